@@ -1,0 +1,161 @@
+package immichaccess
+
+import (
+	"encoding/json"
+	"fmt"
+	"log"
+	"net/http"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// answer is an error in the shape Immich gives its own, so that its apps can show it.
+type answer struct {
+	Message    string `json:"message"`
+	Error      string `json:"error"`
+	StatusCode int    `json:"statusCode"`
+}
+
+// reasonPhrases are those of Immich's framework, NestJS, which for 413 differs from net/http.
+var reasonPhrases = map[int]string{
+	http.StatusForbidden:             "Forbidden",
+	http.StatusRequestEntityTooLarge: "Payload Too Large",
+}
+
+func writeError(w http.ResponseWriter, r *http.Request, status int, message string) {
+	body, _ := json.Marshal(answer{Message: message, Error: reasonPhrases[status], StatusCode: status}) // can't fail
+	h := w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	if r.ProtoMajor == 1 && r.ContentLength != 0 {
+		h.Set("Connection", "close") // else net/http reads on, up to 256 KiB, before it answers
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // a client that has gone needs no answer
+}
+
+// linesPerSecond bounds the log, so that an attack does not fill the disk.
+const linesPerSecond = 10
+
+// denials answers and logs the requests that are turned away. Lines go through package log: Traefik gives it its own
+// format, at level ERROR, the only one it shows by default.
+type denials struct {
+	name   string
+	lines  bool
+	header string // that carries the key; named in the answer
+	client func(*http.Request) string
+
+	mu     sync.Mutex
+	second int64 // since 1970, of the lines counted; guarded by mu
+	shown  int   // guarded by mu
+	hidden int   // guarded by mu
+}
+
+func newDenials(config *Config, name string) *denials {
+	return &denials{name: name, lines: config.LogDenied, header: orDefault(config.KeyHeader, defaultKeyHeader)}
+}
+
+func (d *denials) forKey(w http.ResponseWriter, r *http.Request, reason string, e *entry) {
+	key := ""
+	if e != nil {
+		key = e.name
+	}
+	d.log(r, d.client(r), reason, key)
+	writeError(w, r, http.StatusForbidden, "An access key is needed: the header "+d.header)
+}
+
+func (d *denials) forSize(w http.ResponseWriter, r *http.Request, limit string) {
+	d.log(r, strings.Join(r.Header["X-Real-Ip"], ""), "upload larger than "+limit, "")
+	writeError(w, r, http.StatusRequestEntityTooLarge, tooLarge(limit))
+}
+
+func tooLarge(limit string) string {
+	return "The upload is larger than " + limit
+}
+
+func (d *denials) log(r *http.Request, client, reason, key string) {
+	if !d.lines {
+		return
+	}
+	show, hidden := d.count(time.Now().Unix())
+	if hidden > 0 {
+		d.warn(fmt.Sprintf("%d more requests were denied and not logged", hidden))
+	}
+	if !show {
+		return
+	}
+	line := fmt.Sprintf("denied client=%s method=%s path=%s reason=%q", client, loggable(r.Method), loggable(withoutSecrets(r.URL.Path)), reason)
+	if key != "" {
+		line += " key=" + key
+	}
+	d.warn(line)
+}
+
+// count tells whether this second still has room for a line, and how many found none before.
+func (d *denials) count(second int64) (show bool, hidden int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.second != second {
+		hidden = d.hidden
+		d.second, d.shown, d.hidden = second, 0, 0
+	}
+	if d.shown == linesPerSecond {
+		d.hidden++
+		return false, hidden
+	}
+	d.shown++
+	return true, hidden
+}
+
+func (d *denials) warn(line string) {
+	log.Printf("immichaccess: %s: %s", d.name, line)
+}
+
+// warnOfKeys logs one line for all the secrets that are easy to guess, and one for the keys whose time is over.
+func (d *denials) warnOfKeys(set *keySet) {
+	var weak, expired []string
+	for _, e := range set.byDigest {
+		if e.weak {
+			weak = append(weak, e.name)
+		}
+		if !e.until.IsZero() && !time.Now().Before(e.until) {
+			expired = append(expired, e.name)
+		}
+	}
+	if len(weak) > 0 {
+		d.warn(fmt.Sprintf("secrets of less than %d characters are easy to guess: %s", weakSecret, firstFew(weak)))
+	}
+	if len(expired) > 0 {
+		d.warn("keys that have expired: " + firstFew(expired))
+	}
+}
+
+func firstFew(names []string) string {
+	sort.Strings(names)
+	if len(names) > 10 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:10], ", "), len(names)-10)
+	}
+	return strings.Join(names, ", ")
+}
+
+// loggable keeps a client from writing lines of its own, or long ones, into the log.
+func loggable(s string) string {
+	if len(s) > 200 {
+		s = s[:200] + "…"
+	}
+	return strconv.Quote(s)
+}
+
+// withoutSecrets masks what in a path of Immich's is as good as a password: the key or slug of a shared link.
+func withoutSecrets(path string) string {
+	for _, prefix := range []string{"/share/", "/s/"} {
+		if strings.HasPrefix(path, prefix) {
+			return prefix + "…"
+		}
+	}
+	return path
+}

@@ -1,0 +1,158 @@
+// Package immichaccess is the door in front of Immich, a photo server that people run at home: it asks for an access key,
+// tells Immich honestly who is calling, and bounds uploads without ever buffering them.
+//
+// It is a middleware: [New] wraps the handler that leads to Immich. Traefik runs the package as a plugin, in the Yaegi
+// interpreter, so everything here keeps to the standard library of Go 1.22. What a request costs there decides the shape
+// of the code: all is prepared in New, and rare paths live in functions of their own, because Yaegi pays for every
+// expression of a function it enters, taken or not.
+package immichaccess
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"net/http"
+	"net/http/httputil"
+)
+
+// Config holds the options, as users write them. The zero value is safe: it asks for a key, and since it has none, New
+// refuses it.
+type Config struct {
+	// Keys are the access keys, one entry each: [NAME:]SECRET [expires=2027-01-31] [methods=GET,HEAD].
+	// SECRET is the key itself or "sha256:" and 64 hex digits. A key works through the end of its last day, in UTC.
+	// Default: none.
+	Keys []string
+	// KeysFile is a file with more entries, one a line, "#" for comments. A change takes effect within 5 s; a file that
+	// can't be read or has an error leaves the keys as they were. Default: none.
+	KeysFile string
+	// RequireKey is "true" or "false"; "false" lets everybody in and ignores the keys. It is a string because Traefik
+	// turns an empty value, such as an unset variable in a label, into false for a bool: the door would stand open.
+	// Default, also when empty: "true".
+	RequireKey string
+	// KeyHeader is the request header that carries the key. Default: X-Access-Key, as in Immich's documentation.
+	KeyHeader string
+	// ForwardKey leaves the key header on the request to Immich. Default: false.
+	ForwardKey bool
+	// KeyNameHeader is the request header that tells Immich the name of the key; what a client sends in it is discarded.
+	// Default: none.
+	KeyNameHeader string
+	// MaxUploadSize bounds a request body, in bytes or with nginx's units k, m and g (powers of 1024, either case);
+	// "0" is no limit. Default, also when empty: 50000M, as in Immich's documentation.
+	MaxUploadSize string
+	// TrustedProxies are the addresses and CIDRs whose forwarding headers are believed, and the words "loopback"
+	// (127.0.0.0/8, ::1) and "private" (RFC 1918, RFC 4193). Default: none, nobody is believed.
+	TrustedProxies []string
+	// LogDenied writes a line for each denied request, at most ten a second. Default: true.
+	LogDenied bool
+}
+
+// CreateConfig returns the default options; Traefik calls it before it fills in the user's.
+func CreateConfig() *Config {
+	return &Config{
+		RequireKey:    "true",
+		KeyHeader:     defaultKeyHeader,
+		MaxUploadSize: defaultMaxUploadSize,
+		LogDenied:     true,
+	}
+}
+
+// New returns the handler that guards next. The name, of the middleware in Traefik, marks its log lines. The error tells
+// of every option that is wrong, never of a secret.
+//
+// A request reaches next with X-Real-Ip, X-Forwarded-Proto and X-Forwarded-Host set, and with X-Forwarded-For as far as
+// trusted proxies vouch for it; next is to append the peer, as httputil.ReverseProxy and Traefik do.
+func New(ctx context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
+	a, err := prepare(ctx, next, config, name)
+	if err != nil {
+		return nil, err
+	}
+	return a.handler(), nil
+}
+
+// access is what New prepares, one room a file.
+type access struct {
+	next  http.Handler
+	keys  *keyring
+	proxy *forwarding
+	limit *uploadLimit
+	deny  *denials
+}
+
+func prepare(ctx context.Context, next http.Handler, config *Config, name string) (*access, error) {
+	if next == nil || config == nil {
+		return nil, errors.New("immichaccess: New needs a next handler and a configuration")
+	}
+	var errs problems
+	deny := newDenials(config, name)
+	a := &access{
+		next:  next,
+		keys:  newKeyring(ctx, config, deny, &errs),
+		proxy: newForwarding(config, &errs),
+		limit: newUploadLimit(config, next, deny, &errs),
+		deny:  deny,
+	}
+	deny.client = a.proxy.client
+	return a, errs.err(name)
+}
+
+// handler returns the path of a request: the short way for a plain key from a plain address, else byTheBook, which comes
+// to the same. It is a closure over plain variables, since Yaegi pays for each field a method reads.
+func (a *access) handler() http.Handler {
+	next, byTheBook, upload := a.next, a.byTheBook, a.limit.serve
+	guarded, keyHeader, spentHeader := a.keys.required || a.keys.nameHeader != "", a.keys.header, a.keys.spent
+	plainKeys, latestKeys, followed := a.keys.plain.Load().(digests), a.keys.plain.Load, a.keys.followed
+	digest := sha256.Sum256
+	suspects := a.proxy.suspects
+
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := r.Header
+		if guarded {
+			key := h[keyHeader]
+			if len(key) != 1 {
+				byTheBook(w, r)
+				return
+			}
+			known := plainKeys
+			if followed {
+				known = latestKeys().(digests)
+			}
+			if !known[digest([]byte(key[0]))] {
+				byTheBook(w, r)
+				return
+			}
+		}
+		if suspects[r.RemoteAddr[:3]] {
+			byTheBook(w, r)
+			return
+		}
+		delete(h, spentHeader)
+
+		// The same as in rewrite, written out because a loop costs three times as much.
+		h["Connection"] = endsHere
+		delete(h, "Forwarded")
+		delete(h, "X-Forwarded-For")
+		delete(h, "X-Forwarded-Port")
+		delete(h, "X-Forwarded-Prefix")
+		delete(h, "X_forwarded_for")
+		delete(h, "X_forwarded_host")
+		delete(h, "X_forwarded_proto")
+		delete(h, "X_real_ip")
+		(&httputil.ProxyRequest{In: r, Out: r}).SetXForwarded()
+		h["X-Real-Ip"] = h["X-Forwarded-For"]
+		delete(h, "X-Forwarded-For")
+
+		if r.ContentLength != 0 {
+			upload(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (a *access) byTheBook(w http.ResponseWriter, r *http.Request) {
+	if !a.keys.admit(w, r) {
+		return
+	}
+	a.proxy.rewrite(r)
+	a.limit.serve(w, r)
+}

@@ -1,0 +1,138 @@
+// Package doortest says what immichaccess promises, in one table, for every way of running it: as compiled code, in Yaegi,
+// in Traefik and in the standalone proxy. It talks to each over real sockets, and looks at what a client gets and at what
+// reaches Immich.
+package doortest
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/immichaccess/immichaccess/internal/standin"
+)
+
+// Options are those of the plugin, as a user writes them in a file.
+type Options map[string]any
+
+// Key is the secret of the keys in Options that the table uses.
+const Key = "correct-horse-battery-staple"
+
+// keyDigest is the SHA-256 digest of Key.
+const keyDigest = "87cbebfeebc05f7c54ac9336c4b4bbec831227a641951a4bde7edd56020f8590"
+
+// Door is a running proxy with some Options in front of a stand-in Immich.
+type Door struct {
+	Addr   string      // to connect to, on a loopback address
+	Host   string      // to ask for
+	TLS    *tls.Config // of the client; nil for plain HTTP
+	Immich *standin.Server
+}
+
+// Proxy is a way to run the handler.
+type Proxy struct {
+	// Open returns a door with the options; all of OptionSets are asked for.
+	Open func(t *testing.T, options Options) Door
+	// HidesClaims is set where the handler never sees what a peer claims about its client, as on Traefik's entry points.
+	HidesClaims bool
+}
+
+// Run holds the proxy to every promise.
+func Run(t *testing.T, proxy Proxy) {
+	t.Run("requests", func(t *testing.T) { requests(t, proxy) })
+	t.Run("uploads", func(t *testing.T) { uploads(t, proxy) })
+	t.Run("streams", func(t *testing.T) { streams(t, proxy) })
+}
+
+// OptionSets returns each set of options that the table uses, once.
+func OptionSets() []Options {
+	sets := []Options{withKey, small, unlimited}
+	seen := map[string]bool{withKey.String(): true, small.String(): true, unlimited.String(): true}
+	for _, c := range cases {
+		if !seen[c.Options.String()] {
+			seen[c.Options.String()] = true
+			sets = append(sets, c.Options)
+		}
+	}
+	return sets
+}
+
+// String is the same for equal options.
+func (o Options) String() string {
+	text, err := json.Marshal(o)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+// Apply fills in a Config, leniently, as Traefik does. It takes the interpreter's Config as well as the compiler's.
+func (o Options) Apply(t *testing.T, config reflect.Value) {
+	t.Helper()
+	for name, value := range o {
+		field := config.FieldByNameFunc(func(field string) bool { return strings.EqualFold(field, name) })
+		switch text := fmt.Sprint(value); {
+		case !field.IsValid():
+			t.Fatalf("there is no option %s", name)
+		case field.Kind() == reflect.String:
+			field.SetString(text)
+		case field.Kind() == reflect.Bool:
+			field.SetBool(text == "true")
+		case reflect.TypeOf(value).Kind() == reflect.String:
+			field.Set(reflect.ValueOf(strings.Split(text, ",")))
+		default:
+			field.Set(reflect.ValueOf(value))
+		}
+	}
+}
+
+func (d Door) scheme() string {
+	if d.TLS != nil {
+		return "https"
+	}
+	return "http"
+}
+
+// client returns a client that calls from a loopback address of its own and never reuses a connection of another.
+func (d Door) client(t *testing.T, from string) *http.Client {
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "tcp", d.Addr)
+		},
+		TLSClientConfig:   d.TLS.Clone(),
+		ForceAttemptHTTP2: !d.speaksHTTP1(),
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{
+		Transport:     transport,
+		Timeout:       time.Minute,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// dial opens a bare connection that speaks HTTP/1.1.
+func (d Door) dial(t *testing.T) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", d.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.TLS != nil {
+		config := d.TLS.Clone()
+		config.NextProtos = []string{"http/1.1"}
+		config.ServerName = d.Host
+		conn = tls.Client(conn, config)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}

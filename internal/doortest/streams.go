@@ -1,0 +1,125 @@
+package doortest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"testing"
+
+	"github.com/coder/websocket"
+
+	"github.com/immichaccess/immichaccess/internal/standin"
+)
+
+func streams(t *testing.T, proxy Proxy) {
+	for name, test := range map[string]func(*testing.T, Door){
+		"Range":                    ranges,
+		"flush":                    flush,
+		"archive":                  archive,
+		"interim answer, trailers": interim,
+		"paths":                    paths,
+	} {
+		t.Run(name, func(t *testing.T) {
+			for protocol, door := range protocols(proxy.Open(t, withKey)) {
+				t.Run(protocol, func(t *testing.T) { test(t, door) })
+			}
+		})
+	}
+	t.Run("WebSocket", func(t *testing.T) { socket(t, protocols(proxy.Open(t, withKey))["HTTP1"]) })
+}
+
+// get returns a request with the right key.
+func (d Door) get(t *testing.T, method, uri string) *http.Request {
+	t.Helper()
+	request, err := http.NewRequest(method, d.scheme()+"://"+d.Host+uri, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-Access-Key", Key)
+	return request
+}
+
+func ranges(t *testing.T, door Door) {
+	request := door.get(t, http.MethodGet, "/api/assets/1/original?size=1000000")
+	request.Header.Set("Range", "bytes=500000-500009")
+	response, body := do(t, door.client(t, "127.0.0.1"), request)
+	whole, err := io.ReadAll(standin.Content(1000000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode != http.StatusPartialContent || !bytes.Equal(body, whole[500000:500010]) {
+		t.Errorf("status %d, %d bytes", response.StatusCode, len(body))
+	}
+}
+
+// flush reads a first line whose successor is an hour away.
+func flush(t *testing.T, door Door) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	request := door.get(t, http.MethodPost, "/api/sync/stream?gap=1h").WithContext(ctx)
+	response, err := door.client(t, "127.0.0.1").Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if line, err := bufio.NewReader(response.Body).ReadString('\n'); err != nil || !json.Valid([]byte(line)) {
+		t.Errorf("the first line is %q, %v", line, err)
+	}
+}
+
+func archive(t *testing.T, door Door) {
+	response, body := do(t, door.client(t, "127.0.0.1"), door.get(t, http.MethodPost, "/api/download/archive?size=3000000"))
+	if response.StatusCode != http.StatusOK || len(body) != 3000000 {
+		t.Errorf("status %d, %d bytes", response.StatusCode, len(body))
+	}
+}
+
+func interim(t *testing.T, door Door) {
+	var status int
+	var link string
+	trace := &httptrace.ClientTrace{Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
+		status, link = code, header.Get("Link")
+		return nil
+	}}
+	request := door.get(t, http.MethodGet, "/api/server/interim")
+	response, _ := do(t, door.client(t, "127.0.0.1"), request.WithContext(httptrace.WithClientTrace(request.Context(), trace)))
+	if status != http.StatusEarlyHints || link == "" {
+		t.Errorf("interim status %d, Link %q", status, link)
+	}
+	if response.StatusCode != http.StatusOK || response.Trailer.Get("X-Checksum") == "" {
+		t.Errorf("status %d, trailer %v", response.StatusCode, response.Trailer)
+	}
+}
+
+func paths(t *testing.T, door Door) {
+	for _, uri := range []string{"/api/a%20b/%C3%A9?x=%20y&z=a%2Fb", "/photos/", "/?%zz"} {
+		response, body := do(t, door.client(t, "127.0.0.1"), door.get(t, http.MethodGet, uri))
+		var arrival standin.Arrival
+		if err := json.Unmarshal(body, &arrival); err != nil || arrival.URI != uri {
+			t.Errorf("%s arrived as %q, status %d, %v", uri, arrival.URI, response.StatusCode, err)
+		}
+	}
+}
+
+func socket(t *testing.T, door Door) {
+	ctx := t.Context()
+	conn, _, err := websocket.Dial(ctx, door.scheme()+"://"+door.Host+"/api/socket.io/?EIO=4&transport=websocket", &websocket.DialOptions{
+		HTTPClient: door.client(t, "127.0.0.1"),
+		HTTPHeader: http.Header{"X-Access-Key": {Key}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.CloseNow()
+	if err := conn.Write(ctx, websocket.MessageText, []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	if _, message, err := conn.Read(ctx); err != nil || string(message) != "hello" {
+		t.Errorf("%q, %v", message, err)
+	}
+}

@@ -1,0 +1,334 @@
+package immichaccess
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	defaultKeyHeader = "X-Access-Key"
+	weakSecret       = 16 // characters; a shorter secret earns a warning
+	digestPrefix     = "sha256:"
+)
+
+// digests is a set of SHA-256 digests of keys.
+type digests map[[sha256.Size]byte]bool
+
+// keyring decides who gets in. Keys are compared by digest: how long that takes depends neither on how much of a key was
+// right nor on how many there are.
+type keyring struct {
+	header     string // canonical
+	spent      string // the header to remove once it was looked at; none with forwardKey
+	nameHeader string
+	forged     []string // what a client could send for nameHeader
+	required   bool
+	deny       *denials
+	followed   bool         // the keys may change
+	set        atomic.Value // *keySet
+	plain      atomic.Value // digests: the keys that need no second look
+}
+
+func newKeyring(ctx context.Context, config *Config, deny *denials, errs *problems) *keyring {
+	k := &keyring{
+		header: http.CanonicalHeaderKey(orDefault(config.KeyHeader, defaultKeyHeader)),
+		deny:   deny,
+	}
+	checkHeaderName("keyHeader", k.header, errs)
+	if !config.ForwardKey {
+		k.spent = k.header
+	}
+	k.setNameHeader(config.KeyNameHeader, errs)
+	k.setRequired(config.RequireKey, errs)
+	k.followed = config.KeysFile != ""
+	k.publish(k.read(ctx, config, errs))
+	return k
+}
+
+// read collects the keys of the configuration and of the file, which it goes on to follow.
+func (k *keyring) read(ctx context.Context, config *Config, errs *problems) *keySet {
+	before := len(errs.list)
+	inline := newKeySet()
+	for i, text := range config.Keys {
+		if err := inline.add(text); err != nil {
+			errs.add("keys", "entry %d: %v", i+1, err)
+		}
+	}
+	all := inline
+	if config.KeysFile != "" {
+		all = followKeyFile(ctx, config.KeysFile, inline, k, errs)
+	}
+	if len(errs.list) == before {
+		k.checkCount(len(all.byDigest), errs)
+	}
+	return all
+}
+
+func (k *keyring) setNameHeader(name string, errs *problems) {
+	if name == "" {
+		return
+	}
+	k.nameHeader = http.CanonicalHeaderKey(name)
+	checkHeaderName("keyNameHeader", k.nameHeader, errs)
+	if k.nameHeader == k.header {
+		errs.add("keyNameHeader", "%q is the header that carries the key; choose another", name)
+	}
+	k.forged = spellings(k.nameHeader)
+}
+
+func (k *keyring) setRequired(value string, errs *problems) {
+	required, err := strconv.ParseBool(orDefault(value, "true"))
+	if err != nil {
+		errs.add("requireKey", "%q is neither true nor false", value)
+	}
+	k.required = required || err != nil
+}
+
+func (k *keyring) checkCount(count int, errs *problems) {
+	if k.required && count == 0 {
+		errs.add("requireKey", "there is no key, so nobody could get in; give keys or keysFile, or set requireKey to false to let everybody in")
+	}
+	if !k.required && count > 0 {
+		k.deny.warn("requireKey is false: everybody gets in, and the keys are not looked at")
+	}
+}
+
+func (k *keyring) publish(set *keySet) {
+	plain := digests{}
+	if k.required && k.nameHeader == "" {
+		for digest, e := range set.byDigest {
+			plain[digest] = e.until.IsZero() && e.methods == nil
+		}
+	}
+	k.deny.warnOfKeys(set)
+	k.set.Store(set)
+	k.plain.Store(plain)
+}
+
+// admit takes the second look: at requests without a known plain key, and at all of them where an option asks for it.
+// When it returns false it has answered.
+func (k *keyring) admit(w http.ResponseWriter, r *http.Request) bool {
+	for _, name := range k.forged {
+		delete(r.Header, name)
+	}
+	if !k.required {
+		delete(r.Header, k.spent)
+		return true
+	}
+	e, reason := k.judge(r)
+	if reason != "" {
+		k.deny.forKey(w, r, reason, e)
+		return false
+	}
+	if k.nameHeader != "" {
+		r.Header[k.nameHeader] = []string{e.name}
+	}
+	delete(r.Header, k.spent)
+	return true
+}
+
+// judge returns the entry of the request's key, if it has one, and why the request is denied, or "".
+func (k *keyring) judge(r *http.Request) (*entry, string) {
+	values := r.Header[k.header]
+	if len(values) == 0 {
+		return nil, "no key"
+	}
+	if len(values) > 1 {
+		return nil, "several keys"
+	}
+	e := k.set.Load().(*keySet).byDigest[sha256.Sum256([]byte(values[0]))]
+	switch {
+	case e == nil:
+		return nil, "wrong key"
+	case !e.until.IsZero() && !time.Now().Before(e.until):
+		return e, "expired key"
+	case e.methods != nil && !e.methods[r.Method]:
+		return e, "method not allowed for this key"
+	}
+	return e, ""
+}
+
+// entry is one key.
+type entry struct {
+	name    string
+	digest  [sha256.Size]byte
+	until   time.Time       // zero: for ever
+	methods map[string]bool // nil: all
+	weak    bool
+}
+
+// keySet holds entries that have different names and different secrets.
+type keySet struct {
+	byDigest map[[sha256.Size]byte]*entry
+	names    map[string]bool
+	unnamed  int
+}
+
+func newKeySet() *keySet {
+	return &keySet{byDigest: map[[sha256.Size]byte]*entry{}, names: map[string]bool{}}
+}
+
+func (s *keySet) copy() *keySet {
+	c := newKeySet()
+	c.unnamed = s.unnamed
+	for digest, e := range s.byDigest {
+		c.byDigest[digest] = e
+		c.names[e.name] = true
+	}
+	return c
+}
+
+// add parses an entry. Its errors show the name at most.
+func (s *keySet) add(text string) error {
+	e, err := parseEntry(text)
+	if err != nil {
+		return err
+	}
+	if e.name == "" {
+		s.unnamed++
+		e.name = "key" + strconv.Itoa(s.unnamed)
+	}
+	if s.names[e.name] {
+		return fmt.Errorf("the name %q is taken by an earlier entry; give each its own", e.name)
+	}
+	if other := s.byDigest[e.digest]; other != nil {
+		return fmt.Errorf("%q has the same secret as %q; give each its own", e.name, other.name)
+	}
+	s.names[e.name] = true
+	s.byDigest[e.digest] = e
+	return nil
+}
+
+// parseEntry reads [NAME:]SECRET [expires=2027-01-31] [methods=GET,HEAD].
+func parseEntry(text string) (*entry, error) {
+	fields := strings.Fields(text)
+	if len(fields) == 0 {
+		return nil, errors.New("it is empty; the form is NAME:SECRET")
+	}
+	name, secret, err := splitName(fields[0])
+	if err != nil {
+		return nil, err
+	}
+	e := &entry{name: name, weak: !isDigest(secret) && len(secret) < weakSecret}
+	if e.digest, err = digestOf(secret); err != nil {
+		return nil, about(name, err)
+	}
+	for i, field := range fields[1:] {
+		if err := e.setAttribute(field); err != nil {
+			return nil, about(name, fmt.Errorf("attribute %d: %w", i+1, err))
+		}
+	}
+	return e, nil
+}
+
+func about(name string, err error) error {
+	if name == "" {
+		return err
+	}
+	return fmt.Errorf("%q: %w", name, err)
+}
+
+func splitName(field string) (name, secret string, err error) {
+	if isDigest(field) {
+		return "", field, nil
+	}
+	name, secret, found := strings.Cut(field, ":")
+	if !found {
+		return "", field, nil
+	}
+	if name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") != "" {
+		return "", "", errors.New("what stands before the first colon is not a name; allowed are letters, digits and ._- " +
+			"(a secret that holds a colon needs a name in front)")
+	}
+	return name, secret, nil
+}
+
+func isDigest(secret string) bool {
+	return len(secret) >= len(digestPrefix) && strings.EqualFold(secret[:len(digestPrefix)], digestPrefix)
+}
+
+func digestOf(secret string) ([sha256.Size]byte, error) {
+	if isDigest(secret) {
+		return parseDigest(secret[len(digestPrefix):])
+	}
+	return sha256.Sum256([]byte(secret)), checkSecret(secret)
+}
+
+func parseDigest(digits string) ([sha256.Size]byte, error) {
+	var digest [sha256.Size]byte
+	raw, err := hex.DecodeString(digits)
+	if err != nil || len(raw) != sha256.Size {
+		return digest, errors.New("a digest is sha256: and 64 hex digits")
+	}
+	copy(digest[:], raw)
+	return digest, nil
+}
+
+// checkSecret wants what a client can send as one header value.
+func checkSecret(secret string) error {
+	if secret == "" {
+		return errors.New("the secret is empty")
+	}
+	if knownMethods[secret] {
+		return errors.New("a method is not a secret; in a comma-separated list, join methods with a plus sign: methods=GET+HEAD")
+	}
+	for i := 0; i < len(secret); i++ {
+		if secret[i] <= ' ' || secret[i] > '~' || secret[i] == ',' {
+			return errors.New("the secret has a character that a header can't carry; allowed is printable ASCII without blanks and commas")
+		}
+	}
+	return nil
+}
+
+// setAttribute says nothing of what it can't read: it may be a part of a secret that holds a blank.
+func (e *entry) setAttribute(field string) error {
+	name, value, _ := strings.Cut(field, "=")
+	switch name {
+	case "expires":
+		return e.setExpires(value)
+	case "methods":
+		return e.setMethods(value)
+	}
+	return errors.New("it is not known; allowed are expires=2027-01-31 and methods=GET,HEAD")
+}
+
+func (e *entry) setExpires(value string) error {
+	day, err := time.Parse("2006-01-02", value)
+	if err != nil {
+		return fmt.Errorf("expires=%s is not a day; write it like expires=2027-01-31", value)
+	}
+	e.until = day.AddDate(0, 0, 1)
+	return nil
+}
+
+// knownMethods are those of RFC 9110 and RFC 5789.
+var knownMethods = map[string]bool{
+	"GET": true, "HEAD": true, "POST": true, "PUT": true, "PATCH": true,
+	"DELETE": true, "OPTIONS": true, "CONNECT": true, "TRACE": true,
+}
+
+func (e *entry) setMethods(value string) error {
+	e.methods = map[string]bool{}
+	for _, method := range strings.FieldsFunc(value, isMethodSeparator) {
+		method = strings.ToUpper(method)
+		if !knownMethods[method] {
+			return fmt.Errorf("methods=%s: %q is not a method; allowed are GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, CONNECT and TRACE", value, method)
+		}
+		e.methods[method] = true
+	}
+	if len(e.methods) == 0 {
+		return errors.New("methods= names no method; write them like methods=GET,HEAD or methods=GET+HEAD")
+	}
+	return nil
+}
+
+func isMethodSeparator(c rune) bool {
+	return c == ',' || c == '+'
+}

@@ -1,0 +1,89 @@
+package immichaccess
+
+import (
+	"fmt"
+	"strings"
+)
+
+// problems gathers what is wrong with the options, so that one start reports all of it.
+type problems struct {
+	list []string
+}
+
+func (p *problems) add(option, format string, args ...any) {
+	p.list = append(p.list, option+": "+fmt.Sprintf(format, args...))
+}
+
+func (p *problems) err(name string) error {
+	if len(p.list) == 0 {
+		return nil
+	}
+	return fmt.Errorf("immichaccess: the configuration of %q is wrong: %s", name, strings.Join(p.list, "; "))
+}
+
+// orDefault lets an option that was left empty, as by an unset variable, mean its default.
+func orDefault(value, fallback string) string {
+	if value == "" {
+		return fallback
+	}
+	return value
+}
+
+// reservedHeaders can't carry a key or its name: Immich, its clients, or the way there need them.
+var reservedHeaders = map[string]bool{
+	"Accept": true, "Accept-Encoding": true, "Authorization": true, "Connection": true, "Content-Length": true,
+	"Content-Type": true, "Cookie": true, "Expect": true, "Forwarded": true, "Host": true, "Origin": true, "Range": true,
+	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true, "User-Agent": true,
+	"X-Api-Key": true, "X-Real-Ip": true,
+}
+
+// reservedPrefixes are families of such headers, X-Immich-Checksum and X-Forwarded-For among them.
+var reservedPrefixes = []string{"Sec-", "X-Immich-", "X-Forwarded-", "Proxy-"}
+
+// checkHeaderName wants the canonical form of a name.
+func checkHeaderName(option, name string, errs *problems) {
+	for i := 0; i < len(name); i++ {
+		if !isTokenByte(name[i]) {
+			errs.add(option, "%q is not a header name; allowed are letters, digits and dashes, as in X-Access-Key", name)
+			return
+		}
+	}
+	taken := reservedHeaders[name]
+	for _, prefix := range reservedPrefixes {
+		taken = taken || strings.HasPrefix(name, prefix)
+	}
+	if taken {
+		errs.add(option, "%q is needed by Immich or by the way there; choose another header, such as %s", name, defaultKeyHeader)
+	}
+}
+
+// isTokenByte leaves out what RFC 9110 would allow and servers treat as a dash, or not at all.
+func isTokenByte(c byte) bool {
+	return c == '-' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
+}
+
+// spellings returns the forms in which a header of the canonical name can arrive when its dashes are written as
+// underscores, which some servers take for the same.
+func spellings(canonical string) []string {
+	forms := []string{""}
+	for i := 0; i < len(canonical); i++ {
+		forms = appendByte(forms, canonical[i])
+	}
+	return forms
+}
+
+// appendByte branches at a dash: after an underscore, net/http's canonical form has a small letter.
+func appendByte(forms []string, c byte) []string {
+	var longer []string
+	for _, form := range forms {
+		if strings.HasSuffix(form, "_") {
+			longer = append(longer, form+strings.ToLower(string(rune(c))))
+		} else {
+			longer = append(longer, form+string(rune(c)))
+		}
+		if c == '-' {
+			longer = append(longer, form+"_")
+		}
+	}
+	return longer
+}

@@ -1,0 +1,135 @@
+package immichaccess
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+const defaultMaxUploadSize = "50000M"
+
+// uploadLimit bounds request bodies. One of known length is judged by its header and costs nothing per byte: net/http
+// holds it to what it announced.
+type uploadLimit struct {
+	bytes int64 // 0: no limit
+	text  string
+	next  http.Handler
+	deny  *denials
+	check sync.Once // of the entry point's readTimeout
+}
+
+func newUploadLimit(config *Config, next http.Handler, deny *denials, errs *problems) *uploadLimit {
+	text := orDefault(strings.TrimSpace(config.MaxUploadSize), defaultMaxUploadSize)
+	size, ok := parseSize(text)
+	if !ok {
+		errs.add("maxUploadSize", "%q is not a size; allowed are bytes (1048576) and nginx's units k, m and g (512k, 50000M, 50g) up to 8 EiB, and 0 for no limit", text)
+	}
+	return &uploadLimit{bytes: size, text: text, next: next, deny: deny}
+}
+
+// parseSize reads nginx's syntax, where units are powers of 1024.
+func parseSize(text string) (size int64, ok bool) {
+	digits := strings.TrimRight(text, "kKmMgG")
+	shift := map[string]uint{"": 0, "k": 10, "m": 20, "g": 30}
+	bits, known := shift[strings.ToLower(text[len(digits):])]
+	size, err := strconv.ParseInt(digits, 10, 64)
+	if !known || err != nil || strings.ContainsAny(digits, "+-_") || size > math.MaxInt64>>bits {
+		return 0, false
+	}
+	return size << bits, true
+}
+
+// serve forwards a request that has, or may have, a body.
+func (u *uploadLimit) serve(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
+		u.warnOfReadTimeout(r)
+	}
+	switch {
+	case u.bytes > 0 && r.ContentLength > u.bytes:
+		u.deny.forSize(w, r, u.text)
+	case u.bytes > 0 && r.ContentLength < 0:
+		u.serveUnknown(w, r)
+	default:
+		u.next.ServeHTTP(w, r)
+	}
+}
+
+// warnOfReadTimeout tells once that Traefik will cut uploads, since the plugin can't lengthen the time it has.
+func (u *uploadLimit) warnOfReadTimeout(r *http.Request) {
+	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if !ok || server.ReadTimeout <= 0 {
+		return
+	}
+	u.check.Do(func() {
+		u.deny.warn(fmt.Sprintf("this entry point cuts every upload that takes longer than %s: in Traefik's static configuration, set "+
+			"entryPoints.NAME.transport.respondingTimeouts.readTimeout to 0", server.ReadTimeout))
+	})
+}
+
+// serveUnknown forwards a body of unknown length, and counts.
+func (u *uploadLimit) serveUnknown(w http.ResponseWriter, r *http.Request) {
+	body := &countedBody{body: r.Body, limit: u.bytes, left: u.bytes}
+	r.Body = body
+	u.next.ServeHTTP(&honestWriter{w: w, r: r, body: body, limit: u}, r)
+}
+
+// countedBody fails when there is more than its limit, so that the upstream sees an aborted upload.
+type countedBody struct {
+	body  io.ReadCloser
+	limit int64
+	left  int64
+	over  int32 // atomic; 1 once the limit was exceeded
+}
+
+func (b *countedBody) Read(p []byte) (int, error) {
+	n, err := b.body.Read(p)
+	b.left -= int64(n)
+	if b.left < 0 {
+		atomic.StoreInt32(&b.over, 1)
+		return 0, &http.MaxBytesError{Limit: b.limit}
+	}
+	return n, err
+}
+
+func (b *countedBody) Close() error {
+	return b.body.Close()
+}
+
+// honestWriter turns the 500 that Traefik answers when a body fails into the 413 that it is. In Yaegi it can't offer
+// http.Flusher, so it flushes what it writes.
+type honestWriter struct {
+	w      http.ResponseWriter
+	r      *http.Request
+	body   *countedBody
+	limit  *uploadLimit
+	turned bool
+}
+
+func (h *honestWriter) Header() http.Header {
+	return h.w.Header()
+}
+
+func (h *honestWriter) WriteHeader(status int) {
+	if status >= http.StatusInternalServerError && atomic.LoadInt32(&h.body.over) == 1 {
+		h.turned = true
+		h.limit.deny.forSize(h.w, h.r, h.limit.text)
+		return
+	}
+	h.w.WriteHeader(status)
+}
+
+func (h *honestWriter) Write(p []byte) (int, error) {
+	if h.turned {
+		return len(p), nil
+	}
+	n, err := h.w.Write(p)
+	if flusher, ok := h.w.(http.Flusher); ok {
+		flusher.Flush()
+	}
+	return n, err
+}
