@@ -1,0 +1,139 @@
+// Package traefik runs the real Traefik, built from its module, with the plugin as it stands in this repository.
+package traefik
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Settings are a configuration of Traefik's, as in its YAML files.
+type Settings map[string]any
+
+// moduleDir is integration/, where plugins-local leads Traefik to the plugin.
+func moduleDir() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Dir(filepath.Dir(file))
+}
+
+// ExampleDir holds the files that users start from.
+func ExampleDir() string {
+	return filepath.Join(moduleDir(), "..", "examples", "traefik")
+}
+
+// Build compiles Traefik, which takes minutes the first time, and returns the path of the binary.
+func Build(ctx context.Context) (string, error) {
+	binary := filepath.Join(moduleDir(), "build", "traefik")
+	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "github.com/traefik/traefik/v3/cmd/traefik")
+	build.Dir = moduleDir()
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building Traefik: %w: %s", err, output)
+	}
+	return binary, nil
+}
+
+// Process is a running Traefik.
+type Process struct {
+	PID    int
+	cancel context.CancelFunc
+	done   chan error
+}
+
+// Start runs Traefik with the settings, which it writes to dir, and returns when Traefik listens on all the addresses.
+func Start(ctx context.Context, binary, dir string, static, dynamic Settings, log io.Writer, addresses ...string) (*Process, error) {
+	dynamicFile := filepath.Join(dir, "dynamic.yml")
+	static["providers"] = Settings{"file": Settings{"filename": dynamicFile, "watch": true}, "providersThrottleDuration": "100ms"}
+	static["experimental"] = Settings{"localPlugins": Settings{"immichaccess": Settings{"moduleName": "github.com/immichaccess/immichaccess"}}}
+	static["global"] = Settings{"checkNewVersion": false, "sendAnonymousUsage": false}
+	if err := errors.Join(Write(dynamicFile, dynamic), Write(filepath.Join(dir, "traefik.yml"), static)); err != nil {
+		return nil, err
+	}
+
+	ctx, cancel := context.WithCancel(ctx)
+	command := exec.CommandContext(ctx, binary, "--configFile="+filepath.Join(dir, "traefik.yml"))
+	command.Dir = moduleDir()
+	command.Stdout, command.Stderr = log, log
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	command.WaitDelay = 20 * time.Second
+	if err := command.Start(); err != nil {
+		cancel()
+		return nil, err
+	}
+	p := &Process{PID: command.Process.Pid, cancel: cancel, done: make(chan error, 1)}
+	go func() { p.done <- command.Wait() }()
+	if err := p.awaitListening(addresses); err != nil {
+		p.Stop()
+		return nil, err
+	}
+	return p, nil
+}
+
+// Write puts settings into a file in one step, so that Traefik never reads half of them.
+func Write(file string, settings Settings) error {
+	text, err := yaml.Marshal(settings)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(file+".new", text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(file+".new", file)
+}
+
+// Stop ends Traefik and waits until it has gone.
+func (p *Process) Stop() {
+	p.cancel()
+	<-p.done
+}
+
+// Wait returns when Traefik ends by itself.
+func (p *Process) Wait() error {
+	err := <-p.done
+	p.done <- err
+	return err
+}
+
+func (p *Process) awaitListening(addresses []string) error {
+	deadline := time.After(time.Minute)
+	for _, address := range addresses {
+		for !isListening(address) {
+			select {
+			case err := <-p.done:
+				p.done <- err
+				return fmt.Errorf("Traefik has ended: %w", err) //nolint:staticcheck // a name
+			case <-deadline:
+				return fmt.Errorf("Traefik does not listen on %s", address) //nolint:staticcheck // a name
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}
+	return nil
+}
+
+func isListening(address string) bool {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return false
+	}
+	return conn.Close() == nil
+}
+
+// FreeAddress returns a loopback address on which nothing listens yet.
+func FreeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
+}
