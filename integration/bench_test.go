@@ -1,0 +1,198 @@
+package integration
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/immichaccess/immichaccess/integration/traefik"
+	"github.com/immichaccess/immichaccess/internal/doortest"
+	"github.com/traefik/traefik/v3/pkg/plugins"
+)
+
+// Speed is told in ratios within one run, since these and other machines are of different and changing speed.
+
+// BenchmarkYaegi tells what an accepted request costs, in multiples of a plugin that only calls the next handler.
+func BenchmarkYaegi(b *testing.B) {
+	builder := newBuilder(b)
+	next := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	empty := emptyPlugin(b, next)
+	for _, c := range []struct {
+		name    string
+		options doortest.Options
+	}{
+		{"two keys", doortest.Options{"keys": twoKeys}},
+		{"10000 keys, 50 networks", doortest.Options{"keys": manyKeys(), "trustedProxies": manyNetworks()}},
+		{"keys in a file", doortest.Options{"keysFile": keysFile(b)}},
+		{"no key", doortest.Options{"requireKey": false}},
+		{"a key that expires", doortest.Options{"keys": doortest.Key + " expires=2999-12-31"}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			compare(b, interpreted(b, builder, c.options, next), empty)
+		})
+	}
+}
+
+var twoKeys = []string{"phone:" + doortest.Key, "tablet:correct-horse-battery-stable"}
+
+func manyKeys() []string {
+	keys := []string{"phone:" + doortest.Key}
+	for i := 1; i < 10_000; i++ {
+		keys = append(keys, fmt.Sprintf("key%d:a-secret-of-some-length-%d", i, i))
+	}
+	return keys
+}
+
+func manyNetworks() []string {
+	var networks []string
+	for i := range 50 {
+		networks = append(networks, fmt.Sprintf("10.%d.0.0/16", i))
+	}
+	return networks
+}
+
+func keysFile(b *testing.B) string {
+	b.Helper()
+	path := filepath.Join(b.TempDir(), "keys.txt")
+	if err := os.WriteFile(path, []byte(strings.Join(manyKeys(), "\n")), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	return path
+}
+
+func emptyPlugin(b *testing.B, next http.Handler) http.Handler {
+	b.Helper()
+	builder, err := plugins.NewBuilder(nil, nil, map[string]plugins.LocalDescriptor{"empty": {ModuleName: "example.com/empty"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	construct, err := builder.Build("empty", nil, "empty")
+	if err != nil {
+		b.Fatal(err)
+	}
+	handler, err := construct(b.Context(), next)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return handler
+}
+
+// browserHeaders are those that a browser sends for a thumbnail.
+var browserHeaders = http.Header{
+	"User-Agent":      {"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"},
+	"Accept":          {"image/avif,image/webp,image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5"},
+	"Accept-Language": {"en-US,en;q=0.5"},
+	"Accept-Encoding": {"gzip, deflate, br, zstd"},
+	"Referer":         {"https://photos.example.com/photos"},
+	"Cookie":          {"immich_access_token=dGhpcyBpcyBub3QgYSB0b2tlbiBhdCBhbGw; immich_auth_type=password; immich_is_authenticated=true"},
+	"Sec-Fetch-Dest":  {"image"},
+	"Sec-Fetch-Mode":  {"no-cors"},
+	"Sec-Fetch-Site":  {"same-origin"},
+	"Priority":        {"u=5, i"},
+	"Te":              {"trailers"},
+	"X-Access-Key":    {doortest.Key},
+}
+
+// compare runs the handler and the empty plugin in turns, so that both meet the same machine.
+func compare(b *testing.B, handler, empty http.Handler) {
+	const turn = 1000
+	var ours, base time.Duration
+	b.ReportAllocs()
+	for done := 0; done < b.N; done += turn {
+		n := min(turn, b.N-done)
+		b.StopTimer()
+		base += serve(empty, n)
+		b.StartTimer()
+		ours += serve(handler, n)
+	}
+	b.ReportMetric(float64(ours)/float64(base), "x-empty")
+}
+
+// serve hands the handler what it removes from a request, which is less than a server does for each.
+func serve(handler http.Handler, n int) time.Duration {
+	request := httptest.NewRequest(http.MethodGet, "https://photos.example.com/api/assets/1/thumbnail?size=preview", nil)
+	request.RemoteAddr = "203.0.113.7:51234"
+	request.Header = browserHeaders.Clone()
+	writer := httptest.NewRecorder()
+	began := time.Now()
+	for range n {
+		request.Header["X-Access-Key"] = browserHeaders["X-Access-Key"]
+		handler.ServeHTTP(writer, request)
+	}
+	return time.Since(began)
+}
+
+// BenchmarkTraefik tells how much processor time the real Traefik takes for a request, in multiples of Traefik without the
+// plugin.
+func BenchmarkTraefik(b *testing.B) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, 1000)) }))
+	b.Cleanup(upstream.Close)
+	address := freeAddress(b)
+	process, _ := start(b, traefik.Settings{"entryPoints": traefik.Settings{"web": traefik.Settings{"address": address}}},
+		traefik.Settings{"http": traefik.Settings{
+			"routers": traefik.Settings{
+				"bare":   traefik.Settings{"rule": "Host(`bare.example.com`)", "service": "immich"},
+				"plugin": traefik.Settings{"rule": "Host(`plugin.example.com`)", "service": "immich", "middlewares": []string{"door"}},
+			},
+			"middlewares": traefik.Settings{"door": traefik.Settings{"plugin": traefik.Settings{pluginName: traefik.Settings{"keys": twoKeys}}}},
+			"services":    service(upstream.URL),
+		}}, address)
+	awaitRoute(b, address, "plugin.example.com")
+
+	const turn = 2000
+	var ours, base time.Duration
+	b.ResetTimer()
+	for done := 0; done < b.N; done += turn {
+		base += request(b, process, address, "bare.example.com", turn)
+		ours += request(b, process, address, "plugin.example.com", turn)
+	}
+	b.ReportMetric(float64(ours)/float64(base), "x-bare-cpu")
+}
+
+// request returns the processor time that the process took for n requests.
+func request(b *testing.B, process *traefik.Process, address, host string, n int) time.Duration {
+	b.Helper()
+	before := processorTime(b, process.PID)
+	for range n {
+		r, err := http.NewRequest(http.MethodGet, "http://"+address+"/api/assets/1/thumbnail", nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		r.Host, r.Header = host, browserHeaders.Clone()
+		response, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := bytes.NewBuffer(nil).ReadFrom(response.Body); err != nil || response.StatusCode != http.StatusOK {
+			b.Fatalf("status %d, %v", response.StatusCode, err)
+		}
+		response.Body.Close()
+	}
+	return processorTime(b, process.PID) - before
+}
+
+// processorTime reads the 14th and 15th fields of /proc/PID/stat, in hundredths of a second.
+func processorTime(b *testing.B, pid int) time.Duration {
+	b.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])) // from the third field on
+	var ticks int
+	for _, field := range fields[11:13] {
+		n, err := strconv.Atoi(field)
+		if err != nil {
+			b.Fatal(err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * time.Second / 100
+}

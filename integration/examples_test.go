@@ -1,0 +1,666 @@
+package integration
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"text/template"
+	"time"
+
+	"github.com/immichaccess/immichaccess"
+	"github.com/mitchellh/mapstructure"
+	"github.com/traefik/paerser/file"
+	"github.com/traefik/paerser/flag"
+	"github.com/traefik/traefik/v3/pkg/config/dynamic"
+	"github.com/traefik/traefik/v3/pkg/config/label"
+	"github.com/traefik/traefik/v3/pkg/config/static"
+	fileprovider "github.com/traefik/traefik/v3/pkg/provider/file"
+	"github.com/traefik/traefik/v3/pkg/provider/kubernetes/crd"
+	"github.com/traefik/traefik/v3/pkg/provider/kubernetes/crd/traefikio/v1alpha1"
+	"github.com/traefik/traefik/v3/pkg/safe"
+	"go.yaml.in/yaml/v3"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/kube-openapi/pkg/validation/strfmt"
+	"k8s.io/kube-openapi/pkg/validation/validate"
+	kyaml "sigs.k8s.io/yaml"
+)
+
+// The files in examples/traefik are loaded by Traefik's own code, more strictly than Traefik does: what it would drop in
+// silence is an error here. Their middlewares then have to let in, and keep out, who they promise to.
+
+const (
+	examplesDir = "../examples/traefik"
+	pluginName  = "immichaccess"
+	// exampleKey opens each door of the examples that asks for a key, and their comments say so.
+	exampleKey = "example-phone-key-change-me"
+)
+
+// doors tells, by entry point and rule, whether a key is asked for.
+type doors map[string]bool
+
+var immichsDoors = doors{
+	"websecure Host(`photos.example.com`)":  false,
+	"immich-key Host(`photos.example.com`)": true,
+}
+
+func TestExampleFiles(t *testing.T) {
+	t.Parallel()
+	want := maps.Clone(immichsDoors)
+	want["websecure Host(`family.example.com`)"] = true
+	dyn := loadDynamicFile(t)
+	checkStatic(t, loadStaticFile(t))
+	checkDynamic(t, loadStaticFile(t), dyn, want)
+}
+
+func TestExampleShowsEveryOption(t *testing.T) {
+	t.Parallel()
+	options := loadDynamicFile(t).HTTP.Middlewares["immich-every-option"].Plugin[pluginName]
+	if all := reflect.TypeFor[immichaccess.Config]().NumField(); len(options) != all {
+		t.Errorf("immich-every-option shows %d options of %d", len(options), all)
+	}
+}
+
+func TestExampleFileWithLocalPlugin(t *testing.T) {
+	t.Parallel()
+	text := readExample(t, "traefik.yml")
+	catalog, local, found := strings.Cut(text, "  # localPlugins:\n")
+	if !found {
+		t.Fatal("traefik.yml shows no localPlugins")
+	}
+	local = "  localPlugins:\n" + strings.ReplaceAll(local, "  # ", "  ")
+	config := new(static.Configuration)
+	if err := file.DecodeContent(catalog+local, ".yml", config); err != nil {
+		t.Fatal(err)
+	}
+	want := config.Experimental.Plugins[pluginName].ModuleName
+	if got := config.Experimental.LocalPlugins[pluginName].ModuleName; got != want {
+		t.Errorf("the local plugin is %q, the catalog's %q", got, want)
+	}
+}
+
+func TestExampleCompose(t *testing.T) {
+	t.Parallel()
+	compose := loadCompose(t)
+	compose.check(t)
+	config := decodeFlags(t, compose.Services["traefik"].Command)
+	checkStatic(t, config)
+	checkPorts(t, config, compose.Services["traefik"].Ports)
+	for name, service := range compose.Services {
+		if len(service.Labels) > 0 {
+			t.Run(name, func(t *testing.T) { checkDynamic(t, config, decodeLabels(t, service.Labels), immichsDoors) })
+		}
+	}
+}
+
+func TestExampleKubernetes(t *testing.T) {
+	t.Setenv("KUBECONFIG", "") // Traefik would look there, and not at our server
+	t.Setenv("KUBERNETES_SERVICE_HOST", "")
+	objects := decodeKubernetes(t, readExample(t, "kubernetes.yml"))
+	objects = append(objects, immichsService())
+	checkDynamic(t, loadStaticFile(t), loadFromKubernetes(t, objects), immichsDoors)
+}
+
+func TestExampleKubernetesFollowsTraefiksDefinitions(t *testing.T) {
+	t.Parallel()
+	validators := definitions(t)
+	for _, doc := range documents(readExample(t, "kubernetes.yml")) {
+		var object map[string]any
+		if err := kyaml.Unmarshal([]byte(doc), &object); err != nil {
+			t.Fatal(err)
+		}
+		validator := validators[object["apiVersion"].(string)+" "+object["kind"].(string)]
+		if validator == nil {
+			continue // not Traefik's; decoded strictly in TestExampleKubernetes
+		}
+		if result := validator.Validate(object); !result.IsValid() {
+			t.Errorf("%v\n%s", result.AsError(), doc)
+		}
+	}
+}
+
+func TestExamplesAgreeOnTheVersion(t *testing.T) {
+	t.Parallel()
+	files := loadStaticFile(t).Experimental.Plugins[pluginName]
+	compose := decodeFlags(t, loadCompose(t).Services["traefik"].Command).Experimental.Plugins[pluginName]
+	if !reflect.DeepEqual(files, compose) {
+		t.Errorf("traefik.yml has %+v, docker-compose.yml %+v", files, compose)
+	}
+}
+
+func TestExamplesReadme(t *testing.T) {
+	t.Parallel()
+	readme := readExample(t, "README.md")
+	for _, name := range regexp.MustCompile("`([a-z-]+\\.[a-z]+)`").FindAllStringSubmatch(readme, -1) {
+		if _, err := os.Stat(filepath.Join(examplesDir, name[1])); err != nil {
+			t.Error(err)
+		}
+	}
+	entries, err := os.ReadDir(examplesDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if name := entry.Name(); name != "README.md" && !strings.Contains(readme, "| `"+name+"` |") {
+			t.Errorf("README.md does not say what %s is for", name)
+		}
+	}
+	for _, change := range []string{exampleKey, "photos.example.com", "family.example.com", "you@example.com", "http://immich-server:2283"} {
+		if !strings.Contains(readme, change) {
+			t.Errorf("README.md does not say that %s is to be changed", change)
+		}
+	}
+}
+
+// The static configuration: what uploads need.
+
+func checkStatic(t *testing.T, config *static.Configuration) {
+	t.Helper()
+	config.SetEffectiveConfiguration()
+	if err := config.ValidateConfiguration(); err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{"websecure", "immich-key"} {
+		checkEntryPoint(t, name, config.EntryPoints[name])
+	}
+	if to := config.EntryPoints["web"].HTTP.Redirections.EntryPoint.To; config.EntryPoints[to] == nil {
+		t.Errorf("web redirects to %q, which is no entry point", to)
+	}
+	for name, resolver := range config.CertificatesResolvers {
+		if over := resolver.ACME.HTTPChallenge.EntryPoint; config.EntryPoints[over] == nil {
+			t.Errorf("%s wants its challenge on %q, which is no entry point", name, over)
+		}
+	}
+	checkLogs(t, config)
+	checkPluginSource(t, config.Experimental)
+}
+
+func checkEntryPoint(t *testing.T, name string, entryPoint *static.EntryPoint) {
+	t.Helper()
+	if entryPoint == nil {
+		t.Fatalf("there is no entry point %s", name)
+	}
+	timeouts := entryPoint.Transport.RespondingTimeouts
+	if timeouts.ReadTimeout != 0 || timeouts.WriteTimeout != 0 {
+		t.Errorf("%s cuts transfers: readTimeout %v, writeTimeout %v", name, timeouts.ReadTimeout, timeouts.WriteTimeout)
+	}
+	if idle := time.Duration(timeouts.IdleTimeout); idle <= 5*time.Minute {
+		t.Errorf("%s: idleTimeout is %v, and the Android app keeps connections for 5m", name, idle)
+	}
+	if entryPoint.HTTP3 == nil {
+		t.Errorf("%s has no HTTP/3", name)
+	}
+}
+
+func checkLogs(t *testing.T, config *static.Configuration) {
+	t.Helper()
+	if config.Log.Level != "INFO" {
+		t.Errorf("log.level is %q", config.Log.Level)
+	}
+	if config.AccessLog == nil {
+		return
+	}
+	if mode := config.AccessLog.Fields.KeepHeader("X-Access-Key"); mode != "drop" {
+		t.Errorf("the access log is to %s the key", mode)
+	}
+	if config.AccessLog.Fields.Keep("RequestPath") {
+		t.Error("the access log keeps the query of a request, with Immich's secrets")
+	}
+}
+
+func checkPluginSource(t *testing.T, experimental *static.Experimental) {
+	t.Helper()
+	plugin := experimental.Plugins[pluginName]
+	if module := "github.com/immichaccess/immichaccess"; plugin.ModuleName != module {
+		t.Errorf("the plugin is %q; want %q", plugin.ModuleName, module)
+	}
+	if !regexp.MustCompile(`^v\d+\.\d+\.\d+$`).MatchString(plugin.Version) {
+		t.Errorf("the plugin's version is %q", plugin.Version)
+	}
+}
+
+// The dynamic configuration: references, the way to Immich, and the doors.
+
+func checkDynamic(t *testing.T, config *static.Configuration, dyn *dynamic.Configuration, want doors) {
+	t.Helper()
+	got := doors{}
+	for name, router := range dyn.HTTP.Routers {
+		checkReferences(t, config, dyn, name)
+		checkWayToImmich(t, config, dyn, router)
+		handler := guarded(t, dyn, router)
+		without, with := statusFor(handler, ""), statusFor(handler, exampleKey)
+		if with != http.StatusNoContent {
+			t.Errorf("%s: status %d with the example's key", name, with)
+		}
+		got[strings.Join(router.EntryPoints, ",")+" "+router.Rule] = without == http.StatusForbidden
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("a key is asked for at\n%v\nwant\n%v", got, want)
+	}
+}
+
+func checkReferences(t *testing.T, config *static.Configuration, dyn *dynamic.Configuration, name string) {
+	t.Helper()
+	router := dyn.HTTP.Routers[name]
+	for _, entryPoint := range router.EntryPoints {
+		if config.EntryPoints[entryPoint] == nil {
+			t.Errorf("router %s: there is no entry point %q", name, entryPoint)
+		}
+	}
+	for _, middleware := range router.Middlewares {
+		if dyn.HTTP.Middlewares[middleware] == nil {
+			t.Errorf("router %s: there is no middleware %q", name, middleware)
+		}
+	}
+	if dyn.HTTP.Services[router.Service] == nil {
+		t.Fatalf("router %s: there is no service %q", name, router.Service)
+	}
+	if router.TLS == nil {
+		t.Fatalf("router %s has no TLS", name)
+	}
+	if _, found := config.CertificatesResolvers[router.TLS.CertResolver]; !found {
+		t.Errorf("router %s: there is no certificate resolver %q", name, router.TLS.CertResolver)
+	}
+}
+
+func checkWayToImmich(t *testing.T, config *static.Configuration, dyn *dynamic.Configuration, router *dynamic.Router) {
+	t.Helper()
+	balancer := dyn.HTTP.Services[router.Service].LoadBalancer
+	if balancer.PassHostHeader != nil && !*balancer.PassHostHeader {
+		t.Error("Immich has to be told the Host of the request")
+	}
+	for _, server := range balancer.Servers {
+		if server.Port != "2283" && !strings.HasSuffix(server.URL, ":2283") {
+			t.Errorf("%+v: Immich listens on port 2283", server)
+		}
+	}
+	timeouts := forwardingTimeouts(t, config, dyn, balancer.ServersTransport)
+	if idle := time.Duration(timeouts.IdleConnTimeout); idle <= 0 || idle >= 5*time.Second {
+		t.Errorf("idle connections to Immich are kept for %v; it closes them after 5s", idle)
+	}
+	if wait := time.Duration(timeouts.ResponseHeaderTimeout); wait < 10*time.Minute {
+		t.Errorf("Immich has %v to answer; its Repair page may take 10m", wait)
+	}
+}
+
+// forwardingTimeouts are those of the named transport, or of Traefik's default.
+func forwardingTimeouts(t *testing.T, config *static.Configuration, dyn *dynamic.Configuration, name string) dynamic.ForwardingTimeouts {
+	t.Helper()
+	if name == "" {
+		byDefault := config.ServersTransport.ForwardingTimeouts
+		return dynamic.ForwardingTimeouts{
+			IdleConnTimeout:       byDefault.IdleConnTimeout,
+			ResponseHeaderTimeout: byDefault.ResponseHeaderTimeout,
+		}
+	}
+	if dyn.HTTP.ServersTransports[name] == nil {
+		t.Fatalf("there is no serversTransport %q", name)
+	}
+	return *dyn.HTTP.ServersTransports[name].ForwardingTimeouts
+}
+
+// guarded is a handler behind the middlewares of a router, as Traefik would build it.
+func guarded(t *testing.T, dyn *dynamic.Configuration, router *dynamic.Router) http.Handler {
+	t.Helper()
+	var handler http.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	for _, name := range slices.Backward(router.Middlewares) {
+		config := pluginConfig(t, dyn.HTTP.Middlewares[name].Plugin[pluginName])
+		var err error
+		if handler, err = immichaccess.New(t.Context(), handler, config, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return handler
+}
+
+// pluginConfig decodes the options as Traefik does (pkg/plugins/middlewareyaegi.go), except that it knows all of them.
+func pluginConfig(t *testing.T, options dynamic.PluginConf) *immichaccess.Config {
+	t.Helper()
+	config := immichaccess.CreateConfig()
+	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
+		DecodeHook:       mapstructure.StringToSliceHookFunc(","),
+		WeaklyTypedInput: true,
+		ErrorUnused:      true,
+		Result:           config,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := decoder.Decode(map[string]any(options)); err != nil {
+		t.Fatal(err)
+	}
+	if config.KeysFile != "" {
+		config.KeysFile = usersKeysFile(t)
+	}
+	return config
+}
+
+// usersKeysFile stands in for a path on the machine of the user.
+func usersKeysFile(t *testing.T) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "keys.txt")
+	if err := os.WriteFile(name, []byte("# comment\ntablet:a-key-in-the-file-of-a-user\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func statusFor(handler http.Handler, key string) int {
+	request := httptest.NewRequest(http.MethodGet, "/api/server/ping", nil)
+	if key != "" {
+		request.Header.Set("X-Access-Key", key)
+	}
+	recorder := httptest.NewRecorder()
+	handler.ServeHTTP(recorder, request)
+	return recorder.Code
+}
+
+// Files.
+
+func readExample(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(examplesDir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func loadStaticFile(t *testing.T) *static.Configuration {
+	t.Helper()
+	config := new(static.Configuration)
+	checkTopLevel(t, "traefik.yml", config)
+	if err := file.Decode(filepath.Join(examplesDir, "traefik.yml"), config); err != nil {
+		t.Fatalf("traefik.yml: %v", err)
+	}
+	return config
+}
+
+func loadDynamicFile(t *testing.T) *dynamic.Configuration {
+	t.Helper()
+	checkTopLevel(t, "dynamic.yml", new(dynamic.Configuration))
+	name := filepath.Join(examplesDir, "dynamic.yml")
+	config, err := new(fileprovider.Provider).CreateConfiguration(t.Context(), name, template.FuncMap{}, false)
+	if err != nil {
+		t.Fatalf("dynamic.yml: %v", err)
+	}
+	return config
+}
+
+// checkTopLevel does what Traefik's decoder does on every level but the first.
+func checkTopLevel(t *testing.T, name string, config any) {
+	t.Helper()
+	var sections map[string]any
+	if err := yaml.Unmarshal([]byte(readExample(t, name)), &sections); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	for section := range sections {
+		known := func(field string) bool { return strings.EqualFold(field, section) }
+		if _, found := reflect.TypeOf(config).Elem().FieldByNameFunc(known); !found {
+			t.Errorf("%s: Traefik does not know %q", name, section)
+		}
+	}
+}
+
+// Docker.
+
+type composeFile struct {
+	Name     string
+	Services map[string]composeService
+	Volumes  map[string]any
+}
+
+// composeService has the options that the example uses; another one in the file is an error.
+type composeService struct {
+	Image       string
+	Restart     string
+	Command     []string
+	DependsOn   []string `yaml:"depends_on"`
+	Environment map[string]string
+	Labels      []string
+	Ports       []string
+	ShmSize     string `yaml:"shm_size"`
+	Volumes     []string
+}
+
+func loadCompose(t *testing.T) composeFile {
+	t.Helper()
+	var compose composeFile
+	decoder := yaml.NewDecoder(strings.NewReader(readExample(t, "docker-compose.yml")))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&compose); err != nil {
+		t.Fatalf("docker-compose.yml: %v", err)
+	}
+	return compose
+}
+
+func (c composeFile) check(t *testing.T) {
+	t.Helper()
+	for name, service := range c.Services {
+		if service.Image == "" {
+			t.Errorf("%s has no image", name)
+		}
+		for _, other := range service.DependsOn {
+			if _, found := c.Services[other]; !found {
+				t.Errorf("%s depends on %q, which is no service", name, other)
+			}
+		}
+		for _, volume := range service.Volumes {
+			c.checkVolume(t, name, volume)
+		}
+	}
+}
+
+func (c composeFile) checkVolume(t *testing.T, service, volume string) {
+	t.Helper()
+	source, _, _ := strings.Cut(volume, ":")
+	if strings.ContainsAny(source, "/.$") {
+		return // a path on the host
+	}
+	if _, found := c.Volumes[source]; !found {
+		t.Errorf("%s uses %q, which is no volume", service, source)
+	}
+}
+
+// checkPorts wants every entry point published, with UDP where it speaks HTTP/3.
+func checkPorts(t *testing.T, config *static.Configuration, ports []string) {
+	t.Helper()
+	for name, entryPoint := range config.EntryPoints {
+		port := strings.TrimPrefix(entryPoint.Address, ":")
+		tcp := port + ":" + port
+		if !slices.Contains(ports, tcp) && !slices.Contains(ports, tcp+"/tcp") {
+			t.Errorf("%s: port %s is not published", name, port)
+		}
+		if entryPoint.HTTP3 != nil && !slices.Contains(ports, tcp+"/udp") {
+			t.Errorf("%s: port %s is not published over UDP", name, port)
+		}
+	}
+}
+
+func decodeFlags(t *testing.T, flags []string) *static.Configuration {
+	t.Helper()
+	for _, f := range flags { // Traefik's parser stops at the first that is none
+		if !strings.HasPrefix(f, "--") || strings.Contains(f, "$") {
+			t.Errorf("%q is not a plain flag", f)
+		}
+	}
+	config := new(static.Configuration)
+	if err := flag.Decode(flags, config); err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+// usableLabel begins what a container can say. Traefik ignores all else, a serversTransport among it.
+var usableLabel = regexp.MustCompile(`^traefik\.(enable$|http\.(routers|middlewares|services)\.)`)
+
+func decodeLabels(t *testing.T, lines []string) *dynamic.Configuration {
+	t.Helper()
+	labels := map[string]string{}
+	for _, line := range lines {
+		name, value, _ := strings.Cut(line, "=")
+		if _, twice := labels[name]; twice || !usableLabel.MatchString(name) || strings.Contains(value, "$") {
+			t.Errorf("%q is given twice, or is not for Traefik's plain reading", line)
+		}
+		labels[name] = value
+	}
+	if labels["traefik.enable"] != "true" {
+		t.Error("the container is not enabled")
+	}
+	config, err := label.DecodeConfiguration(labels)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+// Kubernetes.
+
+func documents(text string) []string {
+	return strings.Split(text, "\n---\n")
+}
+
+// decodeKubernetes refuses unknown fields.
+func decodeKubernetes(t *testing.T, text string) []runtime.Object {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	decoder := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
+	var objects []runtime.Object
+	for _, doc := range documents(text) {
+		object, _, err := decoder.Decode([]byte(doc), nil, nil)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, doc)
+		}
+		if secret, ok := object.(*corev1.Secret); ok {
+			secret.Data = asStored(secret.StringData)
+		}
+		objects = append(objects, object)
+	}
+	return objects
+}
+
+// asStored is what the API server makes of stringData.
+func asStored(texts map[string]string) map[string][]byte {
+	data := map[string][]byte{}
+	for name, text := range texts {
+		data[name] = []byte(text)
+	}
+	return data
+}
+
+// immichsService is what kubernetes.yml expects to be there.
+func immichsService() *corev1.Service {
+	return &corev1.Service{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
+		ObjectMeta: metav1.ObjectMeta{Name: "immich-server", Namespace: "immich"},
+		Spec:       corev1.ServiceSpec{ClusterIP: "192.0.2.1", Ports: []corev1.ServicePort{{Port: 2283}}},
+	}
+}
+
+// loadFromKubernetes lets Traefik's provider translate the objects, references to Secrets included.
+func loadFromKubernetes(t *testing.T, objects []runtime.Object) *dynamic.Configuration {
+	t.Helper()
+	server := httptest.NewServer(kubernetesAPI(objects))
+	t.Cleanup(server.Close)
+	pool := safe.NewPool(context.Background())
+	t.Cleanup(pool.Stop)
+	provider := &crd.Provider{Endpoint: server.URL, AllowEmptyServices: true}
+	messages := make(chan dynamic.Message, 1)
+	if err := provider.Provide(messages, pool); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case message := <-messages:
+		return message.Configuration
+	case <-time.After(time.Minute):
+		t.Fatal("Traefik made no configuration of it")
+		return nil
+	}
+}
+
+// kubernetesAPI lists the objects. A watch is told of no change.
+func kubernetesAPI(objects []runtime.Object) http.Handler {
+	lists := map[string][]runtime.Object{}
+	for _, object := range objects {
+		resource, _ := meta.UnsafeGuessKindToResource(object.GetObjectKind().GroupVersionKind())
+		lists[resource.Resource] = append(lists[resource.Resource], object)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if r.URL.Query().Has("watch") {
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+			return
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{
+			"metadata": metav1.ListMeta{ResourceVersion: "1"},
+			"items":    lists[path.Base(r.URL.Path)],
+		})
+	})
+}
+
+// definitions are the schemas that Traefik publishes for its resources, by apiVersion and kind.
+func definitions(t *testing.T) map[string]*validate.SchemaValidator {
+	t.Helper()
+	validators := map[string]*validate.SchemaValidator{}
+	for _, doc := range documents(publishedDefinitions(t)) {
+		var definition apiextensionsv1.CustomResourceDefinition
+		if err := kyaml.Unmarshal([]byte(doc), &definition); err != nil {
+			t.Fatal(err)
+		}
+		for _, version := range definition.Spec.Versions {
+			name := definition.Spec.Group + "/" + version.Name + " " + definition.Spec.Names.Kind
+			validators[name] = validator(t, version.Schema.OpenAPIV3Schema)
+		}
+	}
+	return validators
+}
+
+func publishedDefinitions(t *testing.T) string {
+	t.Helper()
+	dir, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/traefik/traefik/v3").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml"
+	text, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func validator(t *testing.T, published *apiextensionsv1.JSONSchemaProps) *validate.SchemaValidator {
+	t.Helper()
+	var internal apiextensions.JSONSchemaProps
+	if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(published, &internal, nil); err != nil {
+		t.Fatal(err)
+	}
+	structural, err := schema.NewStructural(&internal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return validate.NewSchemaValidator(structural.ToKubeOpenAPI(), nil, "", strfmt.Default)
+}
