@@ -95,12 +95,12 @@ func prepare(ctx context.Context, next http.Handler, config *Config, name string
 	return a, errs.err(name)
 }
 
-// handler returns the path of a request: the short way for a plain key from a plain address, else byTheBook, which comes
-// to the same. It is a closure over plain variables, since Yaegi pays for each field a method reads.
+// handler returns the path of a request. It is a closure over plain variables, and not a method, since Yaegi pays for each
+// field that a method reads.
 func (a *access) handler() http.Handler {
-	next, byTheBook, upload := a.next, a.byTheBook, a.limit.serve
-	guarded, keyHeader, spentHeader := a.keys.required || a.keys.nameHeader != "", a.keys.header, a.keys.spent
-	plainKeys, latestKeys, followed := a.keys.plain.Load().(digests), a.keys.plain.Load, a.keys.followed
+	next, admit, viaProxy, upload := a.next, a.keys.admit, a.viaProxy, a.limit.serve
+	guarded, keyHeader, spentHeader := a.keys.guarded(), a.keys.header, a.keys.spent
+	plainKeys, latestKeys, keysChange := a.keys.plain.Load().(digests), a.keys.plain.Load, a.keys.follows
 	digest := sha256.Sum256
 	suspects := a.proxy.suspects
 
@@ -108,24 +108,21 @@ func (a *access) handler() http.Handler {
 		h := r.Header
 		if guarded {
 			key := h[keyHeader]
-			if len(key) != 1 {
-				byTheBook(w, r)
-				return
-			}
 			known := plainKeys
-			if followed {
+			if keysChange {
 				known = latestKeys().(digests)
 			}
-			if !known[digest([]byte(key[0]))] {
-				byTheBook(w, r)
-				return
+			if len(key) != 1 || !known[digest([]byte(key[0]))] {
+				if !admit(w, r) {
+					return
+				}
 			}
 		}
-		if suspects[r.RemoteAddr[:3]] {
-			byTheBook(w, r)
+		delete(h, spentHeader)
+		if suspects[r.RemoteAddr[:3]] { // "IP:port", promises net/http
+			viaProxy(w, r)
 			return
 		}
-		delete(h, spentHeader)
 
 		// The same as in rewrite, written out because a loop costs three times as much.
 		h["Connection"] = endsHere
@@ -139,7 +136,7 @@ func (a *access) handler() http.Handler {
 		delete(h, "X_real_ip")
 		(&httputil.ProxyRequest{In: r, Out: r}).SetXForwarded()
 		h["X-Real-Ip"] = h["X-Forwarded-For"]
-		delete(h, "X-Forwarded-For")
+		delete(h, "X-Forwarded-For") // next appends the peer itself
 
 		if r.ContentLength != 0 {
 			upload(w, r)
@@ -149,10 +146,7 @@ func (a *access) handler() http.Handler {
 	})
 }
 
-func (a *access) byTheBook(w http.ResponseWriter, r *http.Request) {
-	if !a.keys.admit(w, r) {
-		return
-	}
+func (a *access) viaProxy(w http.ResponseWriter, r *http.Request) {
 	a.proxy.rewrite(r)
 	a.limit.serve(w, r)
 }

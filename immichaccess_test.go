@@ -1,12 +1,9 @@
 package immichaccess_test
 
 import (
-	"crypto/tls"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"reflect"
 	"strings"
 	"testing"
@@ -18,34 +15,7 @@ import (
 
 // The same table runs in Yaegi and in Traefik, see integration/.
 func TestPromises(t *testing.T) {
-	t.Run("http", func(t *testing.T) {
-		doortest.Run(t, doortest.Proxy{Open: func(t *testing.T, options doortest.Options) doortest.Door {
-			immich, handler := newDoor(t, options)
-			server := httptest.NewServer(handler)
-			t.Cleanup(server.Close)
-			return doortest.Door{Addr: server.Listener.Addr().String(), Host: "photos.example.com", Immich: immich}
-		}})
-	})
-	t.Run("https", func(t *testing.T) {
-		doortest.Run(t, doortest.Proxy{Open: func(t *testing.T, options doortest.Options) doortest.Door {
-			immich, handler := newDoor(t, options)
-			server := httptest.NewUnstartedServer(handler)
-			server.EnableHTTP2 = true
-			server.StartTLS()
-			t.Cleanup(server.Close)
-			config := &tls.Config{RootCAs: server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
-			return doortest.Door{Addr: server.Listener.Addr().String(), Host: "example.com", TLS: config, Immich: immich}
-		}})
-	})
-}
-
-// newDoor returns the handler in front of a plain reverse proxy and a stand-in Immich.
-func newDoor(t *testing.T, options doortest.Options) (*standin.Server, http.Handler) {
-	t.Helper()
-	immich := standin.New()
-	upstream := httptest.NewServer(immich)
-	t.Cleanup(upstream.Close)
-	return immich, newHandler(t, options, toImmich(t, upstream.URL))
+	doortest.RunHandler(t, newHandler)
 }
 
 func newHandler(t *testing.T, options doortest.Options, next http.Handler) http.Handler {
@@ -57,19 +27,6 @@ func newHandler(t *testing.T, options doortest.Options, next http.Handler) http.
 		t.Fatal(err)
 	}
 	return handler
-}
-
-// toImmich is a reverse proxy that, like Traefik's, answers a failed body with 500.
-func toImmich(t *testing.T, address string) http.Handler {
-	t.Helper()
-	target, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &httputil.ReverseProxy{
-		Director:     func(r *http.Request) { r.URL.Scheme, r.URL.Host = target.Scheme, target.Host },
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusInternalServerError) },
-	}
 }
 
 // httputil.ReverseProxy drops the trailers of requests, so here is none between.

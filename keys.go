@@ -31,7 +31,7 @@ type keyring struct {
 	forged     []string // what a client could send for nameHeader
 	required   bool
 	deny       *denials
-	followed   bool         // the keys may change
+	follows    bool         // the keys may change
 	set        atomic.Value // *keySet
 	plain      atomic.Value // digests: the keys that need no second look
 }
@@ -47,7 +47,7 @@ func newKeyring(ctx context.Context, config *Config, deny *denials, errs *proble
 	}
 	k.setNameHeader(config.KeyNameHeader, errs)
 	k.setRequired(config.RequireKey, errs)
-	k.followed = config.KeysFile != ""
+	k.follows = config.KeysFile != ""
 	k.publish(k.read(ctx, config, errs))
 	return k
 }
@@ -112,6 +112,11 @@ func (k *keyring) publish(set *keySet) {
 	k.plain.Store(plain)
 }
 
+// guarded is false when there is nothing to look at in a request.
+func (k *keyring) guarded() bool {
+	return k.required || k.nameHeader != ""
+}
+
 // admit takes the second look: at requests without a known plain key, and at all of them where an option asks for it.
 // When it returns false it has answered.
 func (k *keyring) admit(w http.ResponseWriter, r *http.Request) bool {
@@ -119,7 +124,6 @@ func (k *keyring) admit(w http.ResponseWriter, r *http.Request) bool {
 		delete(r.Header, name)
 	}
 	if !k.required {
-		delete(r.Header, k.spent)
 		return true
 	}
 	e, reason := k.judge(r)
@@ -130,7 +134,6 @@ func (k *keyring) admit(w http.ResponseWriter, r *http.Request) bool {
 	if k.nameHeader != "" {
 		r.Header[k.nameHeader] = []string{e.name}
 	}
-	delete(r.Header, k.spent)
 	return true
 }
 

@@ -387,19 +387,28 @@ func loadStaticFile(t *testing.T) *static.Configuration {
 	t.Helper()
 	config := new(static.Configuration)
 	checkTopLevel(t, "traefik.yml", config)
-	if err := file.Decode(filepath.Join(examplesDir, "traefik.yml"), config); err != nil {
-		t.Fatalf("traefik.yml: %v", err)
-	}
+	decodeStatic(t, filepath.Join(examplesDir, "traefik.yml"), config)
 	return config
+}
+
+func decodeStatic(t *testing.T, path string, config *static.Configuration) {
+	t.Helper()
+	if err := file.Decode(path, config); err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
 }
 
 func loadDynamicFile(t *testing.T) *dynamic.Configuration {
 	t.Helper()
 	checkTopLevel(t, "dynamic.yml", new(dynamic.Configuration))
-	name := filepath.Join(examplesDir, "dynamic.yml")
-	config, err := new(fileprovider.Provider).CreateConfiguration(t.Context(), name, template.FuncMap{}, false)
+	return decodeDynamic(t, filepath.Join(examplesDir, "dynamic.yml"))
+}
+
+func decodeDynamic(t *testing.T, path string) *dynamic.Configuration {
+	t.Helper()
+	config, err := new(fileprovider.Provider).CreateConfiguration(t.Context(), path, template.FuncMap{}, false)
 	if err != nil {
-		t.Fatalf("dynamic.yml: %v", err)
+		t.Fatalf("%s: %v", path, err)
 	}
 	return config
 }

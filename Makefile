@@ -1,0 +1,52 @@
+# Tools run by version, so that nothing has to be installed.
+GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0
+
+# The race detector needs a C compiler.
+RACE = $(if $(shell command -v $${CC:-cc}),-race)
+
+.PHONY: help
+help: ## list what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+## Using
+
+.PHONY: demo
+demo: ## run the real Traefik with the plugin, in front of a stand-in Immich
+	@cd integration && go run ./demo
+
+## Testing
+
+.PHONY: test
+test: ## run the tests, without Traefik
+	go test $(RACE) -timeout 5m ./...
+
+.PHONY: integration
+integration: ## run the plugin in Yaegi and in the real Traefik; minutes
+	cd integration && go test -timeout 20m ./...
+
+.PHONY: slow
+slow: ## run the tests that take their time, such as an upload of more than a minute
+	cd integration && go test -timeout 20m -tags slow -run 'LongerThan' .
+
+.PHONY: fuzz
+fuzz: ## look for inputs that break the parsers, a minute each
+	go test -run '^$$' -fuzz FuzzParseEntry -fuzztime 1m .
+	go test -run '^$$' -fuzz FuzzParseSize -fuzztime 1m .
+	go test -run '^$$' -fuzz FuzzClientAddress -fuzztime 1m .
+
+.PHONY: bench
+bench: ## measure what a request costs, in multiples of doing nothing
+	cd integration && go test -timeout 20m -run '^$$' -bench Yaegi -benchtime 100000x .
+	cd integration && go test -timeout 20m -run '^$$' -bench Traefik -benchtime 20000x .
+
+## Keeping
+
+.PHONY: lint
+lint: ## look for mistakes and bad style
+	$(GOLANGCI_LINT) run ./...
+	cd integration && $(GOLANGCI_LINT) run --config ../.golangci.yml ./...
+
+.PHONY: tidy
+tidy: ## bring go.mod, go.sum and vendor up to date
+	go mod tidy && go mod vendor
+	cd integration && go mod tidy

@@ -1,0 +1,112 @@
+// Command demo runs the real Traefik with the plugin and the files of examples/traefik, on loopback, in front of a small
+// stand-in Immich, and prints what to try.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"text/template"
+
+	"github.com/immichaccess/immichaccess/integration/traefik"
+	"github.com/immichaccess/immichaccess/internal/standin"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, out io.Writer) error {
+	fmt.Fprintln(out, "Building Traefik. The first time, this takes some minutes …")
+	binary, err := traefik.Build(ctx)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "immichaccess-demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+
+	immich, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer immich.Close()
+	go http.Serve(immich, standin.New()) //nolint:errcheck,gosec // ends with the listener; there is no time limit to uploads
+
+	example, err := traefik.LoadExample(dir, "http://"+immich.Addr().String())
+	if err != nil {
+		return err
+	}
+	key := rand.Text()
+	openToEveryHost(example, key)
+	log, err := os.Create(dir + "/traefik.log")
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	process, err := traefik.Start(ctx, binary, dir, example.Static, example.Dynamic, log, example.Open, example.Keyed)
+	if err != nil {
+		return err
+	}
+	defer process.Stop()
+	if err := whatToTry.Execute(out, map[string]string{"Open": example.Open, "Keyed": example.Keyed, "Key": key, "Log": log.Name()}); err != nil {
+		return err
+	}
+	if err := process.Wait(); ctx.Err() == nil {
+		return fmt.Errorf("Traefik has ended: %w", err) //nolint:staticcheck // a name
+	}
+	return nil
+}
+
+// openToEveryHost lets the doors answer to 127.0.0.1, and gives the one with a key this key.
+func openToEveryHost(example *traefik.Example, key string) {
+	settings := example.Dynamic["http"].(traefik.Settings)
+	routers := settings["routers"].(traefik.Settings)
+	delete(routers, "immich-every-option")
+	for _, router := range routers {
+		router.(traefik.Settings)["rule"] = "PathPrefix(`/`)"
+	}
+	digest := fmt.Sprintf("demo:sha256:%x", sha256.Sum256([]byte(key)))
+	settings["middlewares"].(traefik.Settings)["immich-key"] = traefik.Settings{
+		"plugin": traefik.Settings{"immichaccess": traefik.Settings{"keys": []string{digest}}},
+	}
+}
+
+var whatToTry = template.Must(template.New("").Parse(`
+Traefik is running, with a stand-in Immich behind two doors. Its certificate is its own, hence -k.
+
+The door without a key shows what arrives at Immich; in a browser, too:
+
+    curl -k https://{{.Open}}/
+
+The door with a key refuses who has none, and lets in who has:
+
+    curl -k https://{{.Keyed}}/api/server/ping
+    curl -k -H 'X-Access-Key: {{.Key}}' https://{{.Keyed}}/api/server/ping
+
+Forged headers do not arrive:
+
+    curl -k -H 'X-Access-Key: {{.Key}}' -H 'X-Forwarded-For: 6.6.6.6' https://{{.Keyed}}/
+
+A file of any size is uploaded as it comes:
+
+    curl -k -H 'X-Access-Key: {{.Key}}' -F assetData=@README.md https://{{.Keyed}}/api/assets
+
+Traefik's log, with a line for each refusal: {{.Log}}
+
+Stop with Ctrl+C.
+`))

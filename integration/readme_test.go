@@ -1,0 +1,179 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/traefik/traefik/v3/pkg/config/dynamic"
+	"github.com/traefik/traefik/v3/pkg/config/static"
+	"go.yaml.in/yaml/v3"
+)
+
+// The documentation is run: its commands, its YAML and its links.
+
+var documentation = []string{"../README.md", "../CONTRIBUTING.md", "../docs/questions.md"}
+
+var (
+	fenced = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$")
+	link   = regexp.MustCompile(`\]\(([^)]+)\)`)
+)
+
+func readText(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// blocks returns the fenced blocks of a language in the README.
+func blocks(t *testing.T, language string) []string {
+	t.Helper()
+	var found []string
+	for _, match := range fenced.FindAllStringSubmatch(readText(t, "../README.md"), -1) {
+		if match[1] == language {
+			found = append(found, match[2])
+		}
+	}
+	if len(found) == 0 {
+		t.Fatalf("the README has no block of %s", language)
+	}
+	return found
+}
+
+// The targets of make are run by CI, and demo by TestDemo.
+func TestReadmeCommands(t *testing.T) {
+	t.Parallel()
+	for _, script := range blocks(t, "sh") {
+		command := exec.Command("bash", "-euc", script)
+		if target, isMake := strings.CutPrefix(script, "make "); isMake {
+			command = exec.Command("make", "-C", "..", "--dry-run", strings.TrimSpace(target))
+		}
+		if output, err := command.CombinedOutput(); err != nil || len(output) == 0 {
+			t.Errorf("%s%v: %s", script, err, output)
+		}
+	}
+}
+
+// A block of YAML begins with the name of the file it belongs to.
+func TestReadmeYAML(t *testing.T) {
+	t.Parallel()
+	for _, block := range blocks(t, "yaml") {
+		name, _, _ := strings.Cut(strings.TrimPrefix(block, "# "), "\n")
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), name)
+			if err := os.WriteFile(path, []byte(block), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			checkReadmeFile(t, name, path)
+		})
+	}
+}
+
+func checkReadmeFile(t *testing.T, name, path string) {
+	t.Helper()
+	switch name {
+	case "traefik.yml":
+		config := new(static.Configuration)
+		decodeStatic(t, path, config)
+		checkPluginSource(t, config.Experimental)
+	case "dynamic.yml":
+		asksForExampleKey(t, decodeDynamic(t, path))
+	case "docker-compose.yml":
+		var compose struct {
+			Services map[string]struct{ Labels []string }
+		}
+		if err := yaml.Unmarshal([]byte(readText(t, path)), &compose); err != nil {
+			t.Fatal(err)
+		}
+		asksForExampleKey(t, decodeLabels(t, compose.Services["immich-server"].Labels))
+	default:
+		t.Errorf("there is no test for %s", name)
+	}
+}
+
+func asksForExampleKey(t *testing.T, config *dynamic.Configuration) {
+	t.Helper()
+	handler := guarded(t, config, config.HTTP.Routers["immich"])
+	if without, with := statusFor(handler, ""), statusFor(handler, exampleKey); without != http.StatusForbidden || with != http.StatusNoContent {
+		t.Errorf("status %d without the key, %d with it", without, with)
+	}
+}
+
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	for _, file := range documentation {
+		for _, match := range link.FindAllStringSubmatch(readText(t, file), -1) {
+			if strings.HasPrefix(match[1], "http") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(file), match[1])); err != nil {
+				t.Errorf("%s: %v", file, err)
+			}
+		}
+	}
+}
+
+// The README's table has each option, and no other.
+func TestReadmeOptions(t *testing.T) {
+	t.Parallel()
+	_, table, _ := strings.Cut(readText(t, "../README.md"), "## Options")
+	table, _, _ = strings.Cut(table, "\n## ")
+	options := map[string]any{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `(\\w+)`").FindAllStringSubmatch(table, -1) {
+		options[row[1]] = nil
+	}
+	pluginConfig(t, options)
+	if all := loadDynamicFile(t).HTTP.Middlewares["immich-every-option"].Plugin[pluginName]; len(options) != len(all) {
+		t.Errorf("the README has %d options, the example %d", len(options), len(all))
+	}
+}
+
+// The demo runs, and so does each command that it prints.
+func TestDemo(t *testing.T) {
+	binary(t) // so that the demo need not build it
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	demo := exec.CommandContext(ctx, "go", "run", "./demo")
+	output := &logBuffer{}
+	demo.Stdout, demo.Stderr = output, output
+	demo.Cancel = func() error { return demo.Process.Signal(os.Interrupt) }
+	demo.WaitDelay = 20 * time.Second
+	if err := demo.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		cancel()
+		demo.Wait() //nolint:errcheck // it was interrupted
+	}()
+	for !strings.Contains(output.String(), "Stop with") {
+		if ctx.Err() != nil {
+			t.Fatalf("the demo does not come up:\n%s", output)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+
+	want := []string{`"method":"GET"`, fmt.Sprintf(`"statusCode":%d`, http.StatusForbidden), `{"res":"pong"}`, `"X-Forwarded-For":["127.0.0.1"]`, `"status":"created"`}
+	commands := regexp.MustCompile(`(?m)^    (curl .*)$`).FindAllStringSubmatch(output.String(), -1)
+	if len(commands) != len(want) {
+		t.Fatalf("%d commands:\n%s", len(commands), output)
+	}
+	for i, command := range commands {
+		shell := exec.CommandContext(ctx, "bash", "-euc", command[1]+" --silent --show-error --max-time 20")
+		shell.Dir = ".." // where README.md is
+		answer, err := shell.CombinedOutput()
+		if err != nil || !bytes.Contains(answer, []byte(want[i])) {
+			t.Errorf("%s\n%s\n%v", command[1], answer, err)
+		}
+	}
+}
