@@ -154,7 +154,7 @@ func TestDemo(t *testing.T) {
 	}
 	defer func() {
 		cancel()
-		demo.Wait() //nolint:errcheck // it was interrupted
+		demo.Wait() // it was interrupted
 	}()
 	for !strings.Contains(output.String(), "Stop with") {
 		if ctx.Err() != nil {

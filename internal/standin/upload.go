@@ -115,7 +115,7 @@ func readFile(r *http.Request, rec recorder, field string) (checksum string, err
 	}
 
 	switch {
-	case err != io.EOF: // errors.Is would also match a body that is cut short
+	case err != io.EOF: //nolint:errorlint // errors.Is would also match a body that is cut short
 		return "", err
 	case checksum == "":
 		return "", fmt.Errorf("the form has no %s", field)
