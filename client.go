@@ -267,9 +267,12 @@ func set(h http.Header, name, value string) {
 	h[name] = []string{value}
 }
 
-// client returns the address of the request's client, or "unknown", before the forwarding headers are touched.
+// unknownClient stands in the log for one without an address.
+const unknownClient = "unknown"
+
+// client returns the address of the request's client, before the forwarding headers are touched.
 func (f *forwarding) client(r *http.Request) string {
-	return orDefault(f.claims(r).client, "unknown")
+	return orDefault(f.claims(r).client, unknownClient)
 }
 
 // parseAddr reads an address as it stands in RemoteAddr or X-Forwarded-For, perhaps with port, brackets or zone. The zone,

@@ -96,7 +96,7 @@ func TestNetworks(t *testing.T) {
 					t.Errorf("%s is not in it", addr)
 				}
 			}
-			for _, addr := range append(c.out, "203.0.113.8") {
+			for _, addr := range c.out {
 				if n.contain(netip.MustParseAddr(addr)) {
 					t.Errorf("%s is in it", addr)
 				}
@@ -199,7 +199,7 @@ func TestClaims(t *testing.T) {
 // A peer without an address, as on a Unix socket, is nobody: it is let in with a key, and no claim of its is believed.
 func TestPeerWithoutAddress(t *testing.T) {
 	t.Parallel()
-	for _, peer := range scribbles {
+	for _, peer := range []string{"", "@", "@immich", "/run/immich.sock", "pipe"} {
 		t.Run(peer, func(t *testing.T) {
 			t.Parallel()
 			next := &keeper{}
@@ -335,7 +335,7 @@ func TestBothWaysAgree(t *testing.T) {
 func arrival(t *testing.T, config *Config, r *http.Request, suspected bool) http.Header {
 	t.Helper()
 	next := &keeper{}
-	a, err := prepare(t.Context(), next, config, "door")
+	a, err := prepare(next, config, "door")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -343,7 +343,7 @@ func arrival(t *testing.T, config *Config, r *http.Request, suspected bool) http
 		t.Fatalf("%s does not go the short way", r.RemoteAddr)
 	}
 	a.proxy.suspects[r.RemoteAddr[:3]] = suspected
-	ask(a.handler(), r)
+	ask(a.handler(a.keys.guarded()), r)
 	return next.r.Header
 }
 

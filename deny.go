@@ -69,7 +69,7 @@ func (d *denials) forKey(w http.ResponseWriter, r *http.Request, reason string, 
 }
 
 func (d *denials) forSize(w http.ResponseWriter, r *http.Request, limit string) {
-	d.log(r, strings.Join(r.Header["X-Real-Ip"], ""), "upload larger than "+limit, "")
+	d.log(r, orDefault(r.Header.Get("X-Real-Ip"), unknownClient), "upload larger than "+limit, "")
 	writeError(w, r, http.StatusRequestEntityTooLarge, tooLarge(limit))
 }
 

@@ -57,28 +57,30 @@ func CreateConfig() *Config {
 }
 
 // New returns the handler that guards next. The name, of the middleware in Traefik, marks its log lines. The error tells
-// of every option that is wrong, never of a secret.
+// of every option that is wrong, never of a secret. The key file is followed until ctx is done; Traefik ends it at a reload.
 //
 // A request reaches next with X-Real-Ip, X-Forwarded-Proto and X-Forwarded-Host set, and with X-Forwarded-For as far as
 // trusted proxies vouch for it; next is to append the peer, as httputil.ReverseProxy and Traefik do.
 func New(ctx context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
-	a, err := prepare(ctx, next, config, name)
+	a, err := prepare(next, config, name)
 	if err != nil {
 		return nil, err
 	}
-	return a.handler(), nil
+	a.keys.follow(ctx)
+	a.admitted = a.handler(false)
+	return a.handler(a.keys.guarded()), nil
 }
 
 // access is what New prepares, one room a file.
 type access struct {
-	next  http.Handler
-	keys  *keyring
-	proxy *forwarding
-	limit *uploadLimit
-	deny  *denials
+	next     http.Handler
+	keys     *keyring
+	proxy    *forwarding
+	limit    *uploadLimit
+	admitted http.Handler // for requests whose key was looked at
 }
 
-func prepare(ctx context.Context, next http.Handler, config *Config, name string) (*access, error) {
+func prepare(next http.Handler, config *Config, name string) (*access, error) {
 	if next == nil || config == nil {
 		return nil, errors.New("immichaccess: New needs a next handler and a configuration")
 	}
@@ -86,45 +88,50 @@ func prepare(ctx context.Context, next http.Handler, config *Config, name string
 	deny := newDenials(config, name)
 	a := &access{
 		next:  next,
-		keys:  newKeyring(ctx, config, deny, &errs),
+		keys:  newKeyring(config, deny, &errs),
 		proxy: newForwarding(config, &errs),
 		limit: newUploadLimit(config, next, deny, &errs),
-		deny:  deny,
 	}
 	deny.client = a.proxy.client
 	return a, errs.err(name)
 }
 
-// handler returns the path of a request. It is a closure over plain variables, and not a method, since Yaegi pays for each
-// field that a method reads.
-func (a *access) handler() http.Handler {
-	next, admit, viaProxy, upload := a.next, a.keys.admit, a.viaProxy, a.limit.serve
-	guarded, keyHeader, spentHeader := a.keys.guarded(), a.keys.header, a.keys.spent
-	plainKeys, latestKeys, keysChange := a.keys.plain.Load().(digests), a.keys.plain.Load, a.keys.follows
+// handler returns the path of a request, with or without a look at its key. It is a closure over plain variables, and tests
+// one thing at a time, since Yaegi pays for each field that a method reads and for each expression.
+func (a *access) handler(guarded bool) http.Handler {
+	next, admit, viaProxy, upload := a.next, a.admit, a.viaProxy, a.limit.serve
+	keyHeader, spentHeader, suspects := a.keys.header, a.keys.spent, a.proxy.suspects
+	plainKeys, latestKeys, keysChange := a.keys.plain.Load().(digests), a.keys.plain.Load, a.keys.file != nil
 	digest := sha256.Sum256
-	suspects := a.proxy.suspects
 
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := r.Header
 		if guarded {
 			key := h[keyHeader]
+			if len(key) != 1 {
+				admit(w, r)
+				return
+			}
 			known := plainKeys
 			if keysChange {
 				known = latestKeys().(digests)
 			}
-			if len(key) != 1 || !known[digest([]byte(key[0]))] {
-				if !admit(w, r) {
-					return
-				}
+			if !known[digest([]byte(key[0]))] {
+				admit(w, r)
+				return
 			}
 		}
-		delete(h, spentHeader)
-		if suspects[r.RemoteAddr[:3]] { // "IP:port", promises net/http
+		if len(r.RemoteAddr) < 3 {
+			viaProxy(w, r)
+			return
+		}
+		if suspects[r.RemoteAddr[:3]] {
 			viaProxy(w, r)
 			return
 		}
 
 		// The same as in rewrite, written out because a loop costs three times as much.
+		delete(h, spentHeader)
 		h["Connection"] = endsHere
 		delete(h, "Forwarded")
 		delete(h, "X-Forwarded-For")
@@ -146,7 +153,15 @@ func (a *access) handler() http.Handler {
 	})
 }
 
+// admit takes the second look at a request, and if it may pass, sends it on its way.
+func (a *access) admit(w http.ResponseWriter, r *http.Request) {
+	if a.keys.admit(w, r) {
+		a.admitted.ServeHTTP(w, r)
+	}
+}
+
 func (a *access) viaProxy(w http.ResponseWriter, r *http.Request) {
+	delete(r.Header, a.keys.spent)
 	a.proxy.rewrite(r)
 	a.limit.serve(w, r)
 }

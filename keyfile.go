@@ -1,7 +1,6 @@
 package immichaccess
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -19,61 +18,33 @@ const (
 type keyFile struct {
 	path   string
 	inline *keySet
-	ring   *keyring
 	seen   os.FileInfo // of the last read, good or bad; nil when the file was not to be found
 }
 
-// followKeyFile returns the keys of the file and inline, and publishes them anew when the file changes, until ctx is done.
-// Traefik ends the context of New when it reloads.
-func followKeyFile(ctx context.Context, path string, inline *keySet, ring *keyring, errs *problems) *keySet {
-	f := &keyFile{path: path, inline: inline, ring: ring}
-	f.seen, _ = os.Stat(path) // before the read, so that no change is missed; read tells of an error
-	set, err := f.read()
-	if err != nil {
-		errs.add("keysFile", "%v", err)
-		return inline
-	}
-	time.AfterFunc(lookInterval, func() { f.follow(ctx) })
-	return set
+func openKeyFile(path string, inline *keySet) *keyFile {
+	seen, _ := os.Stat(path) // before the first read, which tells of an error
+	return &keyFile{path: path, inline: inline, seen: seen}
 }
 
-// follow looks, and comes back later. A timer, and no goroutine that waits, so that there is nothing to stop.
-func (f *keyFile) follow(ctx context.Context) {
-	if ctx.Err() != nil {
-		return
-	}
-	f.look()
-	time.AfterFunc(lookInterval, func() { f.follow(ctx) })
-}
-
-func (f *keyFile) look() {
+// changed returns the keys if the file has changed, nil if it has not, and an error once for each change for the worse.
+func (f *keyFile) changed() (*keySet, error) {
 	info, err := os.Stat(f.path)
 	if err != nil {
-		f.missing(err)
-		return
+		return nil, f.missing(err)
 	}
 	if f.seen != nil && sameVersion(f.seen, info) || !settled(info) {
-		return
+		return nil, nil
 	}
 	f.seen = info
-	set, err := f.read()
-	if err != nil {
-		f.keep(err)
-		return
-	}
-	f.ring.publish(set)
-	f.ring.deny.warn(fmt.Sprintf("keysFile: %s has changed; there are %d keys now", f.path, len(set.byDigest)))
+	return f.read()
 }
 
-func (f *keyFile) missing(err error) {
-	if f.seen != nil {
-		f.keep(err)
+func (f *keyFile) missing(err error) error {
+	if f.seen == nil {
+		return nil
 	}
 	f.seen = nil
-}
-
-func (f *keyFile) keep(err error) {
-	f.ring.deny.warn(fmt.Sprintf("keysFile: %v; the keys stay as they were", err))
+	return err
 }
 
 func sameVersion(a, b os.FileInfo) bool {

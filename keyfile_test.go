@@ -37,7 +37,7 @@ func TestKeyFile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			config := &Config{Keys: []string{"inline:" + inlineKey}, KeysFile: newFile(t, c.text)}
-			a, err := prepare(t.Context(), &keeper{}, config, "door")
+			a, err := prepare(&keeper{}, config, "door")
 			if err != nil {
 				t.Fatal(err)
 			}

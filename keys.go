@@ -31,12 +31,12 @@ type keyring struct {
 	forged     []string // what a client could send for nameHeader
 	required   bool
 	deny       *denials
-	follows    bool         // the keys may change
+	file       *keyFile     // nil: the keys do not change
 	set        atomic.Value // *keySet
 	plain      atomic.Value // digests: the keys that need no second look
 }
 
-func newKeyring(ctx context.Context, config *Config, deny *denials, errs *problems) *keyring {
+func newKeyring(config *Config, deny *denials, errs *problems) *keyring {
 	k := &keyring{
 		header: http.CanonicalHeaderKey(orDefault(config.KeyHeader, defaultKeyHeader)),
 		deny:   deny,
@@ -47,13 +47,12 @@ func newKeyring(ctx context.Context, config *Config, deny *denials, errs *proble
 	}
 	k.setNameHeader(config.KeyNameHeader, errs)
 	k.setRequired(config.RequireKey, errs)
-	k.follows = config.KeysFile != ""
-	k.publish(k.read(ctx, config, errs))
+	k.publish(k.read(config, errs))
 	return k
 }
 
-// read collects the keys of the configuration and of the file, which it goes on to follow.
-func (k *keyring) read(ctx context.Context, config *Config, errs *problems) *keySet {
+// read collects the keys of the configuration and of the file.
+func (k *keyring) read(config *Config, errs *problems) *keySet {
 	before := len(errs.list)
 	inline := newKeySet()
 	for i, text := range config.Keys {
@@ -63,11 +62,16 @@ func (k *keyring) read(ctx context.Context, config *Config, errs *problems) *key
 	}
 	all := inline
 	if config.KeysFile != "" {
-		all = followKeyFile(ctx, config.KeysFile, inline, k, errs)
+		k.file = openKeyFile(config.KeysFile, inline)
+		var err error
+		if all, err = k.file.read(); err != nil {
+			errs.add("keysFile", "%v", err)
+		}
 	}
-	if len(errs.list) == before {
-		k.checkCount(len(all.byDigest), errs)
+	if len(errs.list) > before {
+		return inline
 	}
+	k.checkCount(len(all.byDigest), errs)
 	return all
 }
 
@@ -110,6 +114,29 @@ func (k *keyring) publish(set *keySet) {
 	k.deny.warnOfKeys(set)
 	k.set.Store(set)
 	k.plain.Store(plain)
+}
+
+// follow publishes the keys anew when the file changes, until ctx is done. It is a timer, and no goroutine that waits, so
+// that there is nothing to stop.
+func (k *keyring) follow(ctx context.Context) {
+	if k.file != nil {
+		time.AfterFunc(lookInterval, func() { k.look(ctx) })
+	}
+}
+
+func (k *keyring) look(ctx context.Context) {
+	if ctx.Err() != nil {
+		return
+	}
+	set, err := k.file.changed()
+	if err != nil {
+		k.deny.warn(fmt.Sprintf("keysFile: %v; the keys stay as they were", err))
+	}
+	if set != nil {
+		k.publish(set)
+		k.deny.warn(fmt.Sprintf("keysFile: %s has changed; there are %d keys now", k.file.path, len(set.byDigest)))
+	}
+	k.follow(ctx)
 }
 
 // guarded is false when there is nothing to look at in a request.
@@ -279,8 +306,11 @@ func checkSecret(secret string) error {
 	if secret == "" {
 		return errors.New("the secret is empty")
 	}
-	if knownMethods[secret] {
+	if knownMethods[strings.ToUpper(secret)] {
 		return errors.New("a method is not a secret; in a comma-separated list, join methods with a plus sign: methods=GET+HEAD")
+	}
+	if strings.HasPrefix(secret, "expires=") || strings.HasPrefix(secret, "methods=") {
+		return errors.New("an attribute is not a secret; the form is NAME:SECRET expires=2027-01-31 methods=GET,HEAD")
 	}
 	for i := 0; i < len(secret); i++ {
 		if secret[i] <= ' ' || secret[i] > '~' || secret[i] == ',' {
@@ -305,7 +335,7 @@ func (e *entry) setAttribute(field string) error {
 func (e *entry) setExpires(value string) error {
 	day, err := time.Parse("2006-01-02", value)
 	if err != nil {
-		return fmt.Errorf("expires=%s is not a day; write it like expires=2027-01-31", value)
+		return fmt.Errorf("expires=%q is not a day; write it like expires=2027-01-31", value)
 	}
 	e.until = day.AddDate(0, 0, 1)
 	return nil
@@ -322,7 +352,7 @@ func (e *entry) setMethods(value string) error {
 	for _, method := range strings.FieldsFunc(value, isMethodSeparator) {
 		method = strings.ToUpper(method)
 		if !knownMethods[method] {
-			return fmt.Errorf("methods=%s: %q is not a method; allowed are GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, CONNECT and TRACE", value, method)
+			return fmt.Errorf("%q is not a method; allowed are GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, CONNECT and TRACE", method)
 		}
 		e.methods[method] = true
 	}

@@ -203,8 +203,8 @@ var validName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
 // An entry that is read has a name, and can't be added again; the errors show nothing of its secret.
 func FuzzParseEntry(f *testing.F) {
-	for _, c := range wrongKeys {
-		for _, text := range c.keys {
+	for _, name := range slices.Sorted(maps.Keys(wrongKeys)) {
+		for _, text := range wrongKeys[name].keys {
 			f.Add(text)
 		}
 	}
