@@ -144,7 +144,7 @@ func BenchmarkTraefik(b *testing.B) {
 			"middlewares": traefik.Settings{"door": traefik.Settings{"plugin": traefik.Settings{pluginName: traefik.Settings{"keys": twoKeys}}}},
 			"services":    service(upstream.URL),
 		}}, address)
-	awaitRoute(b, address, "plugin.example.com")
+	awaitRoute(b, address, "plugin.example.com", http.StatusForbidden)
 
 	const turn = 2000
 	var ours, base time.Duration

@@ -89,7 +89,15 @@ func (e *example) request(t *testing.T, method, address, path, key string, body 
 
 func (e *example) status(t *testing.T, client *http.Client, address, key string) int {
 	t.Helper()
-	response, err := client.Do(e.request(t, http.MethodGet, address, "/api/server/ping", key, nil))
+	return e.statusOf(t, client, address, "photos.example.com", key)
+}
+
+// statusOf is 0 without an answer.
+func (e *example) statusOf(t *testing.T, client *http.Client, address, host, key string) int {
+	t.Helper()
+	r := e.request(t, http.MethodGet, address, "/api/server/ping", key, nil)
+	r.Host = host
+	response, err := client.Do(r)
 	if err != nil {
 		return 0
 	}
@@ -265,45 +273,56 @@ func TestReadTimeoutIsReported(t *testing.T) {
 
 // A changed key file counts within 5 s, and what earlier configurations left behind does not follow it as well.
 func TestKeysFileAcrossReloads(t *testing.T) {
+	const older, newer = "an-old-secret-of-a-key", "a-new-secret-of-a-key"
 	keys := filepath.Join(t.TempDir(), "keys.txt")
-	writeKeys(t, keys, "old:an-old-secret-of-a-key")
-	var dir string
+	writeKeys(t, keys, "phone:"+older)
 	e := startExample(t, func(e *traefik.Example) {
 		middlewares := e.Dynamic["http"].(traefik.Settings)["middlewares"].(traefik.Settings)
 		middlewares["immich-key"] = traefik.Settings{"plugin": traefik.Settings{pluginName: traefik.Settings{"keysFile": keys}}}
 	})
-	dir = e.providerFile()
 	for i := range 5 {
-		e.Dynamic["http"].(traefik.Settings)["middlewares"].(traefik.Settings)["unused"+strconv.Itoa(i)] = traefik.Settings{"stripPrefix": traefik.Settings{"prefixes": []string{"/x"}}}
-		if err := traefik.Write(dir, e.Dynamic); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(300 * time.Millisecond) // more than the throttle of Traefik's providers
+		e.reload(t, i)
 	}
-	if got := e.status(t, http2Client(), e.Keyed, "an-old-secret-of-a-key"); got != http.StatusOK {
+	if got := e.status(t, http2Client(), e.Keyed, older); got != http.StatusOK {
 		t.Fatalf("status %d", got)
 	}
 
-	writeKeys(t, keys, "new:a-new-secret-of-a-key")
-	deadline := time.Now().Add(5 * time.Second)
-	for e.status(t, http2Client(), e.Keyed, "a-new-secret-of-a-key") != http.StatusOK {
-		if time.Now().After(deadline) {
-			t.Fatal("the new key does not work")
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	if got := e.status(t, http2Client(), e.Keyed, "an-old-secret-of-a-key"); got != http.StatusForbidden {
+	writeKeys(t, keys, "phone:"+newer)
+	within5s(t, "the new key works", func() bool { return e.status(t, http2Client(), e.Keyed, newer) == http.StatusOK })
+	if got := e.status(t, http2Client(), e.Keyed, older); got != http.StatusForbidden {
 		t.Errorf("the revoked key: status %d", got)
 	}
-	time.Sleep(2 * time.Second) // for those that should not be there to tell
+	writeKeys(t, keys, "\x00\xff\x1b binary")
+	within5s(t, "the log tells of the broken file", func() bool { return strings.Contains(e.log.String(), "the keys stay as they were") })
+	if got := e.status(t, http2Client(), e.Keyed, newer); got != http.StatusOK {
+		t.Errorf("after a broken edit: status %d", got)
+	}
 	if n := strings.Count(e.log.String(), "has changed"); n != 1 {
 		t.Errorf("%d follow the file", n)
 	}
 }
 
-// providerFile is the dynamic configuration that Traefik watches.
-func (e *example) providerFile() string {
-	return e.Static["providers"].(traefik.Settings)["file"].(traefik.Settings)["filename"].(string)
+// reload changes the dynamic configuration and waits until Traefik has it.
+func (e *example) reload(t *testing.T, number int) {
+	t.Helper()
+	host := fmt.Sprintf("reload%d.example.com", number)
+	e.Dynamic["http"].(traefik.Settings)["routers"].(traefik.Settings)[host] = traefik.Settings{
+		"rule": "Host(`" + host + "`)", "entryPoints": []string{"immich-key"}, "service": "immich", "tls": traefik.Settings{},
+	}
+	file := e.Static["providers"].(traefik.Settings)["file"].(traefik.Settings)["filename"].(string)
+	if err := traefik.Write(file, e.Dynamic); err != nil {
+		t.Fatal(err)
+	}
+	within5s(t, "Traefik has read it", func() bool { return e.statusOf(t, http2Client(), e.Keyed, host, "") == http.StatusOK })
+}
+
+func within5s(t *testing.T, what string, happens func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); !happens(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it is not so within 5 s: %s", what)
+		}
+	}
 }
 
 func writeKeys(t *testing.T, path, text string) {

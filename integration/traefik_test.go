@@ -105,7 +105,7 @@ func TestPromisesInTraefik(t *testing.T) {
 	hosts := map[string]string{}
 	dynamic := tableConfiguration(url, hosts)
 	_, log := start(t, traefik.Settings{"entryPoints": entryPoints}, dynamic, addresses["plain"], addresses["tls"], addresses["insecure"])
-	awaitRoute(t, addresses["plain"], hosts[doortest.OptionSets()[0].String()])
+	awaitRoute(t, addresses["plain"], hosts[doortest.OptionSets()[0].String()], http.StatusForbidden)
 
 	for name, address := range addresses {
 		t.Run(name, func(t *testing.T) {
@@ -145,8 +145,8 @@ func service(immich string) traefik.Settings {
 	return traefik.Settings{"immich": traefik.Settings{"loadBalancer": traefik.Settings{"servers": []traefik.Settings{{"url": immich}}}}}
 }
 
-// awaitRoute waits until Traefik has read its dynamic configuration and knows the host.
-func awaitRoute(t testing.TB, address, host string) {
+// awaitRoute waits until Traefik has read its dynamic configuration and answers for the host.
+func awaitRoute(t testing.TB, address, host string, status int) {
 	t.Helper()
 	request, err := http.NewRequest(http.MethodGet, "http://"+address+"/", nil)
 	if err != nil {
@@ -159,7 +159,7 @@ func awaitRoute(t testing.TB, address, host string) {
 			continue
 		}
 		response.Body.Close()
-		if response.StatusCode != http.StatusNotFound {
+		if response.StatusCode == status {
 			return
 		}
 	}
