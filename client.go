@@ -78,10 +78,10 @@ func parseNetwork(text string) (netip.Prefix, bool) {
 	if err != nil {
 		return netip.Prefix{}, false
 	}
-	if prefix.Addr().Is4In6() && prefix.Bits() >= 96 {
+	if prefix.Addr().Is4In6() {
 		prefix = netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-96)
 	}
-	return prefix.Masked(), true
+	return prefix.Masked(), prefix.IsValid()
 }
 
 // forwarding decides who the client is. It is the only place that reads forwarding headers.
@@ -225,11 +225,12 @@ var forgeable = []string{
 }
 
 // endsHere names the headers for the next proxy to drop (RFC 9110, section 7.6.1): instead of what the client names, which
-// could be ours, the spellings of a forwarding header with one dash and one underscore. Upgrade is passed on only with an
-// Upgrade header.
+// could be ours, the rarer spellings of a forwarding header with underscores. Upgrade is passed on only with an Upgrade
+// header.
 var endsHere = []string{"Upgrade, " +
 	"X-Forwarded_for, X_forwarded-For, X-Forwarded_host, X_forwarded-Host, " +
-	"X-Forwarded_proto, X_forwarded-Proto, X-Real_ip, X_real-Ip"}
+	"X-Forwarded_proto, X_forwarded-Proto, X-Real_ip, X_real-Ip, " +
+	"X_forwarded_port, X-Forwarded_port, X_forwarded-Port, X_forwarded_prefix, X-Forwarded_prefix, X_forwarded-Prefix"}
 
 // rewrite sets the forwarding headers for a peer that is not a plain untrusted address.
 func (f *forwarding) rewrite(r *http.Request) {

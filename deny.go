@@ -28,6 +28,9 @@ var reasonPhrases = map[int]string{
 func writeError(w http.ResponseWriter, r *http.Request, status int, message string) {
 	body, _ := json.Marshal(answer{Message: message, Error: reasonPhrases[status], StatusCode: status}) // can't fail
 	h := w.Header()
+	for _, name := range []string{"Content-Encoding", "Etag", "Last-Modified"} { // of an answer that we take the place of
+		h.Del(name)
+	}
 	h.Set("Content-Type", "application/json; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
@@ -153,8 +156,8 @@ func loggable(s string) string {
 // withoutSecrets masks what in a path of Immich's is as good as a password: the key or slug of a shared link.
 func withoutSecrets(path string) string {
 	for _, prefix := range []string{"/share/", "/s/"} {
-		if strings.HasPrefix(path, prefix) {
-			return prefix + "…"
+		if at := strings.Index(strings.ToLower(path), prefix); at >= 0 {
+			return path[:at] + prefix + "…"
 		}
 	}
 	return path

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -21,7 +20,7 @@ func ExampleNew() {
 	defer immich.Close()
 	address, err := url.Parse(immich.URL)
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	proxy := &httputil.ReverseProxy{Director: func(r *http.Request) {
 		r.URL.Scheme, r.URL.Host = address.Scheme, address.Host
@@ -36,7 +35,7 @@ func ExampleNew() {
 	defer cancel()
 	handler, err := immichaccess.New(ctx, proxy, config, "photos")
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	door := httptest.NewServer(handler)
 	defer door.Close()
@@ -44,16 +43,16 @@ func ExampleNew() {
 	for _, key := range []string{"", "correct-horse-battery-staple"} {
 		request, err := http.NewRequest(http.MethodGet, door.URL, nil)
 		if err != nil {
-			log.Fatal(err)
+			panic(err)
 		}
 		request.Header.Set("X-Access-Key", key)
 		response, err := http.DefaultClient.Do(request)
 		if err != nil {
-			log.Fatal(err)
+			panic(err)
 		}
 		body, err := io.ReadAll(response.Body)
 		if err != nil {
-			log.Fatal(err)
+			panic(err)
 		}
 		response.Body.Close()
 		fmt.Printf("%d %s\n", response.StatusCode, body)

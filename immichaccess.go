@@ -60,7 +60,8 @@ func CreateConfig() *Config {
 // of every option that is wrong, never of a secret. The key file is followed until ctx is done; Traefik ends it at a reload.
 //
 // A request reaches next with X-Real-Ip, X-Forwarded-Proto and X-Forwarded-Host set, and with X-Forwarded-For as far as
-// trusted proxies vouch for it; next is to append the peer, as httputil.ReverseProxy and Traefik do.
+// trusted proxies vouch for it. As httputil.ReverseProxy and Traefik do, next is to append the peer to that, and to drop the
+// headers that Connection names.
 func New(ctx context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
 	a, err := prepare(next, config, name)
 	if err != nil {
@@ -121,7 +122,7 @@ func (a *access) handler(guarded bool) http.Handler {
 				return
 			}
 		}
-		if len(r.RemoteAddr) < 3 {
+		if len(r.RemoteAddr) < 3 { // no "IP:port": a Unix socket
 			viaProxy(w, r)
 			return
 		}

@@ -9,41 +9,51 @@ import (
 )
 
 const (
-	maxKeyFile   = 16 << 20    // bytes; some 150,000 keys
+	maxKeyFile   = 4 << 20     // bytes; some 40,000 keys, which take Yaegi 3 s to read
 	lookInterval = time.Second // between two looks at the file
-	settleTime   = time.Second // a file that was written less than this ago may not be complete
+	maxLooks     = 3           // at a file that is different each time
 )
 
 // keyFile is a file with keys, which add to those of the configuration.
 type keyFile struct {
 	path   string
 	inline *keySet
-	seen   os.FileInfo // of the last read, good or bad; nil when the file was not to be found
+	read   os.FileInfo // the version whose content was read, good or bad
+	seen   os.FileInfo // the version at the last look, if it was another
+	looks  int         // since it has been another
+	told   string      // the last error
 }
 
-func openKeyFile(path string, inline *keySet) *keyFile {
-	seen, _ := os.Stat(path) // before the first read, which tells of an error
-	return &keyFile{path: path, inline: inline, seen: seen}
-}
-
-// changed returns the keys if the file has changed, nil if it has not, and an error once for each change for the worse.
+// changed returns the keys if the file has changed, nil if it has not, and each error once. While an editor may still be
+// writing, which shows in two looks that differ, it has not changed.
 func (f *keyFile) changed() (*keySet, error) {
 	info, err := os.Stat(f.path)
 	if err != nil {
-		return nil, f.missing(err)
+		f.seen, f.looks = nil, 0
+		return nil, f.once(err)
 	}
-	if f.seen != nil && sameVersion(f.seen, info) || !settled(info) {
+	if f.read != nil && sameVersion(f.read, info) {
+		f.looks = 0
 		return nil, nil
 	}
+	f.looks++
+	settled := f.seen != nil && sameVersion(f.seen, info)
 	f.seen = info
-	return f.read()
+	if !settled && f.looks < maxLooks {
+		return nil, nil
+	}
+	f.looks = 0
+	set, err := f.load()
+	return set, f.once(err)
 }
 
-func (f *keyFile) missing(err error) error {
-	if f.seen == nil {
+// once forgets an error that it has returned before.
+func (f *keyFile) once(err error) error {
+	text := fmt.Sprint(err)
+	if text == f.told {
 		return nil
 	}
-	f.seen = nil
+	f.told = text
 	return err
 }
 
@@ -51,17 +61,17 @@ func sameVersion(a, b os.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
-// settled is false while an editor may still be writing. A time in the future is a clock that is wrong, not an editor.
-func settled(info os.FileInfo) bool {
-	age := time.Since(info.ModTime())
-	return age < 0 || age >= settleTime
-}
-
-func (f *keyFile) read() (*keySet, error) {
-	text, err := readKeyFile(f.path)
+// load reads the file. What can't be read, is read again at the next look.
+func (f *keyFile) load() (*keySet, error) {
+	info, text, err := readKeyFile(f.path)
 	if err != nil {
 		return nil, err
 	}
+	f.read = info
+	return f.parse(text)
+}
+
+func (f *keyFile) parse(text string) (*keySet, error) {
 	set := f.inline.copy()
 	for i, line := range strings.Split(text, "\n") {
 		line = withoutComment(line)
@@ -75,27 +85,27 @@ func (f *keyFile) read() (*keySet, error) {
 	return set, nil
 }
 
-func readKeyFile(path string) (string, error) {
+func readKeyFile(path string) (os.FileInfo, string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
 	if !info.Mode().IsRegular() {
-		return "", fmt.Errorf("%s is not a regular file", path)
+		return nil, "", fmt.Errorf("%s is not a regular file", path)
 	}
 	file, err := os.Open(path)
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
 	defer file.Close()
 	text, err := io.ReadAll(io.LimitReader(file, maxKeyFile+1))
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
 	if len(text) > maxKeyFile {
-		return "", fmt.Errorf("%s is larger than 16 MiB", path)
+		return nil, "", fmt.Errorf("%s is larger than 4 MiB", path)
 	}
-	return strings.TrimPrefix(string(text), "\ufeff"), nil // Windows' editors begin with a byte order mark
+	return info, strings.TrimPrefix(string(text), "\ufeff"), nil // Windows' editors begin with a byte order mark
 }
 
 // withoutComment ends a line at a "#" that begins a word.

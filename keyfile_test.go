@@ -56,6 +56,19 @@ func TestKeyMayHoldNumberSign(t *testing.T) {
 	wantEntry(t, door, rightKey, false)
 }
 
+// Entries without a name are counted on from those of the configuration.
+func TestNamesOfKeyFile(t *testing.T) {
+	t.Parallel()
+	next := &keeper{}
+	door := newDoor(t, &Config{Keys: []string{rightKey}, KeysFile: newFile(t, otherKey), KeyNameHeader: "X-Key-Name"}, next)
+	for key, want := range map[string]string{rightKey: "key1", otherKey: "key2"} {
+		wantEntry(t, door, key, true)
+		if got := next.r.Header.Get("X-Key-Name"); got != want {
+			t.Errorf("the name is %q, want %q", got, want)
+		}
+	}
+}
+
 func TestWrongKeyFile(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -69,7 +82,7 @@ func TestWrongKeyFile(t *testing.T) {
 		"device without end":  {func(*testing.T) string { return "/dev/zero" }, "is not a regular file"},
 		"pipe":                {pipe, "is not a regular file"},
 		"socket":              {socket, "is not a regular file"},
-		"huge":                {huge, "is larger than 16 MiB"},
+		"huge":                {huge, "is larger than 4 MiB"},
 		"all bytes":           {allBytes, "line 1: the secret has a character"},
 		"UTF-16":              {fileOf("\xff\xfep\x00:\x00s\x00\n\x00"), "line 1: what stands before the first colon is not a name"},
 		"picture":             {fileOf("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"), "line 1: the secret has a character"},
@@ -230,6 +243,10 @@ func TestKeyFileChanges(t *testing.T) {
 			func(t *testing.T, path string) { edit(t, path, after[:len(before)-1]+"\n") },
 			[]string{after[len("phone:") : len(before)-1]}, []string{rightKey}, []string{"has changed"},
 		},
+		"edited within a tick of the disk's clock": {
+			func(t *testing.T, path string) { write(t, path, before+"tablet:"+otherKey, modified(t, path)) },
+			[]string{rightKey, otherKey}, nil, []string{"has changed"},
+		},
 		"restored from the past": {
 			func(t *testing.T, path string) { write(t, path, "phone:"+otherKey, time.Now().AddDate(-1, 0, 0)) },
 			[]string{otherKey}, []string{rightKey}, []string{"has changed"},
@@ -300,13 +317,57 @@ func TestKeyFileChanges(t *testing.T) {
 		},
 		"saved by a slow editor": {
 			func(t *testing.T, path string) {
-				for range 30 {
+				for range 5 {
 					edit(t, path, "phone:")
 					time.Sleep(310 * time.Millisecond)
 				}
 				edit(t, path, "phone:"+otherKey)
 			},
 			[]string{otherKey}, []string{rightKey}, []string{"has changed"},
+		},
+		"edited at once, and then slowly": {
+			func(t *testing.T, path string) {
+				edit(t, path, before+"tablet:"+otherKey)
+				time.Sleep(10 * time.Second)
+				edit(t, path, "phone:")
+				time.Sleep(lookInterval)
+				edit(t, path, "phone:"+otherKey)
+			},
+			[]string{otherKey}, []string{rightKey}, []string{"has changed", "has changed"},
+		},
+		"away for a while, and then edited slowly": {
+			func(t *testing.T, path string) {
+				if err := os.Rename(path, path+".old"); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Mkdir(path, 0o700); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(10 * time.Second)
+				remove(t, path)
+				if err := os.Rename(path+".old", path); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(10 * time.Second)
+				edit(t, path, "")
+				time.Sleep(lookInterval)
+				edit(t, path, "phone:"+otherKey)
+			},
+			[]string{otherKey}, []string{rightKey}, []string{"is not a regular file", "has changed"},
+		},
+		"a folder for a while": {
+			func(t *testing.T, path string) {
+				if err := os.Rename(path, path+".old"); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Mkdir(path, 0o700); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(10 * time.Second)
+				remove(t, path)
+				edit(t, path, "phone:"+otherKey)
+			},
+			[]string{otherKey}, []string{rightKey}, []string{"is not a regular file", "has changed"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -332,17 +393,39 @@ func TestKeyFileChanges(t *testing.T) {
 	}
 }
 
+// A file that is written to all the time is followed too.
+func TestKeyFileThatNeverRests(t *testing.T) {
+	path := newFile(t, "phone:"+rightKey)
+	logLines(func() {
+		synctest.Test(t, func(t *testing.T) {
+			door := newDoor(t, &Config{KeysFile: path}, &keeper{})
+			time.Sleep(betweenLooks)
+			for i := range 16 {
+				write(t, path, "phone:"+otherKey+strings.Repeat("\n#", i), time.Now())
+				time.Sleep(310 * time.Millisecond)
+			}
+			wantEntry(t, door, otherKey, true)
+			wantEntry(t, door, rightKey, false)
+		})
+	})
+}
+
 // replace puts a new file in the place of one, as careful editors do, with the same time.
 func replace(t *testing.T, path, text string) {
 	t.Helper()
-	old, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, path+".new", text, old.ModTime())
+	write(t, path+".new", text, modified(t, path))
 	if err := os.Rename(path+".new", path); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func modified(t *testing.T, path string) time.Time {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.ModTime()
 }
 
 func remove(t *testing.T, path string) {

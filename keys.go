@@ -62,9 +62,9 @@ func (k *keyring) read(config *Config, errs *problems) *keySet {
 	}
 	all := inline
 	if config.KeysFile != "" {
-		k.file = openKeyFile(config.KeysFile, inline)
+		k.file = &keyFile{path: config.KeysFile, inline: inline}
 		var err error
-		if all, err = k.file.read(); err != nil {
+		if all, err = k.file.load(); err != nil {
 			errs.add("keysFile", "%v", err)
 		}
 	}
@@ -80,11 +80,12 @@ func (k *keyring) setNameHeader(name string, errs *problems) {
 		return
 	}
 	k.nameHeader = http.CanonicalHeaderKey(name)
-	checkHeaderName("keyNameHeader", k.nameHeader, errs)
 	if k.nameHeader == k.header {
 		errs.add("keyNameHeader", "%q is the header that carries the key; choose another", name)
 	}
-	k.forged = spellings(k.nameHeader)
+	if checkHeaderName("keyNameHeader", k.nameHeader, errs) {
+		k.forged = spellings(k.nameHeader)
+	}
 }
 
 func (k *keyring) setRequired(value string, errs *problems) {
@@ -250,6 +251,9 @@ func parseEntry(text string) (*entry, error) {
 	if e.digest, err = digestOf(secret); err != nil {
 		return nil, about(name, err)
 	}
+	if e.digest == sha256.Sum256(nil) || e.digest == sha256.Sum256([]byte("\n")) {
+		return nil, about(name, errors.New("it is the digest of an empty secret"))
+	}
 	for i, field := range fields[1:] {
 		if err := e.setAttribute(field); err != nil {
 			return nil, about(name, fmt.Errorf("attribute %d: %w", i+1, err))
@@ -266,7 +270,7 @@ func about(name string, err error) error {
 }
 
 func splitName(field string) (name, secret string, err error) {
-	if isDigest(field) {
+	if isDigest(field) || otherDigest(field) {
 		return "", field, nil
 	}
 	name, secret, found := strings.Cut(field, ":")
@@ -282,6 +286,14 @@ func splitName(field string) (name, secret string, err error) {
 
 func isDigest(secret string) bool {
 	return len(secret) >= len(digestPrefix) && strings.EqualFold(secret[:len(digestPrefix)], digestPrefix)
+}
+
+// otherDigest tells what is meant as a digest, such as sha512:…; taken as a secret, it would be the key.
+func otherDigest(secret string) bool {
+	rest, found := strings.CutPrefix(strings.ToLower(secret), "sha")
+	rest = strings.TrimLeft(rest, "-_")
+	ending := strings.TrimLeft(rest, "0123456789")
+	return found && ending != rest && (strings.HasPrefix(ending, ":") || strings.HasPrefix(ending, "="))
 }
 
 func digestOf(secret string) ([sha256.Size]byte, error) {
@@ -306,6 +318,9 @@ func checkSecret(secret string) error {
 	if secret == "" {
 		return errors.New("the secret is empty")
 	}
+	if otherDigest(secret) {
+		return errors.New("a digest is written sha256: and 64 hex digits")
+	}
 	if knownMethods[strings.ToUpper(secret)] {
 		return errors.New("a method is not a secret; in a comma-separated list, join methods with a plus sign: methods=GET+HEAD")
 	}
@@ -323,11 +338,13 @@ func checkSecret(secret string) error {
 // setAttribute says nothing of what it can't read: it may be a part of a secret that holds a blank.
 func (e *entry) setAttribute(field string) error {
 	name, value, _ := strings.Cut(field, "=")
-	switch name {
-	case "expires":
+	switch {
+	case name == "expires" && e.until.IsZero():
 		return e.setExpires(value)
-	case "methods":
+	case name == "methods" && e.methods == nil:
 		return e.setMethods(value)
+	case name == "expires" || name == "methods":
+		return fmt.Errorf("%s= stands there twice", name)
 	}
 	return errors.New("it is not known; allowed are expires=2027-01-31 and methods=GET,HEAD")
 }

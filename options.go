@@ -32,7 +32,7 @@ func orDefault(value, fallback string) string {
 // reservedHeaders can't carry a key or its name: Immich, its clients, or the way there need them.
 var reservedHeaders = map[string]bool{
 	"Accept": true, "Accept-Encoding": true, "Authorization": true, "Connection": true, "Content-Length": true,
-	"Content-Type": true, "Cookie": true, "Expect": true, "Forwarded": true, "Host": true, "Origin": true, "Range": true,
+	"Content-Type": true, "Cookie": true, "Expect": true, "Forwarded": true, "Host": true, "Keep-Alive": true, "Origin": true, "Range": true,
 	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true, "User-Agent": true,
 	"X-Api-Key": true, "X-Real-Ip": true,
 }
@@ -40,21 +40,38 @@ var reservedHeaders = map[string]bool{
 // reservedPrefixes are families of such headers, X-Immich-Checksum and X-Forwarded-For among them.
 var reservedPrefixes = []string{"Sec-", "X-Immich-", "X-Forwarded-", "Proxy-"}
 
+// maxDashes bounds the spellings of a header, which double with each dash.
+const maxDashes = 5
+
 // checkHeaderName wants the canonical form of a name.
-func checkHeaderName(option, name string, errs *problems) {
+func checkHeaderName(option, name string, errs *problems) bool {
+	if !isHeaderName(name) {
+		errs.add(option, "%q is not a header name; allowed are letters, digits and up to %d dashes, as in X-Access-Key", name, maxDashes)
+		return false
+	}
+	if isReserved(name) {
+		errs.add(option, "%q is needed by Immich or by the way there; choose another header, such as %s", name, defaultKeyHeader)
+		return false
+	}
+	return true
+}
+
+func isHeaderName(name string) bool {
 	for i := 0; i < len(name); i++ {
 		if !isTokenByte(name[i]) {
-			errs.add(option, "%q is not a header name; allowed are letters, digits and dashes, as in X-Access-Key", name)
-			return
+			return false
 		}
 	}
-	taken := reservedHeaders[name]
+	return strings.Count(name, "-") <= maxDashes
+}
+
+func isReserved(name string) bool {
 	for _, prefix := range reservedPrefixes {
-		taken = taken || strings.HasPrefix(name, prefix)
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
 	}
-	if taken {
-		errs.add(option, "%q is needed by Immich or by the way there; choose another header, such as %s", name, defaultKeyHeader)
-	}
+	return reservedHeaders[name]
 }
 
 // isTokenByte leaves out what RFC 9110 would allow and servers treat as a dash, or not at all.

@@ -17,7 +17,7 @@ const (
 	allowedAttr    = "allowed are expires=2027-01-31 and methods=GET,HEAD"
 	allowedDay     = "write it like expires=2027-01-31"
 	allowedMethods = "allowed are GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, CONNECT and TRACE"
-	allowedHeader  = "allowed are letters, digits and dashes"
+	allowedHeader  = "allowed are letters, digits and up to 5 dashes"
 	allowedSize    = "allowed are bytes (1048576) and nginx's units k, m and g"
 	allowedNetwork = "allowed are addresses (192.0.2.1, 2001:db8::1), CIDRs (192.0.2.0/24), loopback and private"
 )
@@ -52,6 +52,13 @@ var wrongKeys = map[string]struct {
 	"digest of 62 digits":            {[]string{"phone:sha256:" + rightDigest[:62]}, `"phone": `, allowedDigest},
 	"digest of 65 digits":            {[]string{"phone:sha256:" + rightDigest + "0"}, `"phone": `, allowedDigest},
 	"digest of 66 digits":            {[]string{"SHA256:" + rightDigest + "00"}, "entry 1: ", allowedDigest},
+	"digest of nothing":              {[]string{"phone:sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}, `"phone": `, "digest of an empty secret"},
+	"digest of an empty line":        {[]string{"sha256:01ba4719c80b6fe911b091a7c05124b64eeece964e09c058ef8f9805daca546b"}, "entry 1: ", "digest of an empty secret"},
+	"other digest":                   {[]string{"phone:SHA512:" + rightDigest}, `"phone": `, "a digest is written sha256: and 64 hex digits"},
+	"digest with a dash":             {[]string{"sha-256:" + rightDigest}, "entry 1: ", "a digest is written sha256: and 64 hex digits"},
+	"digest with an equals sign":     {[]string{"phone:sha256=" + rightDigest}, `"phone": `, "a digest is written sha256: and 64 hex digits"},
+	"expires twice":                  {[]string{"phone:" + rightKey + " expires=2020-01-31 expires=2999-12-31"}, `"phone": attribute 2: `, "expires= stands there twice"},
+	"methods twice":                  {[]string{"phone:" + rightKey + " methods=GET methods=HEAD"}, `"phone": attribute 2: `, "methods= stands there twice"},
 	"digest that is not hexadecimal": {[]string{"phone:sha256:" + rightDigest[:63] + "g"}, `"phone": `, allowedDigest},
 	"name twice":                     {[]string{"phone:" + rightKey, "phone:" + otherKey}, `entry 2: the name "phone" is taken`, "give each its own"},
 	"secret twice":                   {[]string{"phone:" + rightKey, "tablet:" + rightKey}, `entry 2: "tablet" has the same secret as "phone"`, "give each its own"},
@@ -77,7 +84,7 @@ var wrongKeys = map[string]struct {
 
 var wrongHeaders = map[string]string{
 	"X Access Key": allowedHeader, "X-Access-Key ": allowedHeader, " X-Access-Key": allowedHeader, "X-Access-Key:": allowedHeader,
-	"X_Access_Key": allowedHeader, "X-Schlüssel": allowedHeader, "X-Access\nKey": allowedHeader, " ": allowedHeader,
+	"X_Access_Key": allowedHeader, "X-Schlüssel": allowedHeader, "X-Access\nKey": allowedHeader, "A-B-C-D-E-F-G": allowedHeader, " ": allowedHeader,
 	"authorization": "choose another", "COOKIE": "choose another", "Host": "choose another", "connection": "choose another",
 	"x-api-key": "choose another", "X-Real-IP": "choose another", "x-forwarded-for": "choose another", "X-Forwarded-Anything": "choose another",
 	"Forwarded": "choose another", "X-Immich-Checksum": "choose another", "Sec-WebSocket-Key": "choose another", "TE": "choose another",

@@ -27,7 +27,7 @@ func newUploadLimit(config *Config, next http.Handler, deny *denials, errs *prob
 	text := orDefault(strings.TrimSpace(config.MaxUploadSize), defaultMaxUploadSize)
 	size, ok := parseSize(text)
 	if !ok {
-		errs.add("maxUploadSize", "%q is not a size; allowed are bytes (1048576) and nginx's units k, m and g (512k, 50000M, 50g) up to 8 EiB, and 0 for no limit", text)
+		errs.add("maxUploadSize", "%q is not a size; allowed are bytes (1048576) and nginx's units k, m and g (512k, 50000M, 50g) of less than 8 EiB, and 0 for no limit", text)
 	}
 	return &uploadLimit{bytes: size, text: text, next: next, deny: deny}
 }
@@ -46,21 +46,36 @@ func parseSize(text string) (size int64, ok bool) {
 
 // serve forwards a request that has, or may have, a body.
 func (u *uploadLimit) serve(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
-		u.warnOfReadTimeout(r)
-	}
 	switch {
 	case u.bytes > 0 && r.ContentLength > u.bytes:
 		u.deny.forSize(w, r, u.text)
+	case r.Method == http.MethodGet || r.Method == http.MethodHead:
+		u.serveDownload(w, r)
 	case u.bytes > 0 && r.ContentLength < 0:
 		u.serveUnknown(w, r)
 	default:
-		u.next.ServeHTTP(w, r)
+		u.serveKnown(w, r)
 	}
 }
 
-// warnOfReadTimeout tells once that Traefik will cut uploads, since the plugin can't lengthen the time it has.
+// serveDownload forwards a request that has no body to speak of: with HTTP/3, its length is unknown all the same.
+func (u *uploadLimit) serveDownload(w http.ResponseWriter, r *http.Request) {
+	if u.bytes > 0 && r.ContentLength < 0 {
+		r.Body = &countedBody{body: r.Body, limit: u.bytes, left: u.bytes}
+	}
+	u.next.ServeHTTP(w, r)
+}
+
+func (u *uploadLimit) serveKnown(w http.ResponseWriter, r *http.Request) {
+	u.warnOfReadTimeout(r)
+	u.next.ServeHTTP(w, r)
+}
+
+// warnOfReadTimeout tells at the first upload that Traefik will cut uploads, since the plugin can't lengthen the time it has.
 func (u *uploadLimit) warnOfReadTimeout(r *http.Request) {
+	if !strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
+		return
+	}
 	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if !ok || server.ReadTimeout <= 0 {
 		return
@@ -73,6 +88,7 @@ func (u *uploadLimit) warnOfReadTimeout(r *http.Request) {
 
 // serveUnknown forwards a body of unknown length, and counts.
 func (u *uploadLimit) serveUnknown(w http.ResponseWriter, r *http.Request) {
+	u.warnOfReadTimeout(r)
 	body := &countedBody{body: r.Body, limit: u.bytes, left: u.bytes}
 	r.Body = body
 	u.next.ServeHTTP(&honestWriter{w: w, r: r, body: body, limit: u}, r)
@@ -101,7 +117,7 @@ func (b *countedBody) Close() error {
 }
 
 // honestWriter turns the 500 that Traefik answers when a body fails into the 413 that it is. In Yaegi it can't offer
-// http.Flusher, so it flushes what it writes.
+// http.Flusher, so it flushes all that it writes.
 type honestWriter struct {
 	w      http.ResponseWriter
 	r      *http.Request
@@ -121,6 +137,9 @@ func (h *honestWriter) WriteHeader(status int) {
 		return
 	}
 	h.w.WriteHeader(status)
+	if status >= http.StatusOK {
+		h.flush()
+	}
 }
 
 func (h *honestWriter) Write(p []byte) (int, error) {
@@ -128,8 +147,12 @@ func (h *honestWriter) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	n, err := h.w.Write(p)
+	h.flush()
+	return n, err
+}
+
+func (h *honestWriter) flush() {
 	if flusher, ok := h.w.(http.Flusher); ok {
 		flusher.Flush()
 	}
-	return n, err
 }

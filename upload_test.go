@@ -211,6 +211,47 @@ func TestAnswersToUploads(t *testing.T) {
 	}
 }
 
+// A 413 that takes the place of another answer has nothing of its content.
+func TestTurnedAnswerIsItsOwn(t *testing.T) {
+	t.Parallel()
+	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		for _, name := range []string{"Content-Encoding", "Etag", "Last-Modified", "Content-Length", "Content-Type"} {
+			w.Header().Set(name, "of Immich")
+		}
+		w.WriteHeader(http.StatusBadGateway)
+	})
+	w := ask(newDoor(t, &Config{RequireKey: "false", MaxUploadSize: "1k"}, next), upload(-1, strings.Repeat("x", 1025)))
+	for name, values := range w.Header() {
+		if slices.Contains(values, "of Immich") {
+			t.Errorf("%s is %q", name, values)
+		}
+	}
+	if w.Code != http.StatusRequestEntityTooLarge {
+		t.Errorf("status %d", w.Code)
+	}
+}
+
+// With HTTP/3, a download has a body of unknown length: its answer is not touched, and what body there is, is bounded.
+func TestDownloadOfUnknownLength(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		for size, over := range map[int]bool{0: false, 1024: false, 1025: true} {
+			next := &keeper{}
+			door := newDoor(t, &Config{RequireKey: "false", MaxUploadSize: "1k"}, next)
+			r, w := upload(-1, strings.Repeat("x", size)), httptest.NewRecorder()
+			r.Method = method
+			door.ServeHTTP(w, r)
+			if next.w != w {
+				t.Errorf("%s: the writer is %T", method, next.w)
+			}
+			if got, err := io.ReadAll(next.r.Body); (err != nil) != over || !over && len(got) != size {
+				t.Errorf("%s: of %d bytes %d, %v", method, size, len(got), err)
+			}
+		}
+	}
+}
+
 // A client that can't be flushed to gets its answer all the same.
 func TestAnswerWithoutFlusher(t *testing.T) {
 	t.Parallel()
@@ -241,8 +282,8 @@ func TestUploadIsLeftAlone(t *testing.T) {
 		"no limit in unit":            {"0g", -1, 200, true},
 		"limit with blanks around it": {" 1k\n", 1025, 413, false},
 	} {
-		for way, peer := range map[string]string{"": "192.0.2.1:1234", " through a trusted proxy": "10.0.0.1:1234"} {
-			t.Run(name+way, func(t *testing.T) {
+		for way, peer := range map[string]string{"direct": "192.0.2.1:1234", "through a trusted proxy": "10.0.0.1:1234"} {
+			t.Run(name+", "+way, func(t *testing.T) {
 				t.Parallel()
 				next := &keeper{}
 				door := newDoor(t, &Config{RequireKey: "false", MaxUploadSize: c.limit, TrustedProxies: []string{"10.0.0.1"}}, next)

@@ -142,9 +142,13 @@ func TestReadmeOptions(t *testing.T) {
 // The demo runs, and so does each command that it prints.
 func TestDemo(t *testing.T) {
 	binary(t) // so that the demo need not build it
+	program := filepath.Join(t.TempDir(), "demo")
+	if output, err := exec.Command("go", "build", "-o", program, "./demo").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	demo := exec.CommandContext(ctx, "go", "run", "./demo")
+	demo := exec.CommandContext(ctx, program)
 	output := &logBuffer{}
 	demo.Stdout, demo.Stderr = output, output
 	demo.Cancel = func() error { return demo.Process.Signal(os.Interrupt) }

@@ -95,6 +95,15 @@ func anyCertificate() *tls.Config {
 
 // TestPromisesInTraefik runs the table on three entry points: plain, with TLS, and one that lets all forwarding headers in.
 func TestPromisesInTraefik(t *testing.T) {
+	runTable(t, traefik.Settings{}, doortest.Run)
+}
+
+// Traefik's fast proxy, an experiment of its own, is other code that has to drop what Connection names.
+func TestPromisesInFastProxy(t *testing.T) {
+	runTable(t, traefik.Settings{"experimental": traefik.Settings{"fastProxy": traefik.Settings{}}}, doortest.RunRequests)
+}
+
+func runTable(t *testing.T, static traefik.Settings, run func(*testing.T, doortest.Proxy)) {
 	immich, url := serveImmich(t)
 	addresses := map[string]string{"plain": freeAddress(t), "tls": freeAddress(t), "insecure": freeAddress(t)}
 	entryPoints := traefik.Settings{}
@@ -104,12 +113,13 @@ func TestPromisesInTraefik(t *testing.T) {
 	entryPoints["insecure"].(traefik.Settings)["forwardedHeaders"] = traefik.Settings{"insecure": true}
 	hosts := map[string]string{}
 	dynamic := tableConfiguration(url, hosts)
-	_, log := start(t, traefik.Settings{"entryPoints": entryPoints}, dynamic, addresses["plain"], addresses["tls"], addresses["insecure"])
+	static["entryPoints"] = entryPoints
+	_, log := start(t, static, dynamic, addresses["plain"], addresses["tls"], addresses["insecure"])
 	awaitRoute(t, addresses["plain"], hosts[doortest.OptionSets()[0].String()], http.StatusForbidden)
 
 	for name, address := range addresses {
 		t.Run(name, func(t *testing.T) {
-			doortest.Run(t, doortest.Proxy{
+			run(t, doortest.Proxy{
 				HidesClaims: name != "insecure",
 				Open: func(_ *testing.T, options doortest.Options) doortest.Door {
 					door := doortest.Door{Addr: address, Host: hosts[options.String()], Immich: immich}

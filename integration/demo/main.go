@@ -63,6 +63,9 @@ func run(out io.Writer) error {
 		return err
 	}
 	defer process.Stop()
+	if err := traefik.Await(ctx, "https://"+example.Keyed+"/", http.StatusForbidden); err != nil {
+		return err
+	}
 	if err := whatToTry.Execute(out, map[string]string{"Open": example.Open, "Keyed": example.Keyed, "Key": key, "Log": log.Name()}); err != nil {
 		return err
 	}

@@ -3,10 +3,12 @@ package traefik
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,7 +56,8 @@ type Process struct {
 func Start(ctx context.Context, binary, dir string, static, dynamic Settings, log io.Writer, addresses ...string) (*Process, error) {
 	dynamicFile := filepath.Join(dir, "dynamic.yml")
 	static["providers"] = Settings{"file": Settings{"filename": dynamicFile, "watch": true}, "providersThrottleDuration": "100ms"}
-	static["experimental"] = Settings{"localPlugins": Settings{"immichaccess": Settings{"moduleName": "github.com/immichaccess/immichaccess"}}}
+	experimental, _ := static["experimental"].(Settings)
+	static["experimental"] = experimental.withLocalPlugin()
 	static["global"] = Settings{"checkNewVersion": false, "sendAnonymousUsage": false}
 	if err := errors.Join(Write(dynamicFile, dynamic), Write(filepath.Join(dir, "traefik.yml"), static)); err != nil {
 		return nil, err
@@ -77,6 +80,17 @@ func Start(ctx context.Context, binary, dir string, static, dynamic Settings, lo
 		return nil, err
 	}
 	return p, nil
+}
+
+// withLocalPlugin has the plugin of this repository in the place of a released one.
+func (s Settings) withLocalPlugin() Settings {
+	local := Settings{"localPlugins": Settings{"immichaccess": Settings{"moduleName": "github.com/immichaccess/immichaccess"}}}
+	for name, value := range s {
+		if name != "plugins" {
+			local[name] = value
+		}
+	}
+	return local
 }
 
 // Write puts settings into a file in one step, so that Traefik never reads half of them.
@@ -119,6 +133,31 @@ func (p *Process) awaitListening(addresses []string) error {
 		}
 	}
 	return nil
+}
+
+// Await returns when the door answers with the status: Traefik listens before it knows any route.
+func Await(ctx context.Context, url string, status int) error {
+	client := &http.Client{Transport: &http.Transport{
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // Traefik's own, made at each start
+		DisableKeepAlives: true,
+	}}
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		if response, err := client.Do(request); err == nil {
+			response.Body.Close()
+			if response.StatusCode == status {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 func isListening(address string) bool {

@@ -45,9 +45,14 @@ type Proxy struct {
 
 // Run holds the proxy to every promise.
 func Run(t *testing.T, proxy Proxy) {
-	t.Run("requests", func(t *testing.T) { requests(t, proxy) })
+	RunRequests(t, proxy)
 	t.Run("uploads", func(t *testing.T) { uploads(t, proxy) })
 	t.Run("streams", func(t *testing.T) { streams(t, proxy) })
+}
+
+// RunRequests holds the proxy to what it promises of keys and headers.
+func RunRequests(t *testing.T, proxy Proxy) {
+	t.Run("requests", func(t *testing.T) { requests(t, proxy) })
 }
 
 // OptionSets returns each set of options that the table uses, once.

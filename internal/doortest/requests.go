@@ -65,6 +65,7 @@ var cases = []testCase{
 	{Name: "key without name", Options: keyed(Key), Header: right},
 	{Name: "key by digest", Options: keyed("phone:sha256:" + keyDigest), Header: right},
 	{Name: "digest is no key", Options: keyed("phone:sha256:" + keyDigest), Header: header{"X-Access-Key": {keyDigest}}, Status: 403},
+	{Name: "empty key where there is a digest", Options: keyed("phone:sha256:" + keyDigest), Header: header{"X-Access-Key": {""}}, Status: 403},
 	{Name: "expired", Options: keyed("phone:" + Key + " expires=2020-01-31"), Header: right, Status: 403},
 	{Name: "not yet expired", Options: keyed("phone:" + Key + " expires=2999-12-31"), Header: right, Arrives: map[string]string{"X-Access-Key": "", "X-Real-Ip": "127.0.0.1"}},
 	{Name: "method allowed", Options: keyed("phone:" + Key + " methods=GET,HEAD"), Header: right},
@@ -140,6 +141,7 @@ const (
 var forged = header{
 	"X-Access-Key": {Key}, "X-Real-Ip": {"6.6.6.6"}, "X-Forwarded-For": {"6.6.6.6"}, "X-Forwarded-Proto": {"gopher"},
 	"X-Forwarded-Host": {"evil.example"}, "X-Forwarded-Port": {"1"}, "X-Forwarded-Prefix": {"/evil"}, "Forwarded": {"for=6.6.6.6"},
+	"X_Forwarded_Port": {"1"}, "X-Forwarded_Port": {"1"}, "X_Forwarded_Prefix": {"/evil"},
 	"X_Forwarded_For": {"6.6.6.6"}, "X_FORWARDED_HOST": {"evil.example"}, "x_forwarded_proto": {"gopher"}, "X_Real_IP": {"6.6.6.6"},
 	"X-Forwarded_For": {"6.6.6.6"}, "X_Forwarded-For": {"6.6.6.6"}, "X-Real_IP": {"6.6.6.6"}, "X_Real-IP": {"6.6.6.6"},
 	"X-Forwarded_Host": {"evil.example"}, "X_Forwarded-Host": {"evil.example"}, "X-Forwarded_Proto": {"gopher"}, "X_Forwarded-Proto": {"gopher"},
@@ -147,7 +149,7 @@ var forged = header{
 
 var direct = map[string]string{
 	"X-Real-Ip": "127.0.0.1", "X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": ownScheme, "X-Forwarded-Host": ownHost,
-	"X-Forwarded-Prefix": "", "Forwarded": "",
+	"X-Forwarded-Prefix": "", "Forwarded": "", "X_forwarded_port": "", "X-Forwarded_port": "", "X_forwarded_prefix": "",
 	"X_forwarded_for": "", "X_forwarded_host": "", "X_forwarded_proto": "", "X_real_ip": "",
 	"X-Forwarded_for": "", "X_forwarded-For": "", "X-Real_ip": "", "X_real-Ip": "",
 	"X-Forwarded_host": "", "X_forwarded-Host": "", "X-Forwarded_proto": "", "X_forwarded-Proto": "",

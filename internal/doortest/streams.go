@@ -19,6 +19,7 @@ import (
 func streams(t *testing.T, proxy Proxy) {
 	for name, test := range map[string]func(*testing.T, Door){
 		"Range":                    ranges,
+		"headers before the body":  headersFirst,
 		"flush":                    flush,
 		"archive":                  archive,
 		"interim answer, trailers": interim,
@@ -69,6 +70,24 @@ func flush(t *testing.T, door Door) {
 	defer response.Body.Close()
 	if line, err := bufio.NewReader(response.Body).ReadString('\n'); err != nil || !json.Valid([]byte(line)) {
 		t.Errorf("the first line is %q, %v", line, err)
+	}
+}
+
+// headersFirst wants the headers of an answer whose body is an hour away, also for an upload of unknown length.
+func headersFirst(t *testing.T, door Door) {
+	for _, length := range []int64{0, -1} {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		request := door.get(t, http.MethodPost, "/api/sync/stream?delay=1h").WithContext(ctx)
+		request.ContentLength = length
+		if length < 0 {
+			request.Body = io.NopCloser(bytes.NewReader([]byte("{}")))
+		}
+		response, err := door.client(t, "127.0.0.1").Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha1" //nolint:gosec // the checksum Immich uses
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -47,10 +48,11 @@ func echo(ctx context.Context, conn *websocket.Conn) error {
 	return reply.Close()
 }
 
-// syncStream sends its first line at once, and each other one after the gap asked for.
+// syncStream sends its headers at once, its first line after the delay asked for, and each other one after the gap.
 func syncStream(w http.ResponseWriter, r *http.Request) {
-	gap, err := queryDuration(r, "gap")
-	if err != nil {
+	gap, gapErr := queryDuration(r, "gap")
+	delay, delayErr := queryDuration(r, "delay")
+	if err := errors.Join(gapErr, delayErr); err != nil {
 		writeError(w, http.StatusBadRequest, err)
 		return
 	}
@@ -60,6 +62,11 @@ func syncStream(w http.ResponseWriter, r *http.Request) {
 	}
 
 	w.Header().Set("Content-Type", "application/jsonlines+json")
+	_ = http.NewResponseController(w).Flush()
+
+	if !pause(r.Context(), delay) {
+		return
+	}
 
 	for line := range syncLines {
 		if line > 0 && !pause(r.Context(), gap) {
