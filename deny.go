@@ -155,9 +155,10 @@ func loggable(s string) string {
 
 // withoutSecrets masks what in a path of Immich's is as good as a password: the key or slug of a shared link.
 func withoutSecrets(path string) string {
+	plain := "/" + strings.TrimLeft(strings.ToLower(path), "/")
 	for _, prefix := range []string{"/share/", "/s/"} {
-		if at := strings.Index(strings.ToLower(path), prefix); at >= 0 {
-			return path[:at] + prefix + "…"
+		if strings.HasPrefix(plain, prefix) {
+			return prefix + "…"
 		}
 	}
 	return path
