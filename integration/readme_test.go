@@ -3,7 +3,6 @@ package integration
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -20,7 +19,7 @@ import (
 
 // The documentation is run: its commands, its YAML and its links.
 
-var documentation = []string{"../README.md", "../CONTRIBUTING.md", "../docs/questions.md"}
+var documentation = []string{"../README.md", "../CONTRIBUTING.md", "../docs/questions.md", "../docs/standalone.md"}
 
 var (
 	fenced = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$")
@@ -56,6 +55,7 @@ func TestReadmeCommands(t *testing.T) {
 	t.Parallel()
 	for _, script := range blocks(t, "sh") {
 		command := exec.Command("bash", "-euc", script)
+		command.Dir = ".."
 		if target, isMake := strings.CutPrefix(script, "make "); isMake {
 			command = exec.Command("make", "-C", "..", "--dry-run", strings.TrimSpace(target))
 		}
@@ -97,6 +97,12 @@ func checkReadmeFile(t *testing.T, name, path string) {
 			t.Fatal(err)
 		}
 		asksForExampleKey(t, decodeLabels(t, compose.Services["immich-server"].Labels))
+	case "immichaccess.yml":
+		check := exec.Command("go", "run", "./cmd/standalone", "check", "--configFile="+path)
+		check.Dir = ".."
+		if output, err := check.CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, output)
+		}
 	default:
 		t.Errorf("there is no test for %s", name)
 	}
@@ -139,16 +145,51 @@ func TestReadmeOptions(t *testing.T) {
 	}
 }
 
-// The demo runs, and so does each command that it prints.
-func TestDemo(t *testing.T) {
+// The demos run, and so does each command that they print.
+func TestDemos(t *testing.T) {
 	binary(t) // so that the demo need not build it
+	for name, c := range map[string]struct {
+		main string
+		args []string
+		last string
+		want []string
+	}{
+		"traefik": {
+			"./demo", nil, "Stop with",
+			[]string{`"method":"GET"`, `"statusCode":403`, `{"res":"pong"}`, `"X-Forwarded-For":["127.0.0.1"]`, `"status":"created"`},
+		},
+		"standalone": {
+			"../cmd/standalone", []string{"demo", "--listen.https=" + freeAddress(t)}, "msg=listening",
+			[]string{`"statusCode":403`, `{"res":"pong"}`, `"status":"created"`, `"X-Forwarded-For":["127.0.0.1"]`},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			output := runDemo(t, c.main, c.args, c.last)
+			commands := regexp.MustCompile(`(?m)^    (curl .*)$`).FindAllStringSubmatch(output, -1)
+			if len(commands) != len(c.want) {
+				t.Fatalf("%d commands:\n%s", len(commands), output)
+			}
+			for i, command := range commands {
+				shell := exec.Command("bash", "-euc", command[1]+" --silent --show-error --max-time 20")
+				shell.Dir = ".." // where README.md is
+				answer, err := shell.CombinedOutput()
+				if err != nil || !bytes.Contains(answer, []byte(c.want[i])) {
+					t.Errorf("%s\n%s\n%v", command[1], answer, err)
+				}
+			}
+		})
+	}
+}
+
+// runDemo runs a demo until the test ends, and returns what it has printed when the last of it is there.
+func runDemo(t *testing.T, main string, args []string, last string) string {
+	t.Helper()
 	program := filepath.Join(t.TempDir(), "demo")
-	if output, err := exec.Command("go", "build", "-o", program, "./demo").CombinedOutput(); err != nil {
+	if output, err := exec.Command("go", "build", "-C", main, "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, output)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	demo := exec.CommandContext(ctx, program)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	demo := exec.CommandContext(ctx, program, args...)
 	output := &logBuffer{}
 	demo.Stdout, demo.Stderr = output, output
 	demo.Cancel = func() error { return demo.Process.Signal(os.Interrupt) }
@@ -156,28 +197,15 @@ func TestDemo(t *testing.T) {
 	if err := demo.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		cancel()
 		demo.Wait() // it was interrupted
-	}()
-	for !strings.Contains(output.String(), "Stop with") {
+	})
+	for !strings.Contains(output.String(), last) {
 		if ctx.Err() != nil {
 			t.Fatalf("the demo does not come up:\n%s", output)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-
-	want := []string{`"method":"GET"`, fmt.Sprintf(`"statusCode":%d`, http.StatusForbidden), `{"res":"pong"}`, `"X-Forwarded-For":["127.0.0.1"]`, `"status":"created"`}
-	commands := regexp.MustCompile(`(?m)^    (curl .*)$`).FindAllStringSubmatch(output.String(), -1)
-	if len(commands) != len(want) {
-		t.Fatalf("%d commands:\n%s", len(commands), output)
-	}
-	for i, command := range commands {
-		shell := exec.CommandContext(ctx, "bash", "-euc", command[1]+" --silent --show-error --max-time 20")
-		shell.Dir = ".." // where README.md is
-		answer, err := shell.CombinedOutput()
-		if err != nil || !bytes.Contains(answer, []byte(want[i])) {
-			t.Errorf("%s\n%s\n%v", command[1], answer, err)
-		}
-	}
+	return output.String()
 }

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/immichaccess/immichaccess/internal/door"
+	"github.com/immichaccess/immichaccess/internal/standin"
+)
+
+const (
+	demoAddress = "127.0.0.1:8443"
+	demoText    = `The door is at https://%[1]s, with a fresh key and a certificate nobody knows. Behind it is a stand-in for Immich.
+
+Without the key, nobody gets in:
+    curl -k https://%[1]s/api/server/ping
+
+With it, all works:
+    curl -k -H 'X-Access-Key: %[2]s' https://%[1]s/api/server/ping
+    curl -k -H 'X-Access-Key: %[2]s' -F assetData=@/etc/hostname https://%[1]s/api/assets
+
+What Immich gets to see of a request:
+    curl -k -H 'X-Access-Key: %[2]s' -H 'X-Forwarded-For: 1.2.3.4' https://%[1]s/
+
+In a browser, https://%[1]s shows what somebody without a key sees. With an extension that sets headers, let it send
+X-Access-Key: %[2]s, and the page shows your request as Immich would get it.
+
+Ctrl+C ends it.
+`
+)
+
+// runDemo takes the options of the proxy too, to try them out.
+func runDemo(c *console) error {
+	immich, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	stand := standin.New().HTTPServer()
+	defer stand.Close()
+	go func() { _ = stand.Serve(immich) }()
+
+	secret := rand.Text()
+	defaults := []string{
+		"--upstreams=http://" + immich.Addr().String(),
+		"--listen.https=" + demoAddress,
+		"--listen.http=",
+		"--access.keys=demo:" + secret,
+	}
+	c.args = append(defaults, c.args...)
+	loaded, err := c.load()
+	if err != nil {
+		return err
+	}
+	c.print(demoText, loaded.Listen.HTTPS, secret)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	if err := door.Run(c.load, c.err, signals); err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	return nil
+}

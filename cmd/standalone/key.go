@@ -1,0 +1,45 @@
+package main
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"regexp"
+)
+
+var keyName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+
+const keyText = `The key, which is shown this once only:
+
+    %[2]s
+
+Its entry, to be given to the proxy. It holds a digest, from which the key can't be found:
+
+    %[1]s:sha256:%[3]x
+
+    in the file        access:
+                         keys:
+                           - %[1]s:sha256:%[3]x
+    as a flag          --access.keys=%[1]s:sha256:%[3]x
+    as a Docker label  traefik.http.middlewares.immich.plugin.immichaccess.keys=%[1]s:sha256:%[3]x
+    in the keysFile    %[1]s:sha256:%[3]x
+
+In the Immich app, before logging in or after: Settings (the cogwheel) > Advanced > Custom proxy headers
+
+    header name    X-Access-Key
+    header value   %[2]s
+`
+
+func makeKey(c *console) error {
+	if len(c.args) != 1 {
+		return usageError{errors.New("key: give the new key a name, such as the device's: immichaccess key phone")}
+	}
+	name := c.args[0]
+	if !keyName.MatchString(name) {
+		return usageError{fmt.Errorf("key: %q is not a name; allowed are letters, digits and ._-", name)}
+	}
+	secret := rand.Text()
+	c.print(keyText, name, secret, sha256.Sum256([]byte(secret)))
+	return nil
+}

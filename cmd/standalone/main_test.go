@@ -1,0 +1,83 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// runCommand returns the exit code and what was written.
+func runCommand(args ...string) (code int, out, errOut string) {
+	var written, complained strings.Builder
+	code = mainImpl(args, nil, &written, &complained)
+	return code, written.String(), complained.String()
+}
+
+const keyFlag = "--access.keys=phone:correct-horse-battery-staple"
+
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		out  string
+		err  string
+	}{
+		"help":              {args: []string{"--help"}, out: "immichaccess is the door in front of Immich"},
+		"help of a command": {args: []string{"check", "--help"}, out: "immichaccess is the door in front of Immich"},
+		"version":           {args: []string{"version"}, out: "immichaccess "},
+		"check":             {args: []string{"check", keyFlag}, out: "access.keys"},
+		"check finds":       {args: []string{"check", keyFlag, "--http3=maybe"}, code: 2, err: "immichaccess: http3: \"maybe\""},
+		"run without key":   {args: nil, code: 2, err: "there is no key, so nobody could get in"},
+		"unknown command":   {args: []string{"chekc"}, code: 2, err: `there is no command "chekc"`},
+		"key without name":  {args: []string{"key"}, code: 2, err: "give the new key a name"},
+		"key, wrong name":   {args: []string{"key", "my phone"}, code: 2, err: `"my phone" is not a name`},
+		"port in use":       {args: []string{"--listen.https=192.0.2.1:443", keyFlag}, code: 1, err: "listen.https: "},
+		"nobody is healthy": {args: []string{"healthcheck", keyFlag, "--admin.address=127.0.0.1:1"}, code: 1, err: "healthcheck: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, out, errOut := runCommand(c.args...)
+			if code != c.code || !strings.Contains(out, c.out) || !strings.Contains(errOut, c.err) {
+				t.Errorf("exit code %d\n%s\n%s", code, out, errOut)
+			}
+		})
+	}
+}
+
+func TestKeyFitsItsEntry(t *testing.T) {
+	t.Parallel()
+	_, out, _ := runCommand("key", "phone")
+	secret := regexp.MustCompile(`header value +(\S+)`).FindStringSubmatch(out)[1]
+	digest := sha256.Sum256([]byte(secret))
+	if !strings.Contains(out, "phone:sha256:"+hex.EncodeToString(digest[:])) {
+		t.Error(out)
+	}
+	if _, again, _ := runCommand("key", "phone"); strings.Contains(again, secret) {
+		t.Error("the same key twice")
+	}
+}
+
+func TestHealthcheck(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		status int
+		code   int
+	}{
+		"a key is needed": {http.StatusForbidden, exitGood},
+		"broken":          {http.StatusBadGateway, exitFailed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			proxy := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(c.status) }))
+			t.Cleanup(proxy.Close)
+			if code, _, errOut := runCommand("healthcheck", keyFlag, "--listen.https="+proxy.Listener.Addr().String()); code != c.code {
+				t.Errorf("exit code %d\n%s", code, errOut)
+			}
+		})
+	}
+}

@@ -1,0 +1,85 @@
+// Package admin shows how the proxy is: to Prometheus, to containers, to load balancers.
+package admin
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/immichaccess/immichaccess/internal/transfer"
+)
+
+// View is what there is to see.
+type View struct {
+	Ledger *transfer.Ledger
+	Health func() map[string]bool      // of upstreams, by address
+	Expiry func() map[string]time.Time // of certificates, by name
+	Ready  func() bool                 // new requests are welcome
+}
+
+// Admin counts requests, and shows the View.
+type Admin struct {
+	view     View
+	requests *metrics.Set
+}
+
+// New returns an Admin that has counted nothing.
+func New(view View) *Admin {
+	return &Admin{view, metrics.NewSet()}
+}
+
+// Count takes note of a request that has ended.
+func (a *Admin) Count(e transfer.Entry) {
+	labels := fmt.Sprintf(`{status="%d",key=%q}`, e.Status, e.Visitor.Key)
+	a.requests.GetOrCreateCounter("immichaccess_requests_total" + labels).Inc()
+	a.requests.GetOrCreateFloatCounter("immichaccess_request_seconds_total" + labels).Add(e.Duration.Seconds())
+}
+
+// Handler serves /metrics, /healthz and /readyz.
+func (a *Admin) Handler() http.Handler {
+	routes := http.NewServeMux()
+	routes.HandleFunc("GET /metrics", a.serveMetrics)
+	routes.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	routes.HandleFunc("GET /readyz", a.serveReady)
+	return routes
+}
+
+func (a *Admin) serveReady(w http.ResponseWriter, _ *http.Request) {
+	if !a.view.Ready() {
+		http.Error(w, "stopping", http.StatusServiceUnavailable)
+		return
+	}
+	for _, healthy := range a.view.Health() {
+		if healthy {
+			_, _ = io.WriteString(w, "ok\n")
+			return
+		}
+	}
+	http.Error(w, "Immich does not answer", http.StatusServiceUnavailable)
+}
+
+func (a *Admin) serveMetrics(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	a.requests.WritePrometheus(w)
+	ledger := a.view.Ledger
+	metrics.WriteCounterFloat64(w, "immichaccess_received_bytes_total", float64(ledger.Received()))
+	metrics.WriteCounterFloat64(w, "immichaccess_sent_bytes_total", float64(ledger.Sent()))
+	metrics.WriteGaugeFloat64(w, "immichaccess_transfers_running", float64(ledger.Running()))
+	metrics.WriteGaugeFloat64(w, "immichaccess_websockets_open", float64(ledger.Sockets()))
+	for name, until := range a.view.Expiry() {
+		metrics.WriteGaugeFloat64(w, fmt.Sprintf("immichaccess_certificate_expiry_timestamp_seconds{name=%q}", name), float64(until.Unix()))
+	}
+	for address, healthy := range a.view.Health() {
+		metrics.WriteGaugeFloat64(w, fmt.Sprintf("immichaccess_upstream_healthy{upstream=%q}", address), number(healthy))
+	}
+	metrics.WriteProcessMetrics(w)
+}
+
+func number(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,99 @@
+package certs
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+	"github.com/immichaccess/immichaccess/internal/config"
+	"github.com/mholt/acmez/v3"
+	"github.com/mholt/acmez/v3/acme"
+	"go.uber.org/zap"
+)
+
+// openACME manages certificates with certmagic, by hand: its HTTPS() would cut requests after 5 s.
+func openACME(ctx context.Context, settings *config.Settings, ports Ports, logger *slog.Logger) (*Source, error) {
+	zapped := zap.New(slogCore{logger})
+	var magic *certmagic.Config
+	cache := certmagic.NewCache(certmagic.CacheOptions{
+		GetConfigForCert: func(certmagic.Certificate) (*certmagic.Config, error) { return magic, nil },
+		Logger:           zapped,
+	})
+	magic = certmagic.New(cache, certmagic.Config{
+		Storage:           &certmagic.FileStorage{Path: settings.ACME.Storage},
+		DefaultServerName: settings.Domains[0], // for clients that name none
+		Logger:            zapped,
+	})
+	issuers, err := newIssuers(magic, &settings.ACME, ports, zapped)
+	if err != nil {
+		return nil, err
+	}
+	for _, issuer := range issuers {
+		magic.Issuers = append(magic.Issuers, issuer)
+	}
+	context.AfterFunc(ctx, cache.Stop)
+	if err := magic.ManageAsync(ctx, settings.Domains); err != nil {
+		return nil, err
+	}
+
+	source := &Source{TLS: newTLS(magic.GetCertificate), Challenge: answerFor(issuers)}
+	source.TLS.NextProtos = []string{acmez.ACMETLS1Protocol}
+	source.Expiry = func() map[string]time.Time { return managedExpiry(cache, settings.Domains) }
+	return source, nil
+}
+
+// newIssuers returns the authorities to ask, in their order.
+func newIssuers(magic *certmagic.Config, settings *config.ACME, ports Ports, logger *zap.Logger) ([]*certmagic.ACMEIssuer, error) {
+	roots, err := settings.RootPool()
+	if err != nil {
+		return nil, err
+	}
+	template := certmagic.ACMEIssuer{
+		CA:                   settings.Server,
+		Email:                settings.Email,
+		Agreed:               true,
+		ExternalAccount:      externalAccount(settings.EAB),
+		TrustedRoots:         roots,
+		DisableHTTPChallenge: ports.HTTP == 0,
+		AltHTTPPort:          ports.HTTP,
+		AltTLSALPNPort:       ports.HTTPS,
+		Logger:               logger,
+	}
+	issuers := []*certmagic.ACMEIssuer{certmagic.NewACMEIssuer(magic, template)}
+	if settings.Server == "" && settings.Email != "" {
+		template.CA = certmagic.ZeroSSLProductionCA
+		template.ExternalAccount = nil
+		template.NewAccountFunc = zeroSSL{introductions}.introduce
+		issuers = append(issuers, certmagic.NewACMEIssuer(magic, template))
+	}
+	return issuers, nil
+}
+
+func externalAccount(eab config.EAB) *acme.EAB {
+	if eab.KeyID == "" {
+		return nil
+	}
+	return &acme.EAB{KeyID: eab.KeyID, MACKey: eab.HMACKey}
+}
+
+func answerFor(issuers []*certmagic.ACMEIssuer) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		for _, issuer := range slices.Backward(issuers) {
+			next = issuer.HTTPChallengeHandler(next)
+		}
+		return next
+	}
+}
+
+func managedExpiry(cache *certmagic.Cache, domains []string) map[string]time.Time {
+	expiry := map[string]time.Time{}
+	for _, domain := range domains {
+		for _, cert := range cache.AllMatchingCertificates(domain) {
+			expiry[domain] = cert.Leaf.NotAfter
+		}
+	}
+	return expiry
+}

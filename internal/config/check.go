@@ -1,0 +1,146 @@
+package config
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/immichaccess/immichaccess"
+	"github.com/traefik/paerser/types"
+)
+
+func (s *Settings) check(errs *problems) {
+	s.checkUpstreams(errs)
+	s.checkDomains(errs)
+	checkAddress("listen.https", s.Listen.HTTPS, false, errs)
+	checkAddress("listen.http", s.Listen.HTTP, true, errs)
+	checkAddress("admin.address", s.Admin.Address, true, errs)
+	s.checkTLS(errs)
+	s.ACME.check(errs)
+	s.Timeouts.check(errs)
+	checkWord("log.level", s.Log.Level, []string{"debug", "info", "warn", "error"}, errs)
+	checkWord("log.format", s.Log.Format, []string{"text", "json"}, errs)
+	s.checkAccess(errs)
+}
+
+func (s *Settings) checkUpstreams(errs *problems) {
+	if len(s.Upstreams) == 0 {
+		errs.add("upstreams", "there is none; give Immich's address, such as http://127.0.0.1:2283")
+	}
+	for _, text := range s.Upstreams {
+		upstream, err := url.Parse(text)
+		switch {
+		case err != nil || upstream.Scheme != "http" && upstream.Scheme != "https" || upstream.Host == "":
+			errs.add("upstreams", "%q is not an address; allowed is http://HOST:PORT or https://HOST:PORT", text)
+		case strings.Trim(upstream.Path, "/") != "" || upstream.RawQuery != "" || upstream.Fragment != "" || upstream.User != nil:
+			errs.add("upstreams", "%q is more than an address: Immich has no sub-path; allowed is http://HOST:PORT", upstream.Redacted())
+		}
+	}
+}
+
+var domainName = regexp.MustCompile(`^([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?\.)*[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?$`)
+
+func (s *Settings) checkDomains(errs *problems) {
+	for _, domain := range s.Domains {
+		switch {
+		case strings.HasPrefix(domain, "*."):
+			errs.add("domains", "%q: a wildcard needs a challenge by DNS, which is not supported; name each host", domain)
+		case !domainName.MatchString(domain) || net.ParseIP(domain) != nil:
+			errs.add("domains", "%q is not a host name, such as photos.example.com", domain)
+		}
+	}
+}
+
+func checkAddress(option, address string, mayBeEmpty bool, errs *problems) {
+	if address == "" && mayBeEmpty {
+		return
+	}
+	_, port, err := net.SplitHostPort(address)
+	if number, numeric := strconv.Atoi(port); err != nil || numeric != nil || number < 0 || number > 65535 {
+		errs.add(option, "%q is not an address to listen on; allowed are :PORT and IP:PORT", address)
+	}
+}
+
+func (s *Settings) checkTLS(errs *problems) {
+	cert, key := s.TLS.CertFile, s.TLS.KeyFile
+	switch {
+	case cert == "" && key == "":
+	case cert == "" || key == "":
+		errs.add("tls", "certFile and keyFile belong together; give both or neither")
+	case len(s.Domains) > 0:
+		errs.add("tls", "certificates come either from certFile and keyFile, or by ACME for domains; give one of the two")
+	default:
+		if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
+			errs.add("tls", "%w", err)
+		}
+	}
+}
+
+func (a *ACME) check(errs *problems) {
+	if a.Server != "" {
+		if server, err := url.Parse(a.Server); err != nil || server.Scheme != "https" || server.Host == "" {
+			errs.add("acme.server", "%q is not the address of a directory, such as https://acme-v02.api.letsencrypt.org/directory", a.Server)
+		}
+	}
+	if a.Storage == "" {
+		errs.add("acme.storage", "it is empty; give a directory")
+	}
+	if (a.EAB.KeyID == "") != (a.EAB.HMACKey == "") {
+		errs.add("acme.eab", "keyID and hmacKey belong together; give both or neither")
+	}
+	if _, err := a.RootPool(); err != nil {
+		errs.add("acme.trustedRoots", "%w", err)
+	}
+}
+
+// RootPool returns the authorities an ACME server may be vouched for by, nil for the system's own.
+func (a *ACME) RootPool() (*x509.CertPool, error) {
+	if a.TrustedRoots == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(a.TrustedRoots)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, &os.PathError{Op: "read", Path: a.TrustedRoots, Err: x509.ErrUnsupportedAlgorithm}
+	}
+	return pool, nil
+}
+
+func (t *Timeouts) check(errs *problems) {
+	for option, d := range map[string]types.Duration{
+		"timeouts.idle": t.Idle, "timeouts.header": t.Header, "timeouts.upstream": t.Upstream,
+		"timeouts.keepAlive": t.KeepAlive, "timeouts.shutdown": t.Shutdown,
+	} {
+		if d <= 0 {
+			errs.add(option, "%s is no time to wait; give a duration over 0, such as 600s", d)
+		}
+	}
+}
+
+func checkWord(option, word string, allowed []string, errs *problems) {
+	if !slices.Contains(allowed, word) {
+		errs.add(option, "%q is not known; allowed are %s", word, strings.Join(allowed, ", "))
+	}
+}
+
+// checkAccess asks the handler itself, so that there is one opinion only.
+func (s *Settings) checkAccess(errs *problems) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	access := s.Access
+	if _, err := immichaccess.New(ctx, http.NotFoundHandler(), &access, "access"); err != nil {
+		_, problems, _ := strings.Cut(err.Error(), " is wrong: ")
+		errs.add("access", "%s", problems)
+	}
+}

@@ -1,0 +1,203 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// withKey is enough to start.
+var withKey = []string{"--access.keys=phone:correct-horse-battery-staple"}
+
+func writeFile(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func load(t *testing.T, args, environ []string) *Loaded {
+	t.Helper()
+	loaded, err := Load(args, environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return loaded
+}
+
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	loaded := load(t, withKey, nil)
+	if changed := Changed(Defaults(), &loaded.Settings); len(changed) != 1 || changed[0] != "access.keys" {
+		t.Errorf("changed: %v", changed)
+	}
+}
+
+const (
+	yamlFile = `
+listen:
+  https: ":1"
+  http: ":1"
+http3: false
+timeouts:
+  idle: 90
+  header: 5s
+admin:
+access:
+  keys:
+    - phone:correct-horse-battery-staple methods=GET,HEAD
+    - tablet:another-horse-battery-staple
+  requireKey: true
+`
+	tomlFile = `
+http3 = false
+[listen]
+https = ":1"
+http = ":1"
+[timeouts]
+idle = 90
+header = "5s"
+[access]
+keys = ["phone:correct-horse-battery-staple methods=GET,HEAD", "tablet:another-horse-battery-staple"]
+requireKey = true
+`
+)
+
+func TestFlagsWinOverEnvironmentWinsOverFile(t *testing.T) {
+	t.Parallel()
+	for name, content := range map[string]string{"immichaccess.yml": yamlFile, "immichaccess.toml": tomlFile} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := writeFile(t, name, content)
+			environ := []string{"IMMICHACCESS_CONFIGFILE=" + path, "IMMICHACCESS_LISTEN_HTTPS=:2", "IMMICHACCESS_LISTEN_HTTP=:2", "HOME=/"}
+			l := load(t, []string{"--listen.HTTPS=:3", "--log.access", "--domains", "a.example.com", "--domains=b.example.com"}, environ)
+
+			if l.Listen.HTTPS != ":3" || l.Listen.HTTP != ":2" || l.HTTP3 || !l.Log.Access || l.Access.RequireKey != "true" {
+				t.Errorf("%+v", l.Settings)
+			}
+			if time.Duration(l.Timeouts.Idle) != 90*time.Second || time.Duration(l.Timeouts.Header) != 5*time.Second {
+				t.Errorf("%+v", l.Timeouts)
+			}
+			if strings.Join(l.Domains, " ") != "a.example.com b.example.com" {
+				t.Errorf("%v", l.Domains)
+			}
+			if len(l.Access.Keys) != 2 || l.Access.Keys[0] != "phone:correct-horse-battery-staple methods=GET,HEAD" {
+				t.Errorf("%q", l.Access.Keys)
+			}
+		})
+	}
+}
+
+func TestShowMasksSecretsAndNamesSources(t *testing.T) {
+	t.Parallel()
+	path := writeFile(t, "immichaccess.yml", "access: {keys: ['phone:correct-horse-battery-staple expires=2999-01-31', another-horse-battery]}\n")
+	environ := []string{"IMMICHACCESS_ACME_EAB_HMACKEY=hidden-hmac", "IMMICHACCESS_ACME_EAB_KEYID=kid"}
+	var out strings.Builder
+	if err := load(t, []string{"--configFile=" + path, "--http3=false"}, environ).Show(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{"correct-horse", "another-horse", "hidden-hmac"} {
+		if strings.Contains(out.String(), secret) {
+			t.Errorf("it shows %s", secret)
+		}
+	}
+	shown := strings.Join(strings.Fields(out.String()), " ")
+	for _, line := range []string{
+		"access.keys phone:**** expires=2999-01-31, **** " + path,
+		"acme.eab.hmacKey **** environment",
+		"http3 false flag",
+		"upstreams http://127.0.0.1:2283 default",
+	} {
+		if !strings.Contains(shown, line) {
+			t.Errorf("it does not say %q:\n%s", line, out.String())
+		}
+	}
+}
+
+func TestErrors(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		args    []string
+		environ []string
+		file    string
+		want    []string
+	}{
+		"unknown flag":           {args: []string{"--timeouts.idel=3s"}, want: []string{"--timeouts.idel: there is no such option; did you mean --timeouts.idle?"}},
+		"unknown variable":       {environ: []string{"IMMICHACCESS_LISTEN_HTPS=:1"}, want: []string{"did you mean IMMICHACCESS_LISTEN_HTTPS?"}},
+		"unknown in the file":    {file: "acess: {keysFile: x}", want: []string{"did you mean access.keysFile?"}},
+		"section for a value":    {file: "listen: {https: {port: 1}}", want: []string{"listen.https.port: there is no such option"}},
+		"list for a value":       {file: "listen: {https: [a, b]}", want: []string{"listen.https: [a b] in"}},
+		"far from everything":    {args: []string{"--x=1"}, want: []string{"--x: there is no such option; --help shows all options"}},
+		"no option at all":       {args: []string{"--log.access", "true", "--http3=false"}, want: []string{"true: this is neither a command nor an option"}},
+		"no bool":                {args: []string{"--http3=maybe"}, want: []string{`http3: "maybe" in flag is not valid; allowed is true or false`}},
+		"no duration":            {environ: []string{"IMMICHACCESS_TIMEOUTS_IDLE=long"}, want: []string{`timeouts.idle: "long" in environment is not valid; allowed is a duration`}},
+		"zero duration":          {args: []string{"--timeouts.header=0"}, want: []string{"timeouts.header: 0s is no time to wait"}},
+		"path in an upstream":    {args: []string{"--upstreams=http://immich:2283/photos"}, want: []string{"Immich has no sub-path"}},
+		"no upstream":            {args: []string{"--upstreams=immich:2283"}, want: []string{`upstreams: "immich:2283" is not an address`}},
+		"wildcard":               {args: []string{"--domains=*.example.com"}, want: []string{"domains: \"*.example.com\": a wildcard"}},
+		"no host name":           {args: []string{"--domains=https://example.com"}, want: []string{"is not a host name"}},
+		"no address":             {args: []string{"--listen.https=443"}, want: []string{"listen.https: \"443\" is not an address"}},
+		"half a certificate":     {args: []string{"--tls.certFile=x"}, want: []string{"tls: certFile and keyFile belong together"}},
+		"no certificate":         {args: []string{"--tls.certFile=/nowhere", "--tls.keyFile=/nowhere"}, want: []string{"tls: open /nowhere"}},
+		"two kinds":              {args: []string{"--tls.certFile=x", "--tls.keyFile=y", "--domains=a.example.com"}, want: []string{"give one of the two"}},
+		"no directory":           {args: []string{"--acme.server=http://ca"}, want: []string{"acme.server: \"http://ca\""}},
+		"half an account":        {args: []string{"--acme.eab.keyID=x"}, want: []string{"acme.eab: keyID and hmacKey"}},
+		"no roots":               {args: []string{"--acme.trustedRoots=/nowhere"}, want: []string{"acme.trustedRoots: open /nowhere"}},
+		"unknown level":          {args: []string{"--log.level=loud"}, want: []string{`log.level: "loud" is not known; allowed are debug, info, warn, error`}},
+		"file names itself":      {file: "configFile: x", want: []string{"a file can't name itself"}},
+		"broken file":            {file: "access: {keys: [", want: []string{"configFile: "}},
+		"missing file":           {args: []string{"--configFile=/nowhere.yml"}, want: []string{"configFile: /nowhere.yml"}},
+		"unknown format":         {args: []string{"--configFile=" + os.DevNull}, want: []string{"allowed are .yml, .yaml and .toml"}},
+		"the handler's opinion":  {args: []string{"--access.maxUploadSize=lots"}, want: []string{`access: maxUploadSize: "lots" is not a size`}},
+		"everything is reported": {args: []string{"--log.level=loud", "--http3=maybe", "--a=b"}, want: []string{"log.level", "http3", "--a"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			args := slices.Concat(withKey, c.args)
+			if c.file != "" {
+				args = append(args, "--configFile="+writeFile(t, "immichaccess.yml", c.file))
+			}
+			_, err := Load(args, c.environ)
+			if err == nil {
+				t.Fatal("there is no error")
+			}
+			for _, want := range c.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q does not say %q", err, want)
+				}
+			}
+			if lines := strings.Count(err.Error(), "\n") + 1; lines != len(c.want) {
+				t.Errorf("%d lines: %v", lines, err)
+			}
+		})
+	}
+}
+
+func TestOptionNames(t *testing.T) {
+	t.Parallel()
+	for field, want := range map[string]string{
+		"KeyID": "keyID", "HMACKey": "hmacKey", "HTTP3": "http3", "HTTPS": "https", "TLS": "tls", "CertFile": "certFile", "Idle": "idle",
+	} {
+		if got := optionName(field); got != want {
+			t.Errorf("%s is %s, want %s", field, got, want)
+		}
+	}
+}
+
+func TestHelpTellsOfEveryOption(t *testing.T) {
+	t.Parallel()
+	help, err := os.ReadFile("../../cmd/standalone/help.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range options {
+		if !strings.Contains(string(help), "\n  "+o.name+" ") && !strings.Contains(string(help), "\n  "+o.name+"\n") {
+			t.Errorf("--help does not tell of %s", o.name)
+		}
+	}
+}

@@ -1,0 +1,198 @@
+package door
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/immichaccess/immichaccess/internal/config"
+	"github.com/immichaccess/immichaccess/internal/doortest"
+	"github.com/immichaccess/immichaccess/internal/logging"
+	"github.com/immichaccess/immichaccess/internal/standin"
+	"github.com/quic-go/quic-go/http3"
+)
+
+const (
+	patience = 20 * time.Second
+	key      = "correct-horse-battery-staple"
+)
+
+// TestPromises holds the proxy to what every way of running the handler promises.
+func TestPromises(t *testing.T) {
+	t.Parallel()
+	doortest.Run(t, doortest.Proxy{Open: func(t *testing.T, options doortest.Options) doortest.Door {
+		t.Helper()
+		d := open(t, func(s *config.Settings) {
+			s.Access.Keys = nil
+			options.Apply(t, reflect.ValueOf(&s.Access).Elem())
+		})
+		return doortest.Door{Addr: d.Addr().String(), Host: "localhost", TLS: trusting(), Immich: d.immich}
+	}})
+}
+
+// opened is a Door on loopback with a stand-in Immich behind it.
+type opened struct {
+	*Door
+
+	immich *standin.Server
+	log    *lines
+}
+
+func open(t *testing.T, change func(*config.Settings)) opened {
+	t.Helper()
+	immich := standin.New()
+	upstream := httptest.NewUnstartedServer(immich)
+	upstream.Config = immich.HTTPServer()
+	upstream.Start()
+	t.Cleanup(upstream.Close)
+
+	settings := config.Defaults()
+	settings.Upstreams = []string{upstream.URL}
+	settings.Listen = config.Listen{HTTPS: "127.0.0.1:0"}
+	settings.Access.Keys = []string{"phone:" + key}
+	change(settings)
+
+	log := &lines{}
+	level := new(slog.LevelVar)
+	d, err := Open(settings, logging.New(log, "text", level), level)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	return opened{d, immich, log}
+}
+
+func unchanged(*config.Settings) {}
+
+func (o opened) url(path string) string {
+	return "https://" + o.Addr().String() + path
+}
+
+// protocols are the ways in; each transport has connections of its own.
+var protocols = map[string]func(t *testing.T) http.RoundTripper{
+	"HTTP/1.1": func(t *testing.T) http.RoundTripper {
+		t.Helper()
+		transport := &http.Transport{TLSClientConfig: trusting("http/1.1")}
+		t.Cleanup(transport.CloseIdleConnections)
+		return transport
+	},
+	"HTTP/2": func(t *testing.T) http.RoundTripper {
+		t.Helper()
+		transport := &http.Transport{TLSClientConfig: trusting(), ForceAttemptHTTP2: true}
+		t.Cleanup(transport.CloseIdleConnections)
+		return transport
+	},
+	"HTTP/3": func(t *testing.T) http.RoundTripper {
+		t.Helper()
+		transport := &http3.Transport{TLSClientConfig: trusting()}
+		t.Cleanup(func() { _ = transport.Close() })
+		return transport
+	},
+}
+
+func trusting(protocols ...string) *tls.Config {
+	return &tls.Config{InsecureSkipVerify: true, NextProtos: protocols}
+}
+
+// onEachProtocol runs a test once with a client of each.
+func onEachProtocol(t *testing.T, test func(t *testing.T, protocol string, client *http.Client)) {
+	t.Helper()
+	for protocol, transport := range protocols {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			test(t, protocol, &http.Client{Transport: transport(t), Timeout: patience})
+		})
+	}
+}
+
+func get(t *testing.T, client *http.Client, url string) (status int, body string) {
+	t.Helper()
+	return send(t, client, http.MethodGet, url, nil)
+}
+
+func send(t *testing.T, client *http.Client, method, url string, body io.Reader) (status int, answer string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, url, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-Access-Key", key)
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(text)
+}
+
+func (o opened) await(t *testing.T, match func(standin.Upload) bool) standin.Upload {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	upload, err := o.immich.Await(ctx, match)
+	if err != nil {
+		t.Fatalf("%v; uploads are %+v; the log is\n%s", err, o.immich.Uploads(), o.log)
+	}
+	return upload
+}
+
+// lines is a log that can be waited for.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder // guarded by mu
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// await waits until the log tells of something.
+func (l *lines) await(t *testing.T, text string) {
+	t.Helper()
+	waitFor(t, "the log to say "+text, func() bool { return strings.Contains(l.String(), text) })
+}
+
+func waitFor(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// dial opens a bare connection that speaks HTTP/1.1.
+func (o opened) dial(t *testing.T) net.Conn {
+	t.Helper()
+	dialer := tls.Dialer{Config: trusting("http/1.1")}
+	conn, err := dialer.DialContext(t.Context(), "tcp", o.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}

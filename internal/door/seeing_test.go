@@ -1,0 +1,153 @@
+package door
+
+import (
+	"crypto/tls"
+	"encoding/binary"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/immichaccess/immichaccess/internal/config"
+)
+
+func TestMetricsAndHealth(t *testing.T) {
+	t.Parallel()
+	d := open(t, func(s *config.Settings) { s.Admin.Address = ":0" })
+	client := &http.Client{Transport: protocols["HTTP/2"](t)}
+	get(t, client, d.url("/api/server/ping"))
+	waitFor(t, "the request to be counted", func() bool { return d.ledger.Running() == 0 })
+
+	admin := "http://" + d.AdminAddr().String()
+	_, shown := get(t, http.DefaultClient, admin+"/metrics")
+	for _, line := range []string{
+		`immichaccess_requests_total{status="200",key="phone"} 1`,
+		`immichaccess_sent_bytes_total 14`,
+		`immichaccess_transfers_running 0`,
+		`immichaccess_certificate_expiry_timestamp_seconds{name="localhost"}`,
+		`immichaccess_upstream_healthy{upstream="` + d.settings.Upstreams[0] + `"} 1`,
+	} {
+		if !strings.Contains(shown, line) {
+			t.Errorf("there is no %s in\n%s", line, shown)
+		}
+	}
+	for _, path := range []string{"/healthz", "/readyz"} {
+		if status, _ := get(t, http.DefaultClient, admin+path); status != http.StatusOK {
+			t.Errorf("%s: %d", path, status)
+		}
+	}
+	d.stopping.Store(true)
+	if status, _ := get(t, http.DefaultClient, admin+"/readyz"); status != http.StatusServiceUnavailable {
+		t.Errorf("ready while stopping: %d", status)
+	}
+}
+
+func TestAccessLog(t *testing.T) {
+	t.Parallel()
+	d := open(t, func(s *config.Settings) { s.Log.Access = true })
+	client := &http.Client{Transport: protocols["HTTP/1.1"](t)}
+	_, shown := get(t, client, d.url("/share/the-secret-link?key=the-secret-key"))
+	if strings.Contains(shown, ownKeyNameHeader) {
+		t.Errorf("Immich gets to see our header: %s", shown)
+	}
+	d.log.await(t, `msg=request client=127.0.0.1 key=phone method=GET path="/share/****?key=****" protocol=HTTP/1.1 status=200 received=0`)
+	if strings.Contains(d.log.String(), "the-secret") {
+		t.Errorf("the log tells a secret:\n%s", d.log)
+	}
+}
+
+// TestUploadWindow reads what the server promises an HTTP/2 client before the client has said anything: 80 MB/s across
+// 100 ms of round trip take more than 8 MB under way.
+func TestUploadWindow(t *testing.T) {
+	t.Parallel()
+	const needed = 12 << 20
+	d := open(t, unchanged)
+	dialer := tls.Dialer{Config: trusting("h2")}
+	conn, err := dialer.DialContext(t.Context(), "tcp", d.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"); err != nil {
+		t.Fatal(err)
+	}
+	var stream, connection uint32
+	for stream == 0 || connection == 0 {
+		kind, payload := readFrame(t, conn)
+		switch kind {
+		case 4: // SETTINGS
+			stream = max(stream, initialWindow(payload))
+		case 8: // WINDOW_UPDATE
+			connection = binary.BigEndian.Uint32(payload)
+		}
+	}
+	if stream < needed || connection < needed {
+		t.Errorf("a stream may send %d bytes, a connection %d", stream, connection)
+	}
+}
+
+func readFrame(t *testing.T, conn io.Reader) (kind byte, payload []byte) {
+	t.Helper()
+	head := make([]byte, 9)
+	if _, err := io.ReadFull(conn, head); err != nil {
+		t.Fatal(err)
+	}
+	payload = make([]byte, int(head[0])<<16|int(head[1])<<8|int(head[2]))
+	if _, err := io.ReadFull(conn, payload); err != nil {
+		t.Fatal(err)
+	}
+	return head[3], payload
+}
+
+func initialWindow(settings []byte) uint32 {
+	for ; len(settings) >= 6; settings = settings[6:] {
+		if binary.BigEndian.Uint16(settings) == 4 { // SETTINGS_INITIAL_WINDOW_SIZE
+			return binary.BigEndian.Uint32(settings[2:])
+		}
+	}
+	return 0
+}
+
+func TestEarlyAnswerReachesASendingClient(t *testing.T) {
+	t.Parallel()
+	d := open(t, unchanged)
+	client := &http.Client{Transport: protocols["HTTP/1.1"](t)}
+	_, created := upload(t, client, d.url("/api/assets"), strings.NewReader("a photo"))
+	if created == "" {
+		t.Fatal("nothing was created")
+	}
+	checksum := d.immich.Uploads()[0].Checksum
+
+	conn := d.dial(t)
+	_, _ = io.WriteString(conn, "POST /api/assets HTTP/1.1\r\nHost: localhost\r\nX-Access-Key: "+key+
+		"\r\nX-Immich-Checksum: "+checksum+"\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 1000000\r\n\r\n--x\r\n")
+	var answer struct{ Status string }
+	readAnswer(t, conn, &answer)
+	if answer.Status != "duplicate" {
+		t.Fatalf("%+v", answer)
+	}
+
+	rest := 1_000_000 - len("--x\r\n")
+	_, _ = io.WriteString(conn, strings.Repeat("x", rest)+"GET /api/server/ping HTTP/1.1\r\nHost: localhost\r\nX-Access-Key: "+key+"\r\n\r\n")
+	var pong struct{ Res string }
+	readAnswer(t, conn, &pong)
+	if pong.Res != "pong" {
+		t.Errorf("the connection does not go on: %+v", pong)
+	}
+}
+
+// readAnswer reads one answer, byte by byte, so that it takes nothing of the next.
+func readAnswer(t *testing.T, conn io.Reader, into any) {
+	t.Helper()
+	head := &strings.Builder{}
+	for b := make([]byte, 1); !strings.HasSuffix(head.String(), "\r\n\r\n"); {
+		if _, err := io.ReadFull(conn, b); err != nil {
+			t.Fatalf("%v after %q", err, head)
+		}
+		_, _ = head.Write(b)
+	}
+	if err := json.NewDecoder(conn).Decode(into); err != nil {
+		t.Fatal(err)
+	}
+}

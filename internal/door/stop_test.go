@@ -1,0 +1,132 @@
+package door
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/immichaccess/immichaccess/internal/config"
+	"github.com/immichaccess/immichaccess/internal/standin"
+)
+
+// heldUpload is an upload that runs until it is told to end.
+type heldUpload struct {
+	content *io.PipeWriter
+	status  chan int
+}
+
+func (o opened) holdUpload(t *testing.T, client *http.Client) heldUpload {
+	t.Helper()
+	content, writer := io.Pipe()
+	held := heldUpload{writer, make(chan int, 1)}
+	go func() {
+		status, _ := upload(t, client, o.url("/api/assets"), content)
+		held.status <- status
+	}()
+	if _, err := writer.Write([]byte("the beginning, ")); err != nil {
+		t.Fatal(err)
+	}
+	o.await(t, func(u standin.Upload) bool { return u.Bytes > 0 })
+	return held
+}
+
+func (h heldUpload) finish(t *testing.T) {
+	t.Helper()
+	if _, err := h.content.Write([]byte("and the end")); err != nil {
+		t.Fatal(err)
+	}
+	_ = h.content.Close()
+	if status := <-h.status; status != http.StatusCreated {
+		t.Errorf("status %d", status)
+	}
+}
+
+func TestStopLetsUploadsFinish(t *testing.T) {
+	t.Parallel()
+	onEachProtocol(t, func(t *testing.T, _ string, client *http.Client) {
+		d := open(t, unchanged)
+		held := d.holdUpload(t, client)
+		stopped := make(chan error, 1)
+		go func() { stopped <- d.Stop(context.Background()) }()
+		d.log.await(t, "stopping")
+
+		held.finish(t)
+		if err := <-stopped; err != nil {
+			t.Error(err)
+		}
+		if u := d.immich.Uploads()[0]; !u.Complete || u.Size != int64(len("the beginning, and the end")) {
+			t.Errorf("Immich has %+v", u)
+		}
+	})
+}
+
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	d := open(t, unchanged)
+	client := &http.Client{Transport: protocols["HTTP/1.1"](t)}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.url("/api/server/slow?delay=1h"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-Access-Key", key)
+	ended := make(chan error, 1)
+	go func() {
+		response, err := client.Do(request)
+		if err == nil {
+			_ = response.Body.Close()
+		}
+		ended <- err
+	}()
+	waitFor(t, "the request", func() bool { return d.immich.Requests() == 1 })
+
+	signals := make(chan os.Signal, 2)
+	signals <- syscall.SIGTERM
+	signals <- syscall.SIGTERM
+	if err := d.live(nil, watchFile(""), signals); !errors.Is(err, errCut) {
+		t.Errorf("%v", err)
+	}
+	if err := <-ended; err == nil {
+		t.Error("the request has an answer")
+	}
+}
+
+func TestReload(t *testing.T) {
+	t.Parallel()
+	d := open(t, unchanged)
+	client := &http.Client{Transport: protocols["HTTP/2"](t)}
+	held := d.holdUpload(t, client)
+	file := filepath.Join(t.TempDir(), "immichaccess.yml")
+	load := func() (*config.Loaded, error) { return config.Load([]string{"--configFile=" + file}, nil) }
+
+	write(t, file, "access: {keys: ['laptop:another-secret-than-before']}\nlog: {level: debug}\ntimeouts: {idle: 1h}\n")
+	d.Reload(load)
+	if status, _ := get(t, client, d.url("/api/server/ping")); status != http.StatusForbidden {
+		t.Errorf("the old key is answered with %d", status)
+	}
+	if said := d.log.String(); !strings.Contains(said, "next start only") || !strings.Contains(said, "timeouts.idle") {
+		t.Errorf("the log does not tell what waits:\n%s", said)
+	}
+
+	write(t, file, "access: {keys: [")
+	d.Reload(load)
+	if !strings.Contains(d.log.String(), "stays as it was") {
+		t.Errorf("the log does not tell of the broken file:\n%s", d.log)
+	}
+	if status, _ := get(t, client, d.url("/api/server/ping")); status != http.StatusForbidden {
+		t.Errorf("the old key is answered with %d", status)
+	}
+	held.finish(t)
+}
+
+func write(t *testing.T, file, content string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

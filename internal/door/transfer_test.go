@@ -1,0 +1,279 @@
+package door
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha1"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/immichaccess/immichaccess/internal/config"
+	"github.com/immichaccess/immichaccess/internal/standin"
+	"github.com/traefik/paerser/types"
+)
+
+func TestTransfersAreWhole(t *testing.T) {
+	t.Parallel()
+	const size = 4 << 20
+	onEachProtocol(t, func(t *testing.T, _ string, client *http.Client) {
+		d := open(t, unchanged)
+		if status, answer := upload(t, client, d.url("/api/assets"), standin.Content(size)); status != http.StatusCreated {
+			t.Fatalf("%d %s", status, answer)
+		}
+		sum := sha1.New()
+		_, _ = io.Copy(sum, standin.Content(size))
+		if got := d.immich.Uploads()[0]; got.Checksum != hex.EncodeToString(sum.Sum(nil)) || !got.Complete {
+			t.Errorf("Immich has %+v", got)
+		}
+		_, content := get(t, client, d.url(fmt.Sprintf("/api/assets/1/original?size=%d", size)))
+		want, _ := io.ReadAll(standin.Content(size))
+		if !bytes.Equal([]byte(content), want) {
+			t.Errorf("%d bytes came back, not the same", len(content))
+		}
+	})
+}
+
+// upload sends content as Immich's clients do, with unknown length.
+func upload(t *testing.T, client *http.Client, url string, content io.Reader) (status int, answer string) {
+	t.Helper()
+	body, writer := io.Pipe()
+	form := multipart.NewWriter(writer)
+	go func() {
+		part, err := form.CreateFormFile("assetData", "photo.jpg")
+		if err == nil {
+			_, err = io.Copy(part, content)
+		}
+		if err == nil {
+			err = form.Close()
+		}
+		_ = writer.CloseWithError(err)
+	}()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-Access-Key", key)
+	request.Header.Set("Content-Type", form.FormDataContentType())
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, _ := io.ReadAll(response.Body)
+	return response.StatusCode, string(text)
+}
+
+// trickle is content that comes slowly, a byte at a time.
+type trickle struct {
+	left int
+	gap  time.Duration
+}
+
+func (s *trickle) Read(p []byte) (int, error) {
+	if s.left == 0 {
+		return 0, io.EOF
+	}
+	s.left--
+	time.Sleep(s.gap)
+	p[0] = 'x'
+	return 1, nil
+}
+
+func TestTrickleOutlivesEveryTimeout(t *testing.T) {
+	t.Parallel()
+	onEachProtocol(t, func(t *testing.T, _ string, client *http.Client) {
+		d := open(t, func(s *config.Settings) {
+			short := types.Duration(2 * time.Second)
+			s.Timeouts = config.Timeouts{Idle: short, Header: short, Upstream: short, KeepAlive: short, Shutdown: short}
+		})
+		status, answer := upload(t, client, d.url("/api/assets"), &trickle{left: 12, gap: 250 * time.Millisecond})
+		if status != http.StatusCreated {
+			t.Errorf("%d %s", status, answer)
+		}
+	})
+}
+
+// beginning is the body of an upload of which no more than a few bytes ever come.
+func beginning() io.ReadCloser {
+	body, writer := io.Pipe()
+	go func() { _, _ = io.WriteString(writer, "--x\r\n") }()
+	return body
+}
+
+func shortIdle(s *config.Settings) {
+	s.Timeouts.Idle = types.Duration(time.Second)
+	s.Log.Access = true
+}
+
+func TestStalledUploadEnds(t *testing.T) {
+	t.Parallel()
+	onEachProtocol(t, func(t *testing.T, _ string, client *http.Client) {
+		d := open(t, shortIdle)
+		status, answer := send(t, client, http.MethodPost, d.url("/api/users/profile-image"), beginning())
+		if status != http.StatusRequestTimeout || !strings.Contains(answer, `"statusCode":408`) {
+			t.Errorf("%d %s", status, answer)
+		}
+		got := d.await(t, func(u standin.Upload) bool { return !u.End.IsZero() })
+		if got.Complete {
+			t.Error("Immich takes the upload for complete")
+		}
+	})
+}
+
+func TestStalledDownloadEnds(t *testing.T) {
+	t.Parallel()
+	onEachProtocol(t, func(t *testing.T, _ string, client *http.Client) {
+		d := open(t, shortIdle)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.url("/api/assets/1/original?size=1073741824"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("X-Access-Key", key)
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = response.Body.Close() })
+		waitFor(t, "the download to end", func() bool { return d.ledger.Running() == 0 })
+	})
+}
+
+// TestSlowImmichIsNotTheClientsSilence has an Immich that takes its time before it reads, and once more before it answers.
+func TestSlowImmichIsNotTheClientsSilence(t *testing.T) {
+	t.Parallel()
+	const size, slowness = 24 << 20, 1500 * time.Millisecond
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(slowness)
+		n, _ := io.Copy(io.Discard, r.Body)
+		time.Sleep(slowness)
+		_, _ = fmt.Fprint(w, n)
+	}))
+	t.Cleanup(slow.Close)
+	onEachProtocol(t, func(t *testing.T, _ string, client *http.Client) {
+		d := open(t, func(s *config.Settings) {
+			shortIdle(s)
+			s.Upstreams = []string{slow.URL}
+		})
+		if status, got := send(t, client, http.MethodPost, d.url("/"), standin.Content(size)); status != http.StatusOK || got != fmt.Sprint(size) {
+			t.Errorf("%d %s", status, got)
+		}
+	})
+}
+
+func TestImmichThatFallsSilentIsLeft(t *testing.T) {
+	t.Parallel()
+	stuck := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "the beginning")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}))
+	t.Cleanup(stuck.Close)
+	onEachProtocol(t, func(t *testing.T, _ string, client *http.Client) {
+		d := open(t, func(s *config.Settings) {
+			shortIdle(s)
+			s.Upstreams = []string{stuck.URL}
+		})
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.url("/"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("X-Access-Key", key)
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = response.Body.Close() }()
+		if text, err := io.ReadAll(response.Body); err == nil || string(text) != "the beginning" {
+			t.Errorf("%q, %v", text, err)
+		}
+	})
+}
+
+func TestSlowHeadersEnd(t *testing.T) {
+	t.Parallel()
+	d := open(t, func(s *config.Settings) { s.Timeouts.Header = types.Duration(time.Second) })
+	conn := d.dial(t)
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: local"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(conn); err != nil {
+		t.Errorf("the connection stays: %v", err)
+	}
+	if d.immich.Requests() != 0 {
+		t.Error("half a request has reached Immich")
+	}
+}
+
+func (o opened) socket(t *testing.T) *websocket.Conn {
+	t.Helper()
+	client := &http.Client{Transport: protocols["HTTP/1.1"](t)}
+	conn, response, err := websocket.Dial(t.Context(), o.url("/api/socket.io/?EIO=4&transport=websocket"), &websocket.DialOptions{
+		HTTPClient: client,
+		HTTPHeader: http.Header{"X-Access-Key": {key}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.Body != nil {
+		t.Cleanup(func() { _ = response.Body.Close() })
+	}
+	t.Cleanup(func() { _ = conn.CloseNow() })
+	return conn
+}
+
+func TestSilentWebSocketEnds(t *testing.T) {
+	t.Parallel()
+	d := open(t, shortIdle)
+	conn := d.socket(t)
+	if err := conn.Write(t.Context(), websocket.MessageText, []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	if _, echo, err := conn.Read(t.Context()); err != nil || string(echo) != "hello" {
+		t.Fatalf("%q, %v", echo, err)
+	}
+	if _, _, err := conn.Read(t.Context()); err == nil {
+		t.Error("it has not ended")
+	}
+	d.log.await(t, "status=101")
+	waitFor(t, "the socket to be closed", func() bool { return d.ledger.Sockets() == 0 })
+}
+
+func TestClientThatLeavesIsNoted(t *testing.T) {
+	t.Parallel()
+	onEachProtocol(t, func(t *testing.T, _ string, client *http.Client) {
+		d := open(t, func(s *config.Settings) { s.Log.Access = true })
+		ctx, leave := context.WithCancel(t.Context())
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, d.url("/api/server/slow?delay=1h&key=secret"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("X-Access-Key", key)
+		go func() {
+			waitForRunning(d)
+			leave()
+		}()
+		if response, err := client.Do(request); err == nil {
+			_ = response.Body.Close()
+			t.Fatal("there is an answer")
+		}
+		d.log.await(t, "status=499")
+		d.log.await(t, "key=phone")
+		if strings.Contains(d.log.String(), "secret") {
+			t.Errorf("the log tells a secret:\n%s", d.log)
+		}
+	})
+}
+
+func waitForRunning(d opened) {
+	for d.immich.Requests() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+}

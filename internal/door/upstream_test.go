@@ -1,0 +1,121 @@
+package door
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/immichaccess/immichaccess/internal/config"
+	"github.com/traefik/paerser/types"
+)
+
+func TestErrorsAreImmichs(t *testing.T) {
+	t.Parallel()
+	breaksOff := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	t.Cleanup(breaksOff.Close)
+
+	for name, c := range map[string]struct {
+		change func(*config.Settings)
+		path   string
+		status int
+		answer string
+	}{
+		"nobody there": {
+			change: func(s *config.Settings) { s.Upstreams = []string{"http://" + nobody(t)} },
+			path:   "/",
+			status: http.StatusBadGateway,
+			answer: `{"message":"Immich can't be reached","error":"Bad Gateway","statusCode":502}`,
+		},
+		"breaks off": {
+			change: func(s *config.Settings) { s.Upstreams = []string{breaksOff.URL} },
+			path:   "/",
+			status: http.StatusBadGateway,
+			answer: `{"message":"Immich broke off","error":"Bad Gateway","statusCode":502}`,
+		},
+		"no answer": {
+			change: func(s *config.Settings) { s.Timeouts.Upstream = types.Duration(100 * time.Millisecond) },
+			path:   "/api/server/slow?delay=1h",
+			status: http.StatusGatewayTimeout,
+			answer: `{"message":"Immich did not answer in time","error":"Gateway Timeout","statusCode":504}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := open(t, c.change)
+			client := &http.Client{Transport: protocols["HTTP/2"](t)}
+			if status, answer := get(t, client, d.url(c.path)); status != c.status || answer != c.answer {
+				t.Errorf("%d %s", status, answer)
+			}
+		})
+	}
+}
+
+// nobody returns an address where nobody listens.
+func nobody(t *testing.T) string {
+	t.Helper()
+	var config net.ListenConfig
+	l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+// namedServer is an Immich that says who it is.
+type namedServer struct {
+	*http.Server
+
+	address string
+}
+
+func startNamed(t *testing.T, name, address string) namedServer {
+	t.Helper()
+	var config net.ListenConfig
+	l, err := config.Listen(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := namedServer{address: l.Addr().String(), Server: &http.Server{
+		ReadHeaderTimeout: patience,
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(name)) }),
+	}}
+	go func() { _ = s.Serve(l) }()
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func TestSeveralUpstreams(t *testing.T) {
+	t.Parallel()
+	servers := map[string]namedServer{"a": startNamed(t, "a", "127.0.0.1:0"), "b": startNamed(t, "b", "127.0.0.1:0")}
+	d := open(t, func(s *config.Settings) {
+		s.Upstreams = []string{"http://" + servers["a"].address, "http://" + servers["b"].address}
+	})
+	client := &http.Client{Transport: protocols["HTTP/2"](t)}
+
+	_, first := get(t, client, d.url("/"))
+	for range 20 {
+		if _, name := get(t, client, d.url("/")); name != first {
+			t.Fatalf("the client was sent from %s to %s", first, name)
+		}
+	}
+
+	_ = servers[first].Close()
+	_, second := get(t, client, d.url("/"))
+	if second == first || second == "" {
+		t.Fatalf("%q answers, though %q has ended", second, first)
+	}
+
+	_ = servers[second].Close()
+	if status, _ := get(t, client, d.url("/")); status != http.StatusBadGateway {
+		t.Errorf("status %d with nobody there", status)
+	}
+
+	startNamed(t, first, servers[first].address)
+	waitFor(t, first+" to be found again", func() bool {
+		_, name := get(t, client, d.url("/"))
+		return name == first
+	})
+}

@@ -1,0 +1,29 @@
+package logging
+
+import (
+	"net/url"
+	"testing"
+)
+
+func TestPathHasNoSecrets(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]string{
+		"/api/assets/1/original":                    "/api/assets/1/original",
+		"/api/assets/1/thumbnail?size=1&key=abc":    "/api/assets/1/thumbnail?size=1&key=****",
+		"/api/x?sessionKey=a&apiKey=b&slug=c;Key=d": "/api/x?sessionKey=****&apiKey=****&slug=****&Key=****",
+		"/api/x?%6bey=abc":                          "/api/x?%6bey=****",
+		"/api/x?keys=1":                             "/api/x?keys=1",
+		"/share/abc/photos/1":                       "/share/****",
+		"/%73hare/abc":                              "/share/****",
+		"/s/holiday":                                "/s/****",
+		"/settings":                                 "/settings",
+	} {
+		u, err := url.Parse(given)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := Path(u); got != want {
+			t.Errorf("%s is logged as %s, want %s", given, got, want)
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+const (
+	healthInterval = 2 * time.Second
+	healthTimeout  = 5 * time.Second
+)
+
+// watch asks every upstream, again and again, whether it is there.
+func (p *pool) watch(ctx context.Context) {
+	for _, u := range p.members {
+		go p.follow(ctx, u)
+	}
+}
+
+func (p *pool) follow(ctx context.Context, u *upstream) {
+	ticker := time.NewTicker(healthInterval)
+	defer ticker.Stop()
+	for ctx.Err() == nil {
+		if err := p.ping(ctx, u); ctx.Err() == nil {
+			p.mark(u, err)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (p *pool) ping(ctx context.Context, u *upstream) error {
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.url.JoinPath("/api/server/ping").String(), nil)
+	if err != nil {
+		return err
+	}
+	response, err := p.transport.RoundTrip(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	_, _ = io.Copy(io.Discard, response.Body)
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("its ping is answered with %s", response.Status)
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+package proxy
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync/atomic"
+)
+
+var errNoneHealthy = errors.New("no upstream is healthy")
+
+// upstream is one Immich server.
+type upstream struct {
+	url  *url.URL
+	down atomic.Bool
+}
+
+// pool is the http.RoundTripper that chooses the upstream.
+type pool struct {
+	members   []*upstream
+	transport http.RoundTripper
+	logger    *slog.Logger
+}
+
+func newPool(addresses []string, transport http.RoundTripper, logger *slog.Logger) *pool {
+	p := &pool{transport: transport, logger: logger}
+	for _, address := range addresses {
+		target, err := url.Parse(address)
+		if err != nil {
+			continue // config has checked them
+		}
+		p.members = append(p.members, &upstream{url: target})
+	}
+	return p
+}
+
+// RoundTrip tries one upstream after another, for as long as nothing of the request can have had an effect.
+func (p *pool) RoundTrip(r *http.Request) (*http.Response, error) {
+	err := errNoneHealthy
+	for _, u := range p.candidates(r.Header.Get("X-Real-Ip")) {
+		var response *http.Response
+		response, err = p.transport.RoundTrip(u.address(r))
+		if r.Context().Err() != nil || err != nil && !repeatable(r, err) {
+			return response, err
+		}
+		p.mark(u, err)
+		if err == nil {
+			return response, nil
+		}
+	}
+	return nil, err
+}
+
+func (u *upstream) address(r *http.Request) *http.Request {
+	addressed := r.WithContext(r.Context())
+	target := *r.URL
+	target.Scheme, target.Host = u.url.Scheme, u.url.Host
+	addressed.URL = &target
+	if r.Body != nil {
+		addressed.Body = &clientBody{r.Body}
+	}
+	return addressed
+}
+
+// candidates puts the upstreams into an order that is always the same for a client, so that it stays with the first while
+// that is healthy: a video session lives on one server. A lone upstream is asked whatever its health.
+func (p *pool) candidates(client string) []*upstream {
+	if len(p.members) == 1 {
+		return p.members
+	}
+	healthy := slices.DeleteFunc(slices.Clone(p.members), func(u *upstream) bool { return u.down.Load() })
+	slices.SortFunc(healthy, func(a, b *upstream) int {
+		return cmp.Compare(string(affinity(client, a)), string(affinity(client, b)))
+	})
+	return healthy
+}
+
+func affinity(client string, u *upstream) []byte {
+	sum := sha256.Sum256([]byte(client + " " + u.url.Host))
+	return sum[:]
+}
+
+// repeatable tells whether another upstream may be tried: when there was no connection, or when the request asks for
+// nothing but an answer. One who is slow to answer may still be at work.
+func repeatable(r *http.Request, err error) bool {
+	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
+		return true
+	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return false
+	}
+	return r.Body == nil && (r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions)
+}
+
+// mark notes whether an upstream answers, and logs when that changes.
+func (p *pool) mark(u *upstream, err error) {
+	if down := err != nil; u.down.Swap(down) == down {
+		return
+	}
+	if err != nil {
+		p.logger.Warn("an upstream does not answer", "upstream", u.url.String(), "error", err)
+		return
+	}
+	p.logger.Info("an upstream answers again", "upstream", u.url.String())
+}
+
+func (p *pool) health() map[string]bool {
+	health := map[string]bool{}
+	for _, u := range p.members {
+		health[u.url.String()] = !u.down.Load()
+	}
+	return health
+}
+
+// clientError is an error of the client's connection, met while forwarding.
+type clientError struct{ error }
+
+func (e clientError) Unwrap() error { return e.error }
+
+type clientBody struct {
+	io.ReadCloser
+}
+
+func (b *clientBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		err = clientError{err}
+	}
+	return n, err
+}

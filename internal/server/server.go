@@ -1,0 +1,160 @@
+// Package server speaks HTTP/1.1, HTTP/2 and HTTP/3 with the clients.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/immichaccess/immichaccess/internal/config"
+	"github.com/immichaccess/immichaccess/internal/logging"
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+)
+
+const (
+	// uploadWindow is how much an HTTP/2 or HTTP/3 client may send before it hears from us: 160 MB/s across 100 ms. Go's
+	// default gives 10. What we have received and Immich has not yet taken is all that it costs in memory.
+	uploadWindow   = 16 << 20
+	maxHeaderBytes = 256 << 10
+)
+
+// Handlers are what the doors lead to.
+type Handlers struct {
+	HTTPS http.Handler
+	HTTP  http.Handler
+	Admin http.Handler
+}
+
+// Server serves on all Listeners.
+type Server struct {
+	listeners *Listeners
+	https     *http.Server
+	http      *http.Server
+	admin     *http.Server
+	quic      *http3.Server // nil without HTTP/3
+	failed    chan error
+	logger    *slog.Logger
+}
+
+// New returns a Server that does not serve yet.
+func New(settings *config.Settings, listeners *Listeners, certificates *tls.Config, handlers Handlers, logger *slog.Logger) *Server {
+	s := &Server{listeners: listeners, failed: make(chan error, 4), logger: logger}
+	s.https = newHTTP(&settings.Timeouts, handlers.HTTPS, logger)
+	if listeners.QUIC != nil {
+		s.quic = newQUIC(&settings.Timeouts, certificates, s.https)
+		s.https.Handler = advertise(s.quic, handlers.HTTPS)
+	}
+	s.https.TLSConfig = withProtocols(certificates, "h2", "http/1.1")
+	s.https.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerConnection: uploadWindow, MaxReceiveBufferPerStream: uploadWindow}
+	s.http = newHTTP(&settings.Timeouts, handlers.HTTP, logger)
+	s.admin = newHTTP(&settings.Timeouts, handlers.Admin, logger)
+	return s
+}
+
+// newHTTP sets no ReadTimeout and no WriteTimeout: they would bound whole uploads and downloads.
+func newHTTP(timeouts *config.Timeouts, handler http.Handler, logger *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: time.Duration(timeouts.Header),
+		IdleTimeout:       time.Duration(timeouts.KeepAlive),
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          logging.Debug(logger),
+	}
+}
+
+func newQUIC(timeouts *config.Timeouts, certificates *tls.Config, https *http.Server) *http3.Server {
+	return &http3.Server{
+		Handler: https.Handler,
+		// ReverseProxy breaks a response off, instead of ending it as if it were whole, only where it sees a server.
+		ConnContext: func(ctx context.Context, _ *quic.Conn) context.Context {
+			return context.WithValue(ctx, http.ServerContextKey, https)
+		},
+		TLSConfig:      http3.ConfigureTLSConfig(withProtocols(certificates)),
+		MaxHeaderBytes: maxHeaderBytes,
+		IdleTimeout:    time.Duration(timeouts.KeepAlive),
+		QUICConfig: &quic.Config{
+			HandshakeIdleTimeout:       time.Duration(timeouts.Header),
+			MaxIdleTimeout:             time.Duration(timeouts.KeepAlive),
+			MaxStreamReceiveWindow:     uploadWindow,
+			MaxConnectionReceiveWindow: uploadWindow,
+		},
+	}
+}
+
+func withProtocols(certificates *tls.Config, protocols ...string) *tls.Config {
+	c := certificates.Clone()
+	c.NextProtos = append(protocols, c.NextProtos...)
+	return c
+}
+
+// advertise tells clients of HTTP/1.1 and HTTP/2 that there is HTTP/3.
+func advertise(quic *http3.Server, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = quic.SetQUICHeaders(w.Header())
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Start serves, in the background.
+func (s *Server) Start() {
+	s.serve("HTTPS", s.listeners.HTTPS, func(l net.Listener) error { return s.https.ServeTLS(l, "", "") })
+	s.serve("HTTP", s.listeners.HTTP, s.http.Serve)
+	s.serve("admin", s.listeners.Admin, s.admin.Serve)
+	if s.quic != nil {
+		go s.report("HTTP/3", func() error { return s.quic.Serve(s.listeners.QUIC) })
+	}
+}
+
+func (s *Server) serve(name string, l net.Listener, serve func(net.Listener) error) {
+	if l == nil {
+		return
+	}
+	s.logger.Info("listening", "for", name, "address", l.Addr().String())
+	go s.report(name, func() error { return serve(l) })
+}
+
+func (s *Server) report(name string, serve func() error) {
+	if err := serve(); !errors.Is(err, http.ErrServerClosed) {
+		s.failed <- fmt.Errorf("%s: %w", name, err)
+	}
+}
+
+// Failed delivers the error of a listener that has ended by itself.
+func (s *Server) Failed() <-chan error {
+	return s.failed
+}
+
+// Shutdown accepts nobody any more and waits for running requests, until the context ends. WebSockets have no end to wait
+// for; the admin listener stays until the last.
+func (s *Server) Shutdown(ctx context.Context) error {
+	done := make(chan error, 3)
+	stops := []func(context.Context) error{s.https.Shutdown, s.http.Shutdown}
+	if s.quic != nil {
+		stops = append(stops, s.quic.Shutdown)
+	}
+	for _, stop := range stops {
+		go func() { done <- stop(ctx) }()
+	}
+	var errs []error
+	for range stops {
+		errs = append(errs, <-done)
+	}
+	return errors.Join(errs...)
+}
+
+// Close ends everything at once.
+func (s *Server) Close() {
+	_ = s.https.Close()
+	_ = s.http.Close()
+	_ = s.admin.Close()
+	if s.quic != nil {
+		_ = s.quic.Close()
+	}
+	s.listeners.Close()
+}
