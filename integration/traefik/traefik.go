@@ -147,7 +147,7 @@ func Await(ctx context.Context, url string, status int) error {
 			return err
 		}
 		if response, err := client.Do(request); err == nil {
-			response.Body.Close()
+			_ = response.Body.Close()
 			if response.StatusCode == status {
 				return nil
 			}
