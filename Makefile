@@ -22,11 +22,11 @@ test: ## run the tests, without Traefik
 
 .PHONY: integration
 integration: ## run the plugin in Yaegi and in the real Traefik; minutes
-	cd integration && go test -timeout 20m ./...
+	cd integration && go test -timeout 40m ./...
 
 .PHONY: slow
 slow: ## run the tests that take their time, such as an upload of more than a minute
-	cd integration && go test -timeout 20m -tags slow -run 'LongerThan' .
+	cd integration && go test -timeout 40m -tags slow -run 'LongerThan' .
 
 .PHONY: fuzz
 fuzz: ## look for inputs that break the parsers, a minute each
