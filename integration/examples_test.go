@@ -1,14 +1,10 @@
 package integration
 
 import (
-	"context"
-	"encoding/json"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
-	"path"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -21,26 +17,10 @@ import (
 	"github.com/immichaccess/immichaccess"
 	"github.com/mitchellh/mapstructure"
 	"github.com/traefik/paerser/file"
-	"github.com/traefik/paerser/flag"
 	"github.com/traefik/traefik/v3/pkg/config/dynamic"
-	"github.com/traefik/traefik/v3/pkg/config/label"
 	"github.com/traefik/traefik/v3/pkg/config/static"
 	fileprovider "github.com/traefik/traefik/v3/pkg/provider/file"
-	"github.com/traefik/traefik/v3/pkg/provider/kubernetes/crd"
-	"github.com/traefik/traefik/v3/pkg/provider/kubernetes/crd/traefikio/v1alpha1"
-	"github.com/traefik/traefik/v3/pkg/safe"
 	"go.yaml.in/yaml/v3"
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
-	"k8s.io/kube-openapi/pkg/validation/strfmt"
-	"k8s.io/kube-openapi/pkg/validation/validate"
-	kyaml "sigs.k8s.io/yaml"
 )
 
 // The files in examples/traefik are loaded by Traefik's own code, more strictly than Traefik does: what it would drop in
@@ -93,46 +73,6 @@ func TestExampleFileWithLocalPlugin(t *testing.T) {
 	want := config.Experimental.Plugins[pluginName].ModuleName
 	if got := config.Experimental.LocalPlugins[pluginName].ModuleName; got != want {
 		t.Errorf("the local plugin is %q, the catalog's %q", got, want)
-	}
-}
-
-func TestExampleCompose(t *testing.T) {
-	t.Parallel()
-	compose := loadCompose(t)
-	compose.check(t)
-	config := decodeFlags(t, compose.Services["traefik"].Command)
-	checkStatic(t, config)
-	checkPorts(t, config, compose.Services["traefik"].Ports)
-	for name, service := range compose.Services {
-		if len(service.Labels) > 0 {
-			t.Run(name, func(t *testing.T) { checkDynamic(t, config, decodeLabels(t, service.Labels), immichsDoors) })
-		}
-	}
-}
-
-func TestExampleKubernetes(t *testing.T) {
-	t.Setenv("KUBECONFIG", "") // Traefik would look there, and not at our server
-	t.Setenv("KUBERNETES_SERVICE_HOST", "")
-	objects := decodeKubernetes(t, readExample(t, "kubernetes.yml"))
-	objects = append(objects, immichsService())
-	checkDynamic(t, loadStaticFile(t), loadFromKubernetes(t, objects), immichsDoors)
-}
-
-func TestExampleKubernetesFollowsTraefiksDefinitions(t *testing.T) {
-	t.Parallel()
-	validators := definitions(t)
-	for _, doc := range documents(readExample(t, "kubernetes.yml")) {
-		var object map[string]any
-		if err := kyaml.Unmarshal([]byte(doc), &object); err != nil {
-			t.Fatal(err)
-		}
-		validator := validators[object["apiVersion"].(string)+" "+object["kind"].(string)]
-		if validator == nil {
-			continue // not Traefik's; decoded strictly in TestExampleKubernetes
-		}
-		if result := validator.Validate(object); !result.IsValid() {
-			t.Errorf("%v\n%s", result.AsError(), doc)
-		}
 	}
 }
 
@@ -372,8 +312,6 @@ func statusFor(handler http.Handler, key string) int {
 	return recorder.Code
 }
 
-// Files.
-
 func readExample(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(examplesDir, name))
@@ -426,250 +364,4 @@ func checkTopLevel(t *testing.T, name string, config any) {
 			t.Errorf("%s: Traefik does not know %q", name, section)
 		}
 	}
-}
-
-// Docker.
-
-type composeFile struct {
-	Name     string
-	Services map[string]composeService
-	Volumes  map[string]any
-}
-
-// composeService has the options that the example uses; another one in the file is an error.
-type composeService struct {
-	Image       string
-	Restart     string
-	Command     []string
-	DependsOn   []string `yaml:"depends_on"`
-	Environment map[string]string
-	Labels      []string
-	Ports       []string
-	ShmSize     string `yaml:"shm_size"`
-	Volumes     []string
-}
-
-func loadCompose(t *testing.T) composeFile {
-	t.Helper()
-	var compose composeFile
-	decoder := yaml.NewDecoder(strings.NewReader(readExample(t, "docker-compose.yml")))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&compose); err != nil {
-		t.Fatalf("docker-compose.yml: %v", err)
-	}
-	return compose
-}
-
-func (c composeFile) check(t *testing.T) {
-	t.Helper()
-	for name, service := range c.Services {
-		if service.Image == "" {
-			t.Errorf("%s has no image", name)
-		}
-		for _, other := range service.DependsOn {
-			if _, found := c.Services[other]; !found {
-				t.Errorf("%s depends on %q, which is no service", name, other)
-			}
-		}
-		for _, volume := range service.Volumes {
-			c.checkVolume(t, name, volume)
-		}
-	}
-}
-
-func (c composeFile) checkVolume(t *testing.T, service, volume string) {
-	t.Helper()
-	source, _, _ := strings.Cut(volume, ":")
-	if strings.ContainsAny(source, "/.$") {
-		return // a path on the host
-	}
-	if _, found := c.Volumes[source]; !found {
-		t.Errorf("%s uses %q, which is no volume", service, source)
-	}
-}
-
-// checkPorts wants every entry point published, with UDP where it speaks HTTP/3.
-func checkPorts(t *testing.T, config *static.Configuration, ports []string) {
-	t.Helper()
-	for name, entryPoint := range config.EntryPoints {
-		port := strings.TrimPrefix(entryPoint.Address, ":")
-		tcp := port + ":" + port
-		if !slices.Contains(ports, tcp) && !slices.Contains(ports, tcp+"/tcp") {
-			t.Errorf("%s: port %s is not published", name, port)
-		}
-		if entryPoint.HTTP3 != nil && !slices.Contains(ports, tcp+"/udp") {
-			t.Errorf("%s: port %s is not published over UDP", name, port)
-		}
-	}
-}
-
-func decodeFlags(t *testing.T, flags []string) *static.Configuration {
-	t.Helper()
-	for _, f := range flags { // Traefik's parser stops at the first that is none
-		if !strings.HasPrefix(f, "--") || strings.Contains(f, "$") {
-			t.Errorf("%q is not a plain flag", f)
-		}
-	}
-	config := new(static.Configuration)
-	if err := flag.Decode(flags, config); err != nil {
-		t.Fatal(err)
-	}
-	return config
-}
-
-// usableLabel begins what a container can say. Traefik ignores all else, a serversTransport among it.
-var usableLabel = regexp.MustCompile(`^traefik\.(enable$|http\.(routers|middlewares|services)\.)`)
-
-func decodeLabels(t *testing.T, lines []string) *dynamic.Configuration {
-	t.Helper()
-	labels := map[string]string{}
-	for _, line := range lines {
-		name, value, _ := strings.Cut(line, "=")
-		if _, twice := labels[name]; twice || !usableLabel.MatchString(name) || strings.Contains(value, "$") {
-			t.Errorf("%q is given twice, or is not for Traefik's plain reading", line)
-		}
-		labels[name] = value
-	}
-	if labels["traefik.enable"] != "true" {
-		t.Error("the container is not enabled")
-	}
-	config, err := label.DecodeConfiguration(labels)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return config
-}
-
-// Kubernetes.
-
-func documents(text string) []string {
-	return strings.Split(text, "\n---\n")
-}
-
-// decodeKubernetes refuses unknown fields.
-func decodeKubernetes(t *testing.T, text string) []runtime.Object {
-	t.Helper()
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
-	decoder := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
-	var objects []runtime.Object
-	for _, doc := range documents(text) {
-		object, _, err := decoder.Decode([]byte(doc), nil, nil)
-		if err != nil {
-			t.Fatalf("%v\n%s", err, doc)
-		}
-		if secret, ok := object.(*corev1.Secret); ok {
-			secret.Data = asStored(secret.StringData)
-		}
-		objects = append(objects, object)
-	}
-	return objects
-}
-
-// asStored is what the API server makes of stringData.
-func asStored(texts map[string]string) map[string][]byte {
-	data := map[string][]byte{}
-	for name, text := range texts {
-		data[name] = []byte(text)
-	}
-	return data
-}
-
-// immichsService is what kubernetes.yml expects to be there.
-func immichsService() *corev1.Service {
-	return &corev1.Service{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
-		ObjectMeta: metav1.ObjectMeta{Name: "immich-server", Namespace: "immich"},
-		Spec:       corev1.ServiceSpec{ClusterIP: "192.0.2.1", Ports: []corev1.ServicePort{{Port: 2283}}},
-	}
-}
-
-// loadFromKubernetes lets Traefik's provider translate the objects, references to Secrets included.
-func loadFromKubernetes(t *testing.T, objects []runtime.Object) *dynamic.Configuration {
-	t.Helper()
-	server := httptest.NewServer(kubernetesAPI(objects))
-	t.Cleanup(server.Close)
-	pool := safe.NewPool(context.Background())
-	t.Cleanup(pool.Stop)
-	provider := &crd.Provider{Endpoint: server.URL, AllowEmptyServices: true}
-	messages := make(chan dynamic.Message, 1)
-	if err := provider.Provide(messages, pool); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case message := <-messages:
-		return message.Configuration
-	case <-time.After(time.Minute):
-		t.Fatal("Traefik made no configuration of it")
-		return nil
-	}
-}
-
-// kubernetesAPI lists the objects. A watch is told of no change.
-func kubernetesAPI(objects []runtime.Object) http.Handler {
-	lists := map[string][]runtime.Object{}
-	for _, object := range objects {
-		resource, _ := meta.UnsafeGuessKindToResource(object.GetObjectKind().GroupVersionKind())
-		lists[resource.Resource] = append(lists[resource.Resource], object)
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		if r.URL.Query().Has("watch") {
-			_ = http.NewResponseController(w).Flush()
-			<-r.Context().Done()
-			return
-		}
-		_ = json.NewEncoder(w).Encode(map[string]any{
-			"metadata": metav1.ListMeta{ResourceVersion: "1"},
-			"items":    lists[path.Base(r.URL.Path)],
-		})
-	})
-}
-
-// definitions are the schemas that Traefik publishes for its resources, by apiVersion and kind.
-func definitions(t *testing.T) map[string]*validate.SchemaValidator {
-	t.Helper()
-	validators := map[string]*validate.SchemaValidator{}
-	for _, doc := range documents(publishedDefinitions(t)) {
-		var definition apiextensionsv1.CustomResourceDefinition
-		if err := kyaml.Unmarshal([]byte(doc), &definition); err != nil {
-			t.Fatal(err)
-		}
-		for _, version := range definition.Spec.Versions {
-			name := definition.Spec.Group + "/" + version.Name + " " + definition.Spec.Names.Kind
-			validators[name] = validator(t, version.Schema.OpenAPIV3Schema)
-		}
-	}
-	return validators
-}
-
-func publishedDefinitions(t *testing.T) string {
-	t.Helper()
-	dir, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/traefik/traefik/v3").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := "docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml"
-	text, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
-func validator(t *testing.T, published *apiextensionsv1.JSONSchemaProps) *validate.SchemaValidator {
-	t.Helper()
-	var internal apiextensions.JSONSchemaProps
-	if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(published, &internal, nil); err != nil {
-		t.Fatal(err)
-	}
-	structural, err := schema.NewStructural(&internal)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return validate.NewSchemaValidator(structural.ToKubeOpenAPI(), nil, "", strfmt.Default)
 }
