@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"syscall"
 	"time"
 
@@ -168,11 +170,30 @@ func isListening(address string) bool {
 	return conn.Close() == nil
 }
 
-// FreeAddress returns a loopback address on which nothing listens yet.
+const (
+	firstPort = 20_000 // up to where Linux begins to number the ports of clients
+	portCount = 12_000
+)
+
+var ports struct {
+	mu   sync.Mutex
+	next int
+}
+
+func init() {
+	ports.next = rand.IntN(portCount) //nolint:gosec // so that two runs rarely meet
+}
+
+// FreeAddress returns a loopback address on which nothing listens yet, and which it has not returned before.
 func FreeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	ports.mu.Lock()
+	defer ports.mu.Unlock()
+	for range portCount {
+		address := fmt.Sprintf("127.0.0.1:%d", firstPort+ports.next)
+		ports.next = (ports.next + 1) % portCount
+		if listener, err := net.Listen("tcp", address); err == nil {
+			return address, listener.Close()
+		}
 	}
-	return listener.Addr().String(), listener.Close()
+	return "", errors.New("all ports are taken")
 }
