@@ -218,9 +218,11 @@ func earlyAnswer(t *testing.T, door Door) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		t.Fatalf("status %d", response.StatusCode)
+	early, err := io.ReadAll(response.Body)
+	source.Close()
+	response.Body.Close()
+	if err != nil || response.StatusCode != http.StatusOK || !bytes.Contains(early, []byte("duplicate")) {
+		t.Errorf("status %d: %s, %v", response.StatusCode, early, err)
 	}
 }
 
