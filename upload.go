@@ -61,7 +61,7 @@ func (u *uploadLimit) serve(w http.ResponseWriter, r *http.Request) {
 // serveDownload forwards a request that has no body to speak of: with HTTP/3, its length is unknown all the same.
 func (u *uploadLimit) serveDownload(w http.ResponseWriter, r *http.Request) {
 	if u.bytes > 0 && r.ContentLength < 0 {
-		r.Body = &countedBody{body: r.Body, limit: u.bytes, left: u.bytes}
+		r.Body = http.MaxBytesReader(nil, r.Body, u.bytes)
 	}
 	u.next.ServeHTTP(w, r)
 }
