@@ -144,9 +144,9 @@ func suspectText(suspects map[string]bool, text, next string) {
 
 // claims is what holds of a request whose peer is not a plain untrusted address: what a trusted proxy says of its client.
 type claims struct {
-	client      string   // "" if the peer has no address
-	chain       []string // from the client to the last proxy before the peer
-	proto, host string   // "" if the peer said nothing of use
+	client      netip.Addr // not valid if the peer has no address
+	chain       []string   // from the client to the last proxy before the peer
+	proto, host string     // "" if the peer said nothing of use
 	port        []string
 	prefix      []string
 }
@@ -158,12 +158,12 @@ func (f *forwarding) claims(r *http.Request) *claims {
 		return &claims{}
 	}
 	if !f.trusted.contain(peer) {
-		return &claims{client: peer.String()}
+		return &claims{client: peer}
 	}
 	h := r.Header
 	client, chain := f.walk(peer, strings.Join(h["X-Forwarded-For"], ","))
 	return &claims{
-		client: client.String(),
+		client: client,
 		chain:  chain,
 		proto:  claimedProto(h["X-Forwarded-Proto"]),
 		host:   claimedHost(h["X-Forwarded-Host"]),
@@ -244,7 +244,7 @@ func (f *forwarding) rewrite(r *http.Request) {
 }
 
 func (c *claims) tell(h http.Header) {
-	set(h, "X-Real-Ip", c.client)
+	set(h, "X-Real-Ip", addressText(c.client, ""))
 	set(h, "X-Forwarded-For", strings.Join(c.chain, ", "))
 	if c.proto != "" {
 		set(h, "X-Forwarded-Proto", c.proto)
@@ -271,9 +271,25 @@ func set(h http.Header, name, value string) {
 // unknownClient stands in the log for one without an address.
 const unknownClient = "unknown"
 
-// client returns the address of the request's client, before the forwarding headers are touched.
-func (f *forwarding) client(r *http.Request) string {
-	return orDefault(f.claims(r).client, unknownClient)
+// client returns the address of the request's client, before the forwarding headers are touched. It is not valid if there
+// is none.
+func (f *forwarding) client(r *http.Request) netip.Addr {
+	return f.claims(r).client
+}
+
+// secure tells whether the client speaks HTTPS, as far as we can know.
+func (f *forwarding) secure(r *http.Request) bool {
+	if proto := f.claims(r).proto; proto != "" {
+		return proto == "https"
+	}
+	return r.TLS != nil
+}
+
+func addressText(addr netip.Addr, ifNone string) string {
+	if !addr.IsValid() {
+		return ifNone
+	}
+	return addr.String()
 }
 
 // parseAddr reads an address as it stands in RemoteAddr or X-Forwarded-For, perhaps with port, brackets or zone. The zone,

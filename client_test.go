@@ -188,7 +188,7 @@ func TestClaims(t *testing.T) {
 				client = want[0]
 			}
 			got := f.claims(r)
-			if got.client != client || !slices.Equal(got.chain, want) {
+			if got.client.String() != client || !slices.Equal(got.chain, want) {
 				t.Errorf("client %q, chain %q, want %q, %q", got.client, got.chain, client, want)
 			}
 		})
@@ -446,7 +446,7 @@ func FuzzClientAddress(f *testing.F) {
 		said := door.claims(r)
 		peer, isAddr := parseAddr(peerText)
 		if !isAddr {
-			if said.client != "" || len(said.chain) > 0 {
+			if said.client.IsValid() || len(said.chain) > 0 {
 				t.Errorf("a peer without an address has client %q, chain %q", said.client, said.chain)
 			}
 			return
@@ -456,7 +456,7 @@ func FuzzClientAddress(f *testing.F) {
 			hops = append(hops, wantPlain(t, text))
 		}
 		last := len(hops) - 1
-		if client := wantPlain(t, said.client); client != hops[last] {
+		if client := wantPlain(t, said.client.String()); client != hops[last] {
 			t.Errorf("client %s, want %s", client, hops[last])
 		}
 		for _, hop := range hops[:last] {

@@ -1,10 +1,13 @@
 package immichaccess
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"log"
+	"math"
 	"net/http"
+	"net/netip"
 	"sort"
 	"strconv"
 	"strings"
@@ -21,8 +24,14 @@ type answer struct {
 
 // reasonPhrases are those of Immich's framework, NestJS, which for 413 differs from net/http.
 var reasonPhrases = map[int]string{
+	http.StatusBadRequest:            "Bad Request",
+	http.StatusUnauthorized:          "Unauthorized",
 	http.StatusForbidden:             "Forbidden",
+	http.StatusNotFound:              "Not Found",
+	http.StatusMethodNotAllowed:      "Method Not Allowed",
 	http.StatusRequestEntityTooLarge: "Payload Too Large",
+	http.StatusTooManyRequests:       "Too Many Requests",
+	http.StatusInternalServerError:   "Internal Server Error",
 }
 
 func writeError(w http.ResponseWriter, r *http.Request, status int, message string) {
@@ -44,13 +53,24 @@ func writeError(w http.ResponseWriter, r *http.Request, status int, message stri
 // linesPerSecond bounds the log, so that an attack does not fill the disk.
 const linesPerSecond = 10
 
+// denial is why a request may not pass.
+type denial struct {
+	reason string // for the log
+	key    string // the name of the request's key, if there is such a key
+	wrong  bool   // there is none
+	digest [sha256.Size]byte
+	wait   time.Duration // until it is worth to try again; 0 unless there were too many wrong keys
+}
+
 // denials answers and logs the requests that are turned away. Lines go through package log: Traefik gives it its own
 // format, at level ERROR, the only one it shows by default.
 type denials struct {
 	name   string
 	lines  bool
+	status int    // denyStatus
 	header string // that carries the key; named in the answer
-	client func(*http.Request) string
+	client func(*http.Request) netip.Addr
+	page   func(w http.ResponseWriter, r *http.Request, status int, denied *denial) // for browsers; nil without browserLogin
 
 	mu     sync.Mutex
 	second int64 // since 1970, of the lines counted; guarded by mu
@@ -58,17 +78,55 @@ type denials struct {
 	hidden int   // guarded by mu
 }
 
-func newDenials(config *Config, name string) *denials {
-	return &denials{name: name, lines: config.LogDenied, header: orDefault(config.KeyHeader, defaultKeyHeader)}
+func newDenials(config *Config, name string, errs *problems) *denials {
+	d := &denials{name: name, lines: config.LogDenied, status: config.DenyStatus, header: orDefault(config.KeyHeader, defaultKeyHeader)}
+	if d.status == 0 {
+		d.status = http.StatusForbidden
+	}
+	switch d.status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+	default:
+		errs.add("denyStatus", "%d is not allowed; choose 401, 403 or 404", d.status)
+	}
+	return d
 }
 
-func (d *denials) forKey(w http.ResponseWriter, r *http.Request, reason string, e *entry) {
-	key := ""
-	if e != nil {
-		key = e.name
+// forKey answers a request for want of a key.
+func (d *denials) forKey(w http.ResponseWriter, r *http.Request, denied *denial) {
+	d.logKey(r, denied)
+	status := d.announce(w, denied)
+	if d.page != nil && isNavigation(r) {
+		d.page(w, r, status, denied)
+		return
 	}
-	d.log(r, d.client(r), reason, key)
-	writeError(w, r, http.StatusForbidden, "An access key is needed: the header "+d.header)
+	writeError(w, r, status, d.message(status))
+}
+
+func (d *denials) logKey(r *http.Request, denied *denial) {
+	d.log(r, addressText(d.client(r), unknownClient), denied.reason, denied.key)
+}
+
+// announce returns the status of a denial, and sets the headers that belong to it.
+func (d *denials) announce(w http.ResponseWriter, denied *denial) int {
+	if denied.wait > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(denied.wait.Seconds()))))
+		return http.StatusTooManyRequests
+	}
+	if d.status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "AccessKey header="+strconv.Quote(d.header)) // RFC 9110, section 11.6.1, asks for one
+	}
+	return d.status
+}
+
+// message tells who is denied what to do, except with 404, which is chosen to tell nothing.
+func (d *denials) message(status int) string {
+	switch status {
+	case http.StatusNotFound:
+		return "Not Found"
+	case http.StatusTooManyRequests:
+		return "Too many wrong access keys: try again later"
+	}
+	return "An access key is needed: the header " + d.header
 }
 
 func (d *denials) forSize(w http.ResponseWriter, r *http.Request, limit string) {

@@ -42,6 +42,25 @@ type Config struct {
 	// TrustedProxies are the addresses and CIDRs whose forwarding headers are believed, and the words "loopback"
 	// (127.0.0.0/8, ::1) and "private" (RFC 1918, RFC 4193). Default: none, nobody is believed.
 	TrustedProxies []string
+	// KeylessNetworks are the addresses and CIDRs, and the words of TrustedProxies, whose clients need no key: the network at
+	// home. Behind another proxy, name that in TrustedProxies, else its own address counts. Default: none.
+	KeylessNetworks []string
+	// PublicRoutes opens routes of Immich's to everybody: "ping", "well-known", "oauth", "shared-links", "session-media".
+	// Default: none.
+	PublicRoutes []string
+	// BrowserLogin shows a page to a browser that is denied, to type the key into; a cookie then lets it in. The page is at
+	// /.immichaccess, the way out at /.immichaccess/logout. Default: false.
+	BrowserLogin bool
+	// BrowserSession is how long that cookie lasts, as a Go duration. Default, also when empty: 720h.
+	BrowserSession string
+	// MaxWrongKeys is how many distinct wrong keys a client (IPv4 address, IPv6 /64) may try within WrongKeyWindow, 1 to
+	// 1000; then it gets 429, even with a right key, until the first of them is as old as the window. "0" is no limit. It is
+	// a string for the same reason as RequireKey. Default, also when empty: "10".
+	MaxWrongKeys string
+	// WrongKeyWindow is a Go duration. Default, also when empty: 15m.
+	WrongKeyWindow string
+	// DenyStatus answers a request without a right key: 401, 403 or 404. Default, also when 0: 403.
+	DenyStatus int
 	// LogDenied writes a line for each denied request, at most ten a second. Default: true.
 	LogDenied bool
 }
@@ -49,10 +68,14 @@ type Config struct {
 // CreateConfig returns the default options; Traefik calls it before it fills in the user's.
 func CreateConfig() *Config {
 	return &Config{
-		RequireKey:    "true",
-		KeyHeader:     defaultKeyHeader,
-		MaxUploadSize: defaultMaxUploadSize,
-		LogDenied:     true,
+		RequireKey:     "true",
+		KeyHeader:      defaultKeyHeader,
+		MaxUploadSize:  defaultMaxUploadSize,
+		BrowserSession: defaultBrowserSession,
+		MaxWrongKeys:   defaultMaxWrongKeys,
+		WrongKeyWindow: defaultWrongKeyWindow,
+		DenyStatus:     http.StatusForbidden,
+		LogDenied:      true,
 	}
 }
 
@@ -69,7 +92,12 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 	}
 	a.keys.follow(ctx)
 	a.admitted = a.handler(false)
-	return a.handler(a.keys.guarded()), nil
+	door := a.handler(a.keys.guarded())
+	if a.browser == nil {
+		return door, nil
+	}
+	a.browser.door = door
+	return a.browser, nil
 }
 
 // access is what New prepares, one room a file.
@@ -77,8 +105,13 @@ type access struct {
 	next     http.Handler
 	keys     *keyring
 	proxy    *forwarding
+	keyless  *networks
+	public   routes
+	lockout  *lockout
+	browser  *browser // nil without browserLogin
 	limit    *uploadLimit
-	admitted http.Handler // for requests whose key was looked at
+	deny     *denials
+	admitted http.Handler // for requests that may pass
 }
 
 func prepare(next http.Handler, config *Config, name string) (*access, error) {
@@ -86,14 +119,19 @@ func prepare(next http.Handler, config *Config, name string) (*access, error) {
 		return nil, errors.New("immichaccess: New needs a next handler and a configuration")
 	}
 	var errs problems
-	deny := newDenials(config, name)
+	deny := newDenials(config, name, &errs)
 	a := &access{
-		next:  next,
-		keys:  newKeyring(config, deny, &errs),
-		proxy: newForwarding(config, &errs),
-		limit: newUploadLimit(config, next, deny, &errs),
+		next:    next,
+		keys:    newKeyring(config, deny, &errs),
+		proxy:   newForwarding(config, &errs),
+		keyless: parseNetworks("keylessNetworks", config.KeylessNetworks, &errs),
+		public:  newRoutes(config.PublicRoutes, &errs),
+		lockout: newLockout(config, &errs),
+		limit:   newUploadLimit(config, next, deny, &errs),
+		deny:    deny,
 	}
 	deny.client = a.proxy.client
+	a.browser = newBrowser(config, a, &errs)
 	return a, errs.err(name)
 }
 
@@ -103,11 +141,15 @@ func (a *access) handler(guarded bool) http.Handler {
 	next, admit, viaProxy, upload := a.next, a.admit, a.viaProxy, a.limit.serve
 	keyHeader, spentHeader, suspects := a.keys.header, a.keys.spent, a.proxy.suspects
 	plainKeys, latestKeys, keysChange := a.keys.plain.Load().(digests), a.keys.plain.Load, a.keys.file != nil
-	digest := sha256.Sum256
+	digest, alarm := sha256.Sum256, a.lockout.alarm
 
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := r.Header
 		if guarded {
+			if len(alarm) != 0 { // somebody is locked out
+				admit(w, r)
+				return
+			}
 			key := h[keyHeader]
 			if len(key) != 1 {
 				admit(w, r)
@@ -156,9 +198,29 @@ func (a *access) handler(guarded bool) http.Handler {
 
 // admit takes the second look at a request, and if it may pass, sends it on its way.
 func (a *access) admit(w http.ResponseWriter, r *http.Request) {
-	if a.keys.admit(w, r) {
-		a.admitted.ServeHTTP(w, r)
+	name, denied := a.judge(r)
+	if denied != nil {
+		a.deny.forKey(w, r, denied)
+		return
 	}
+	a.keys.introduce(r, name)
+	a.admitted.ServeHTTP(w, r)
+}
+
+// judge returns the name of the request's key, if it has one, or why it is denied.
+func (a *access) judge(r *http.Request) (name string, denied *denial) {
+	if !a.keys.required {
+		return "", nil
+	}
+	name, denied = a.keys.judge(r.Header[a.keys.header], r.Method)
+	if denied == nil && !a.lockout.alarmed() {
+		return name, nil
+	}
+	client := a.proxy.client(r)
+	if a.keyless.contain(client) || a.public.include(r) {
+		return name, nil
+	}
+	return name, a.lockout.review(client, denied)
 }
 
 func (a *access) viaProxy(w http.ResponseWriter, r *http.Request) {

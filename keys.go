@@ -10,7 +10,10 @@ import (
 	"time"
 )
 
-const defaultKeyHeader = "X-Access-Key"
+const (
+	defaultKeyHeader = "X-Access-Key"
+	expiredKey       = "expired key"
+)
 
 // digests is a set of SHA-256 digests of keys.
 type digests map[[sha256.Size]byte]bool
@@ -64,7 +67,7 @@ func (k *keyring) read(config *Config, errs *problems) *keySet {
 	if len(errs.list) > before {
 		return inline
 	}
-	k.checkCount(len(all.byDigest), errs)
+	k.checkUse(config, len(all.byDigest), errs)
 	return all
 }
 
@@ -89,12 +92,12 @@ func (k *keyring) setRequired(value string, errs *problems) {
 	k.required = required || err != nil
 }
 
-func (k *keyring) checkCount(count int, errs *problems) {
+func (k *keyring) checkUse(config *Config, count int, errs *problems) {
 	if k.required && count == 0 {
 		errs.add("requireKey", "there is no key, so nobody could get in; give keys or keysFile, or set requireKey to false to let everybody in")
 	}
-	if !k.required && count > 0 {
-		k.deny.warn("requireKey is false: everybody gets in, and the keys are not looked at")
+	if !k.required && (count > 0 || config.BrowserLogin || len(config.KeylessNetworks)+len(config.PublicRoutes) > 0) {
+		k.deny.warn("requireKey is false: everybody gets in, and keys, keysFile, keylessNetworks, publicRoutes and browserLogin have no effect")
 	}
 }
 
@@ -138,43 +141,33 @@ func (k *keyring) guarded() bool {
 	return k.required || k.nameHeader != ""
 }
 
-// admit takes the second look: at requests without a known plain key, and at all of them where an option asks for it.
-// When it returns false it has answered.
-func (k *keyring) admit(w http.ResponseWriter, r *http.Request) bool {
-	for _, name := range k.forged {
-		delete(r.Header, name)
+// introduce tells Immich the name of the key, if it shall know, and nothing that the client says of it.
+func (k *keyring) introduce(r *http.Request, name string) {
+	for _, forged := range k.forged {
+		delete(r.Header, forged)
 	}
-	if !k.required {
-		return true
+	if k.nameHeader != "" && name != "" {
+		r.Header[k.nameHeader] = []string{name}
 	}
-	e, reason := k.judge(r)
-	if reason != "" {
-		k.deny.forKey(w, r, reason, e)
-		return false
-	}
-	if k.nameHeader != "" {
-		r.Header[k.nameHeader] = []string{e.name}
-	}
-	return true
 }
 
-// judge returns the entry of the request's key, if it has one, and why the request is denied, or "".
-func (k *keyring) judge(r *http.Request) (*entry, string) {
-	values := r.Header[k.header]
+// judge returns the name of the key that the values are, or why it is denied.
+func (k *keyring) judge(values []string, method string) (name string, denied *denial) {
 	if len(values) == 0 {
-		return nil, "no key"
+		return "", &denial{reason: "no key"}
 	}
 	if len(values) > 1 {
-		return nil, "several keys"
+		return "", &denial{reason: "several keys"}
 	}
-	e := k.set.Load().(*keySet).byDigest[sha256.Sum256([]byte(values[0]))]
+	digest := sha256.Sum256([]byte(values[0]))
+	e := k.set.Load().(*keySet).byDigest[digest]
 	switch {
 	case e == nil:
-		return nil, "wrong key"
+		return "", &denial{reason: "wrong key", wrong: true, digest: digest}
 	case !e.until.IsZero() && !time.Now().Before(e.until):
-		return e, "expired key"
-	case e.methods != nil && !e.methods[r.Method]:
-		return e, "method not allowed for this key"
+		return "", &denial{reason: expiredKey, key: e.name}
+	case e.methods != nil && !e.methods[method]:
+		return "", &denial{reason: "method not allowed for this key", key: e.name}
 	}
-	return e, ""
+	return e.name, nil
 }

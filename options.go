@@ -3,6 +3,7 @@ package immichaccess
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // problems gathers what is wrong with the options, so that one start reports all of it.
@@ -19,6 +20,15 @@ func (p *problems) err(name string) error {
 		return nil
 	}
 	return fmt.Errorf("immichaccess: the configuration of %q is wrong: %s", name, strings.Join(p.list, "; "))
+}
+
+// parseDuration wants more than nothing.
+func parseDuration(option, text string, errs *problems) time.Duration {
+	d, err := time.ParseDuration(strings.TrimSpace(text))
+	if err != nil || d <= 0 {
+		errs.add(option, "%q is not a duration; allowed are hours, minutes and seconds, such as 720h, 15m or 1h30m, of more than 0", text)
+	}
+	return d
 }
 
 // orDefault lets an option that was left empty, as by an unset variable, mean its default.

@@ -1,6 +1,7 @@
 package immichaccess
 
 import (
+	"fmt"
 	"net/http"
 	"reflect"
 	"slices"
@@ -19,6 +20,10 @@ const (
 	allowedMethods = "allowed are GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, CONNECT and TRACE"
 	allowedHeader  = "allowed are letters, digits and up to 5 dashes"
 	allowedSize    = "allowed are bytes (1048576) and nginx's units k, m and g"
+	allowedTime    = "allowed are hours, minutes and seconds, such as 720h, 15m or 1h30m, of more than 0"
+	allowedCount   = "allowed are 1 to 1000, and 0 to turn it off"
+	allowedRoutes  = "allowed are oauth, ping, session-media, shared-links, well-known"
+	allowedStatus  = "choose 401, 403 or 404"
 	allowedNetwork = "allowed are addresses (192.0.2.1, 2001:db8::1), CIDRs (192.0.2.0/24), loopback and private"
 )
 
@@ -97,6 +102,10 @@ var (
 		"-1", "-5k", "1.5g", "50 GB", "50GB", "50MB", "50Mi", "1kk", "1km", "k", "M", "+5", "0x10", "1e9", "1_000", "50t", "fünf",
 		"9000000000g", "8589934592g", "9007199254740992k", "9223372036854775808", "99999999999999999999", "5k 5k", "٥",
 	}
+	wrongTimes    = []string{"0", "0s", "-15m", "15", "15 m", "15min", "1d", "1w", "forever", "1h,5m", "9999999h"}
+	wrongCounts   = []string{"-1", "1001", "1.5", "ten", "0x10", "1e2", "99999999999999999999", "10 keys"}
+	wrongRoutes   = []string{"", " ", "Ping", "pings", "shared_links", "all", "*", "/api/server/ping", "ping,oauth", "share"}
+	wrongStatuses = []int{-1, 1, 200, 302, 400, 402, 405, 429, 500, 999}
 	wrongNetworks = []string{
 		"", " ", "localhost", "proxy.example.com", "Loopback", "privat", "10.0.0.0/33", "2001:db8::/129", "10.0.0.0/-1", "10.0.0.0/",
 		"/8", "10.0.0.0/8/8", "10.0.0.0/255.0.0.0", "10.0.0", "10.0.0.256", "10.0.0.01", "10.0.0.1:80", "[::1]", "[::1]:80",
@@ -136,6 +145,32 @@ func TestWrongOption(t *testing.T) {
 		t.Run("trustedProxies/"+value, func(t *testing.T) {
 			t.Parallel()
 			wantWrong(t, Config{Keys: []string{rightKey}, TrustedProxies: []string{"10.0.0.1", value}}, "trustedProxies", quoted(strings.TrimSpace(value)), allowedNetwork)
+			wantWrong(t, Config{Keys: []string{rightKey}, KeylessNetworks: []string{"10.0.0.1", value}}, "keylessNetworks", quoted(strings.TrimSpace(value)), allowedNetwork)
+		})
+	}
+	for _, value := range wrongTimes {
+		t.Run("durations/"+value, func(t *testing.T) {
+			t.Parallel()
+			wantWrong(t, Config{Keys: []string{rightKey}, BrowserSession: value}, "browserSession", quoted(value), allowedTime)
+			wantWrong(t, Config{Keys: []string{rightKey}, WrongKeyWindow: value}, "wrongKeyWindow", quoted(value), allowedTime)
+		})
+	}
+	for _, value := range wrongCounts {
+		t.Run("maxWrongKeys/"+value, func(t *testing.T) {
+			t.Parallel()
+			wantWrong(t, Config{Keys: []string{rightKey}, MaxWrongKeys: value}, "maxWrongKeys", quoted(value), allowedCount)
+		})
+	}
+	for _, value := range wrongRoutes {
+		t.Run("publicRoutes/"+value, func(t *testing.T) {
+			t.Parallel()
+			wantWrong(t, Config{Keys: []string{rightKey}, PublicRoutes: []string{"ping", value}}, "publicRoutes", quoted(value), allowedRoutes)
+		})
+	}
+	for _, value := range wrongStatuses {
+		t.Run(fmt.Sprint("denyStatus/", value), func(t *testing.T) {
+			t.Parallel()
+			wantWrong(t, Config{Keys: []string{rightKey}, DenyStatus: value}, "denyStatus", fmt.Sprint(value), allowedStatus)
 		})
 	}
 }
@@ -171,8 +206,18 @@ func TestAllWrongOptionsAtOnce(t *testing.T) {
 		KeyNameHeader:  "X Name",
 		MaxUploadSize:  "lots",
 		TrustedProxies: []string{"nobody", "10.0.0.0/8", "everybody"},
+
+		KeylessNetworks: []string{"home"},
+		PublicRoutes:    []string{"ping", "pong"},
+		BrowserSession:  "long",
+		MaxWrongKeys:    "many",
+		WrongKeyWindow:  "short",
+		DenyStatus:      200,
 	})
-	want := []string{"keyHeader", "keyNameHeader", "keys", "keys", "keys", "keysFile", "maxUploadSize", "requireKey", "trustedProxies", "trustedProxies"}
+	want := []string{
+		"browserSession", "denyStatus", "keyHeader", "keyNameHeader", "keylessNetworks", "keys", "keys", "keys", "keysFile", "maxUploadSize",
+		"maxWrongKeys", "publicRoutes", "requireKey", "trustedProxies", "trustedProxies", "wrongKeyWindow",
+	}
 	if got := optionsIn(err); !slices.Equal(got, want) {
 		t.Errorf("the error tells of %v, want %v: %v", got, want, err)
 	}

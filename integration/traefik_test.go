@@ -121,6 +121,7 @@ func runTable(t *testing.T, static traefik.Settings, run func(*testing.T, doorte
 		t.Run(name, func(t *testing.T) {
 			run(t, doortest.Proxy{
 				HidesClaims: name != "insecure",
+				CleansPaths: true,
 				Open: func(_ *testing.T, options doortest.Options) doortest.Door {
 					door := doortest.Door{Addr: address, Host: hosts[options.String()], Immich: immich}
 					if name == "tls" {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,9 @@ type Proxy struct {
 	Open func(t *testing.T, options Options) Door
 	// HidesClaims is set where the handler never sees what a peer claims about its client, as on Traefik's entry points.
 	HidesClaims bool
+	// CleansPaths is set where the handler sees the plain form of what a client wrote with dot segments, doubled slashes,
+	// needless escapes, or semicolons in the query.
+	CleansPaths bool
 }
 
 // Run holds the proxy to every promise.
@@ -50,22 +54,29 @@ func Run(t *testing.T, proxy Proxy) {
 	t.Run("streams", func(t *testing.T) { streams(t, proxy) })
 }
 
-// RunRequests holds the proxy to what it promises of keys and headers.
+// RunRequests holds the proxy to what it promises of headers and of who gets in.
 func RunRequests(t *testing.T, proxy Proxy) {
 	t.Run("requests", func(t *testing.T) { requests(t, proxy) })
+	t.Run("routes", func(t *testing.T) { routes(t, proxy) })
+	t.Run("browsers", func(t *testing.T) { browsers(t, proxy) })
+	t.Run("lockouts", func(t *testing.T) { lockouts(t, proxy) })
 }
 
 // OptionSets returns each set of options that the table uses, once.
 func OptionSets() []Options {
-	sets := []Options{withKey, small, unlimited}
-	seen := map[string]bool{withKey.String(): true, small.String(): true, unlimited.String(): true}
+	all := []Options{withKey, small, unlimited, forBrowsers, lockingOut}
 	for _, c := range cases {
-		if !seen[c.Options.String()] {
-			seen[c.Options.String()] = true
-			sets = append(sets, c.Options)
-		}
+		all = append(all, c.Options)
 	}
-	return sets
+	for _, c := range slices.Concat(opened, shut) {
+		all = append(all, c.options())
+	}
+	seen := map[string]bool{}
+	return slices.DeleteFunc(all, func(o Options) bool {
+		before := seen[o.String()]
+		seen[o.String()] = true
+		return before
+	})
 }
 
 // String is the same for equal options.
@@ -89,6 +100,8 @@ func (o Options) Apply(t *testing.T, config reflect.Value) {
 			field.SetString(text)
 		case field.Kind() == reflect.Bool:
 			field.SetBool(text == "true")
+		case field.Kind() == reflect.Int:
+			field.Set(reflect.ValueOf(value))
 		case reflect.TypeOf(value).Kind() == reflect.String:
 			field.Set(reflect.ValueOf(strings.Split(text, ",")))
 		default:

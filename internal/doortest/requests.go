@@ -3,6 +3,7 @@ package doortest
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -30,14 +31,16 @@ var (
 	withKey   = Options{"keys": []string{"phone:" + Key}}
 	withProxy = Options{"keys": []string{"phone:" + Key}, "trustedProxies": []string{"127.0.0.2", "10.0.0.0/8", "2001:db8:1::/48"}}
 	open      = Options{"requireKey": false}
+	withHome  = Options{"keys": []string{"phone:" + Key}, "keyNameHeader": "X-Key-Name", "trustedProxies": "127.0.0.2", "keylessNetworks": []string{"127.0.0.4", "2001:db8:2::/48"}}
 	right     = header{"X-Access-Key": {Key}}
 )
 
+// forgedKeyless says that the client is of the network without a key.
+var forgedKeyless = header{"X-Forwarded-For": {"127.0.0.4"}, "X-Real-Ip": {"127.0.0.4"}, "Forwarded": {"for=127.0.0.4"}, "X-Key-Name": {"phone"}}
+
 func plus(h header, name string, values ...string) header {
-	sum := header{name: values}
-	for k, v := range h {
-		sum[k] = v
-	}
+	sum := maps.Clone(h)
+	sum[name] = values
 	return sum
 }
 
@@ -80,6 +83,22 @@ var cases = []testCase{
 	{Name: "open", Options: open, Arrives: map[string]string{"X-Real-Ip": "127.0.0.1"}},
 	{Name: "open, with a key", Options: open, Header: right, Arrives: map[string]string{"X-Access-Key": ""}},
 	{Name: "empty options are defaults", Options: Options{"keys": "phone:" + Key, "requireKey": "", "keyHeader": "", "maxUploadSize": ""}, Status: 403},
+
+	{Name: "network without a key", Options: withHome, From: "127.0.0.4", Arrives: map[string]string{"X-Real-Ip": "127.0.0.4"}},
+	{Name: "network without a key, wrong key", Options: withHome, From: "127.0.0.4", Header: header{"X-Access-Key": {"wrong"}}, Arrives: map[string]string{"X-Access-Key": ""}},
+	{Name: "network without a key, right key", Options: withHome, From: "127.0.0.4", Header: right, Arrives: map[string]string{"X-Key-Name": "phone", "X-Access-Key": ""}},
+	{Name: "network without a key, forged headers", Options: withHome, From: "127.0.0.4", Header: forgedKeyless, Arrives: map[string]string{"X-Key-Name": "", "X-Forwarded-For": "127.0.0.4", "X-Real-Ip": "127.0.0.4"}},
+	{Name: "not of the network", Options: withHome, Status: 403},
+	{Name: "not of the network, forged headers", Options: withHome, Header: forgedKeyless, Status: 403},
+	{Name: "not of the network, forged headers by a proxy", Options: withHome, From: "127.0.0.2", Claims: true, Status: 403,
+		Header: header{"X-Forwarded-For": {"127.0.0.4, 203.0.113.9"}, "X-Real-Ip": {"127.0.0.4"}}},
+	{Name: "network without a key, behind a proxy", Options: withHome, From: "127.0.0.2", Claims: true,
+		Header:  header{"X-Forwarded-For": {"203.0.113.9, 2001:db8:2::1"}},
+		Arrives: map[string]string{"X-Real-Ip": "2001:db8:2::1"}},
+	{Name: "proxy that names no client", Options: withHome, From: "127.0.0.2", Status: 403},
+
+	{Name: "denyStatus 401", Options: Options{"keys": []string{Key}, "denyStatus": 401}, Status: 401},
+	{Name: "denyStatus 404", Options: Options{"keys": []string{Key}, "denyStatus": 404}, Status: 404},
 
 	{Name: "direct client", Options: withKey, Header: right, Arrives: direct},
 	{Name: "direct client, open", Options: open, From: "127.0.0.9", Arrives: map[string]string{"X-Real-Ip": "127.0.0.9", "X-Forwarded-For": "127.0.0.9"}},

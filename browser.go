@@ -1,0 +1,267 @@
+package immichaccess
+
+import (
+	"encoding/base64"
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+const (
+	loginPath  = "/.immichaccess"
+	logoutPath = loginPath + "/logout"
+
+	defaultBrowserSession = "720h"
+
+	// The cookie's name on HTTPS, where the prefix makes browsers refuse it from any other host (RFC 6265bis, section
+	// 4.1.3.2), and on HTTP.
+	secureCookie = "__Host-immichaccess"
+	plainCookie  = "immichaccess"
+
+	mostForm = 16 << 10 // bytes of a filled-in form
+)
+
+// browser lets people in whose browser can't send a header. They type the key into a page, and get it back as a cookie;
+// here each cookie becomes the key header, so that behind the door there is one kind of key only: a key that is revoked or
+// expires ends its sessions, and Immich never sees the cookie.
+type browser struct {
+	door    http.Handler
+	access  *access
+	session time.Duration
+}
+
+// newBrowser returns nil unless it was asked for, and there is something to ask browsers for.
+func newBrowser(config *Config, a *access, errs *problems) *browser {
+	session := parseDuration("browserSession", orDefault(config.BrowserSession, defaultBrowserSession), errs)
+	if !config.BrowserLogin || !a.keys.required {
+		return nil
+	}
+	b := &browser{access: a, session: session}
+	a.deny.page = b.showDenial
+	return b
+}
+
+func (b *browser) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Header["Cookie"] != nil {
+		b.useCookie(r)
+	}
+	switch r.URL.Path {
+	case loginPath:
+		b.serveForm(w, r, b.showLogin, b.login)
+	case logoutPath:
+		b.serveForm(w, r, b.showLogout, b.logout)
+	default:
+		b.door.ServeHTTP(w, r)
+	}
+}
+
+// useCookie turns the key in a cookie into a header, unless the request has one already, and leaves the other cookies.
+func (b *browser) useCookie(r *http.Request) {
+	others, secure, plain := sortCookies(r.Header["Cookie"])
+	keys := secure
+	if len(keys) == 0 {
+		keys = plain
+	}
+	if len(secure)+len(plain) == 0 {
+		return
+	}
+	set(r.Header, "Cookie", strings.Join(others, "; "))
+	header := b.access.keys.header
+	if r.Header[header] == nil && len(keys) > 0 {
+		r.Header[header] = keys
+	}
+}
+
+// sortCookies returns the keys in our cookies, and the other cookies as they came.
+func sortCookies(lines []string) (others, secure, plain []string) {
+	for _, line := range lines {
+		for _, cookie := range strings.Split(line, ";") {
+			cookie = strings.TrimSpace(cookie)
+			name, value, _ := strings.Cut(cookie, "=")
+			switch name {
+			case secureCookie:
+				secure = append(secure, decodeCookie(value))
+			case plainCookie:
+				plain = append(plain, decodeCookie(value))
+			default:
+				others = append(others, cookie)
+			}
+		}
+	}
+	return others, secure, plain
+}
+
+// decodeCookie returns "", which is no key, for what we have not encoded.
+func decodeCookie(value string) string {
+	key, err := base64.RawURLEncoding.DecodeString(value)
+	if err != nil || checkSecret(string(key)) != nil {
+		return ""
+	}
+	return string(key)
+}
+
+// setCookie makes the browser keep the key, or with "" forget it.
+func (b *browser) setCookie(w http.ResponseWriter, r *http.Request, key string) {
+	cookie := &http.Cookie{
+		Name:     plainCookie,
+		Value:    base64.RawURLEncoding.EncodeToString([]byte(key)),
+		Path:     "/",
+		MaxAge:   int(b.session / time.Second),
+		HttpOnly: true,
+		SameSite: http.SameSiteLaxMode,
+	}
+	if b.access.proxy.secure(r) {
+		cookie.Name, cookie.Secure = secureCookie, true
+	}
+	if key == "" {
+		cookie.MaxAge = -1
+	}
+	http.SetCookie(w, cookie)
+}
+
+// serveForm shows a form, or takes in what it sends.
+func (b *browser) serveForm(w http.ResponseWriter, r *http.Request, show, take func(http.ResponseWriter, *http.Request)) {
+	switch {
+	case r.Method == http.MethodGet || r.Method == http.MethodHead:
+		show(w, r)
+	case r.Method != http.MethodPost:
+		w.Header().Set("Allow", "GET, HEAD, POST")
+		writeError(w, r, http.StatusMethodNotAllowed, "This page takes GET and POST")
+	case !b.isOwnForm(r):
+		b.refuseForm(w, r)
+	default:
+		take(w, r)
+	}
+}
+
+// isOwnForm wants to hear from the browser that its own page sends the form: every browser of today tells.
+func (b *browser) isOwnForm(r *http.Request) bool {
+	site, origin := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
+	if site == "" && origin == "" || site != "" && site != "same-origin" {
+		return false
+	}
+	if origin == "" {
+		return true
+	}
+	from, err := url.Parse(origin)
+	return err == nil && from.Host != "" && strings.EqualFold(from.Host, b.host(r))
+}
+
+func (b *browser) refuseForm(w http.ResponseWriter, r *http.Request) {
+	b.access.deny.logKey(r, &denial{reason: "a form of another site"})
+	writePage(w, r, http.StatusForbidden, loginPage("That form did not come from this page. Please type the key here.", "/"))
+}
+
+// host is the one that the browser has asked for.
+func (b *browser) host(r *http.Request) string {
+	return orDefault(b.access.proxy.claims(r).host, r.Host)
+}
+
+func (b *browser) showLogin(w http.ResponseWriter, r *http.Request) {
+	writePage(w, r, http.StatusOK, loginPage("", "/"))
+}
+
+// showDenial takes the place of the error for a browser. A key that it sends and that does not open comes from its cookie.
+func (b *browser) showDenial(w http.ResponseWriter, r *http.Request, status int, denied *denial) {
+	if denied.wrong || denied.key != "" {
+		b.setCookie(w, r, "")
+	}
+	message := explain(denied)
+	if denied.wrong {
+		message = "Your access key is no longer valid."
+	}
+	writePage(w, r, status, loginPage(message, r.URL.RequestURI()))
+}
+
+func (b *browser) login(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, mostForm)
+	if err := r.ParseForm(); err != nil {
+		writeError(w, r, http.StatusBadRequest, "The form can't be read")
+		return
+	}
+	to := localPath(r.PostForm.Get("to"))
+	key := strings.TrimSpace(r.PostForm.Get("key"))
+	if denied := b.try(r, key); denied != nil {
+		b.access.deny.logKey(r, denied)
+		writePage(w, r, b.access.deny.announce(w, denied), loginPage(explain(denied), to))
+		return
+	}
+	b.setCookie(w, r, key)
+	redirect(w, to)
+}
+
+// try looks at a key that was typed, as for the GET request that follows.
+func (b *browser) try(r *http.Request, key string) *denial {
+	var typed []string
+	if key != "" {
+		typed = []string{key}
+	}
+	_, denied := b.access.keys.judge(typed, http.MethodGet)
+	return b.access.lockout.review(b.access.proxy.client(r), denied)
+}
+
+// explain says to a person what was wrong with a key.
+func explain(denied *denial) string {
+	switch {
+	case denied.wait > 0:
+		return "Too many wrong keys. Try again in " + inMinutes(denied.wait) + "."
+	case denied.wrong:
+		return "This is not a right key."
+	case denied.reason == expiredKey:
+		return "This key has expired."
+	case denied.key != "":
+		return "This key does not allow that."
+	}
+	return ""
+}
+
+func inMinutes(d time.Duration) string {
+	if d <= time.Minute {
+		return "a minute"
+	}
+	return fmt.Sprintf("%.0f minutes", math.Ceil(d.Minutes()))
+}
+
+func (b *browser) showLogout(w http.ResponseWriter, r *http.Request) {
+	writePage(w, r, http.StatusOK, logoutPage())
+}
+
+func (b *browser) logout(w http.ResponseWriter, r *http.Request) {
+	b.setCookie(w, r, "")
+	redirect(w, loginPath)
+}
+
+// redirect answers a form. It is never the answer to a request of Immich's apps.
+func redirect(w http.ResponseWriter, to string) {
+	w.Header().Set("Location", to)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// localPath returns what was asked for if it is a path on this host, however a browser may read it, and else "/".
+func localPath(to string) string {
+	if !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\x7f") {
+		return "/"
+	}
+	for i := 0; i < len(to); i++ {
+		if to[i] <= ' ' {
+			return "/"
+		}
+	}
+	return to
+}
+
+// isNavigation tells whether a person waits for a page: the browser says so (Fetch Metadata), or, where it can't, as over
+// plain HTTP, it accepts HTML. Requests of the API never get the page.
+func isNavigation(r *http.Request) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead || r.URL.Path == "/api" || strings.HasPrefix(r.URL.Path, "/api/") {
+		return false
+	}
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
+		return mode == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
+	}
+	return strings.Contains(r.Header.Get("Accept"), "text/html")
+}

@@ -1,0 +1,281 @@
+package doortest
+
+import (
+	"encoding/json"
+	"html"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/immichaccess/immichaccess/internal/standin"
+)
+
+var forBrowsers = Options{"keys": []string{"phone:" + Key, "guest:" + guestKey + " methods=GET"}, "browserLogin": true, "keyNameHeader": "X-Key-Name", "browserSession": "48h", "publicRoutes": "ping"}
+
+const guestKey = "the-key-of-a-guest-who-looks"
+
+var (
+	navigation = header{"Accept": {"text/html,application/xhtml+xml,*/*;q=0.8"}, "Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"document"}, "Sec-Fetch-Site": {"none"}}
+	oldBrowser = header{"Accept": {"text/html,application/xhtml+xml,*/*;q=0.8"}}
+	ownForm    = header{"Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"document"}, "Sec-Fetch-Site": {"same-origin"}}
+)
+
+// browsers holds the proxy to what it promises to people who open Immich in a browser. A real one does the same, see
+// integration/.
+func browsers(t *testing.T, proxy Proxy) {
+	b := browser{t, proxy.Open(t, forBrowsers)}
+	t.Run("who gets the page", func(t *testing.T) { browser{t, b.door}.whoGetsThePage() })
+	t.Run("login", func(t *testing.T) { browser{t, b.door}.login() })
+	t.Run("cookies", func(t *testing.T) { browser{t, b.door}.cookies() })
+	t.Run("forged forms", func(t *testing.T) { browser{t, b.door}.forgedForms() })
+	t.Run("where a login leads", func(t *testing.T) { browser{t, b.door}.targets() })
+	t.Run("logout", func(t *testing.T) { browser{t, b.door}.logout() })
+}
+
+type browser struct {
+	t    *testing.T
+	door Door
+}
+
+func (b browser) ask(method, uri, body string, headers ...header) (*http.Response, string) {
+	b.t.Helper()
+	request, err := http.NewRequest(method, b.door.scheme()+"://"+b.door.Host+uri, strings.NewReader(body))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if body != "" {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for _, h := range headers {
+		for name, values := range h {
+			request.Header[name] = values
+		}
+	}
+	response, answer := do(b.t, b.door.client(b.t, "127.0.0.1"), request)
+	return response, string(answer)
+}
+
+func (b browser) whoGetsThePage() {
+	for _, c := range []struct {
+		name, method, uri string
+		header            header
+		page              bool
+	}{
+		{"navigation", "GET", "/photos", navigation, true},
+		{"old browser", "GET", "/photos", oldBrowser, true},
+		{"HEAD", "HEAD", "/photos", navigation, true},
+		{"wrong key", "GET", "/photos", plus(navigation, "X-Access-Key", "wrong"), true},
+		{"iframe", "GET", "/photos", plus(navigation, "Sec-Fetch-Dest", "iframe"), false},
+		{"fetch", "GET", "/photos", plus(navigation, "Sec-Fetch-Mode", "cors"), false},
+		{"picture", "GET", "/favicon.ico", header{"Accept": {"image/avif,*/*"}}, false},
+		{"app", "GET", "/photos", header{"Accept": {"*/*"}}, false},
+		{"API", "GET", "/api/users/me", navigation, false},
+		{"API of an old browser", "GET", "/api/users/me", oldBrowser, false},
+		{"form", "POST", "/photos", navigation, false},
+	} {
+		before := b.door.Immich.Requests()
+		response, body := b.ask(c.method, c.uri, "", c.header)
+		isPage := strings.HasPrefix(response.Header.Get("Content-Type"), "text/html")
+		if isPage != c.page || response.StatusCode != http.StatusForbidden || b.door.Immich.Requests() != before {
+			b.t.Errorf("%s: status %d, page %t, %s", c.name, response.StatusCode, isPage, body)
+		}
+		if c.page {
+			b.wantSafePage(response)
+		}
+	}
+}
+
+func (b browser) wantSafePage(response *http.Response) {
+	b.t.Helper()
+	for name, want := range map[string]string{
+		"Cache-Control": "no-store", "X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin",
+	} {
+		if got := response.Header.Get(name); got != want {
+			b.t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	policy := response.Header.Get("Content-Security-Policy")
+	for _, want := range []string{"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'"} {
+		if !strings.Contains(policy, want) {
+			b.t.Errorf("Content-Security-Policy: %q, want %s in it", policy, want)
+		}
+	}
+	if strings.Contains(policy, "unsafe") {
+		b.t.Errorf("Content-Security-Policy: %q", policy)
+	}
+}
+
+// loginForm is what the page sends.
+func loginForm(key, to string) string {
+	return url.Values{"key": {key}, "to": {to}}.Encode()
+}
+
+func (b browser) login() {
+	_, body := b.ask("GET", `/photos/1?a="><b>&c`, "", navigation)
+	if strings.Contains(body, "><b>") || !strings.Contains(html.UnescapeString(body), `value="/photos/1?a="><b>&c"`) {
+		b.t.Errorf("the page does not remember where to go: %s", body)
+	}
+	response, body := b.ask("POST", "/.immichaccess", loginForm("wrong", "/photos?a=b&c"), ownForm)
+	if response.StatusCode != http.StatusForbidden || !strings.Contains(body, `role="alert"`) || !strings.Contains(body, `value="/photos?a=b&amp;c"`) {
+		b.t.Errorf("a wrong key: status %d, %s", response.StatusCode, body)
+	}
+	if strings.Contains(body, "wrong\"") || len(response.Cookies()) > 0 {
+		b.t.Errorf("a wrong key: cookies %v, %s", response.Cookies(), body)
+	}
+	response, body = b.ask("POST", "/.immichaccess", loginForm("", "/photos"), ownForm)
+	if response.StatusCode != http.StatusForbidden || strings.Contains(body, `role="alert"`) {
+		b.t.Errorf("no key: status %d, %s", response.StatusCode, body)
+	}
+	for _, key := range []string{Key, " " + Key + "\n", guestKey} {
+		response, _ = b.ask("POST", "/.immichaccess", loginForm(key, "/photos?a=b&c"), ownForm)
+		if response.StatusCode != http.StatusSeeOther || response.Header.Get("Location") != "/photos?a=b&c" {
+			b.t.Errorf("the key %q: status %d, Location %q", key, response.StatusCode, response.Header.Get("Location"))
+		}
+		b.wantCookie(response, 48*60*60)
+	}
+}
+
+// wantCookie wants the one cookie, and returns it as the browser sends it.
+func (b browser) wantCookie(response *http.Response, maxAge int) string {
+	b.t.Helper()
+	cookies := response.Cookies()
+	if len(cookies) != 1 {
+		b.t.Fatalf("cookies: %v", cookies)
+	}
+	c, secure := cookies[0], b.door.TLS != nil
+	name := "immichaccess"
+	if secure {
+		name = "__Host-immichaccess"
+	}
+	if c.Name != name || c.Secure != secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" || c.MaxAge != maxAge {
+		b.t.Errorf("cookie: %s", c)
+	}
+	return c.Name + "=" + c.Value
+}
+
+// session logs in and returns the cookie.
+func (b browser) session(key string) string {
+	b.t.Helper()
+	response, _ := b.ask("POST", "/.immichaccess", loginForm(key, "/"), ownForm)
+	return b.wantCookie(response, 48*60*60)
+}
+
+func (b browser) cookies() {
+	cookie, guest := b.session(Key), b.session(guestKey)
+	name, _, _ := strings.Cut(cookie, "=")
+	for _, c := range []struct {
+		name, method, uri string
+		header            header
+		status            int
+		arrives, key      string // the cookies, and the name of the key, at Immich
+	}{
+		{"alone", "GET", "/photos", header{"Cookie": {cookie}}, 200, "", "phone"},
+		{"API", "GET", "/api/users/me", header{"Cookie": {cookie}}, 200, "", "phone"},
+		{"between others", "GET", "/photos", header{"Cookie": {`a=(1,2); ` + cookie + "; immich_access_token=x%3D="}}, 200, `a=(1,2); immich_access_token=x%3D=`, "phone"},
+		{"name of another's end", "GET", "/photos", header{"Cookie": {"not" + cookie + "; " + cookie}}, 200, "not" + cookie, "phone"},
+		{"key in the header comes first", "GET", "/photos", header{"Cookie": {cookie}, "X-Access-Key": {guestKey}}, 200, "", "guest"},
+		{"wrong key in the header", "GET", "/photos", header{"Cookie": {cookie}, "X-Access-Key": {"wrong"}}, 403, "", ""},
+		{"guest", "GET", "/photos", header{"Cookie": {guest}}, 200, "", "guest"},
+		{"method not allowed", "POST", "/api/albums", header{"Cookie": {guest}}, 403, "", ""},
+		{"twice", "GET", "/photos", header{"Cookie": {cookie + "; " + cookie}}, 403, "", ""},
+		{"key not encoded", "GET", "/photos", header{"Cookie": {name + "=" + Key}}, 403, "", ""},
+		{"empty", "GET", "/photos", header{"Cookie": {name + "="}}, 403, "", ""},
+		{"public route", "GET", "/api/server/ping", header{"Cookie": {name + "=x"}}, 200, "", ""},
+		{"others only", "GET", "/photos", header{"Cookie": {"a=1; b=2"}, "X-Access-Key": {Key}}, 200, "a=1; b=2", "phone"},
+	} {
+		response, body := b.ask(c.method, c.uri, "", c.header)
+		if response.StatusCode != c.status {
+			b.t.Errorf("%s: status %d, want %d: %s", c.name, response.StatusCode, c.status, body)
+			continue
+		}
+		var arrival standin.Arrival
+		if c.status != http.StatusOK || json.Unmarshal([]byte(body), &arrival) != nil || arrival.Headers == nil {
+			continue
+		}
+		if got := strings.Join(arrival.Headers["Cookie"], " | "); got != c.arrives {
+			b.t.Errorf("%s: the cookies at Immich: %q, want %q", c.name, got, c.arrives)
+		}
+		if got := arrival.Headers.Get("X-Key-Name"); got != c.key || arrival.Headers["X-Access-Key"] != nil {
+			b.t.Errorf("%s: the key at Immich: %q, want %q; %v", c.name, got, c.key, arrival.Headers["X-Access-Key"])
+		}
+	}
+
+	response, body := b.ask("GET", "/photos", "", navigation, header{"Cookie": {name + "=d3Jvbmc"}})
+	if response.StatusCode != http.StatusForbidden || !strings.Contains(body, "no longer valid") {
+		b.t.Errorf("a revoked key: status %d, %s", response.StatusCode, body)
+	}
+	b.wantCookie(response, -1)
+}
+
+func (b browser) forgedForms() {
+	own := b.door.scheme() + "://" + b.door.Host
+	for name, c := range map[string]struct {
+		header header
+		status int
+	}{
+		"own":                 {ownForm, 303},
+		"own, without site":   {header{"Origin": {own}}, 303},
+		"own, with both":      {plus(ownForm, "Origin", own), 303},
+		"nothing said":        {header{}, 403},
+		"other site":          {plus(ownForm, "Sec-Fetch-Site", "cross-site"), 403},
+		"sibling":             {plus(ownForm, "Sec-Fetch-Site", "same-site"), 403},
+		"typed address":       {plus(ownForm, "Sec-Fetch-Site", "none"), 403},
+		"other origin":        {header{"Origin": {"https://evil.example"}}, 403},
+		"null origin":         {header{"Origin": {"null"}}, 403},
+		"other port":          {header{"Origin": {own + "1"}}, 403},
+		"origins contradict":  {plus(ownForm, "Origin", "https://evil.example"), 403},
+		"forged host":         {header{"Origin": {"https://evil.example"}, "X-Forwarded-Host": {"evil.example"}}, 403},
+		"origin is no origin": {header{"Origin": {"://"}}, 403},
+	} {
+		for _, path := range []string{"/.immichaccess", "/.immichaccess/logout"} {
+			response, _ := b.ask("POST", path, loginForm(Key, "/"), c.header)
+			if got := response.StatusCode; got != c.status {
+				b.t.Errorf("%s, %s: status %d, want %d", path, name, got, c.status)
+			}
+			if c.status != http.StatusSeeOther && len(response.Cookies()) > 0 {
+				b.t.Errorf("%s, %s: cookies %v", path, name, response.Cookies())
+			}
+		}
+	}
+	if response, _ := b.ask("PUT", "/.immichaccess", loginForm(Key, "/"), ownForm); response.StatusCode != http.StatusMethodNotAllowed {
+		b.t.Errorf("PUT: status %d", response.StatusCode)
+	}
+	if response, _ := b.ask("POST", "/.immichaccess", loginForm(Key, strings.Repeat("/", 1<<20)), ownForm); response.StatusCode != http.StatusBadRequest {
+		b.t.Errorf("1 MB: status %d", response.StatusCode)
+	}
+	if response, _ := b.ask("POST", "/.immichaccess", loginForm(Key, "/"), ownForm, header{"Content-Type": {"text/plain"}}); response.StatusCode != http.StatusForbidden {
+		b.t.Errorf("a form of another type: status %d", response.StatusCode)
+	}
+}
+
+func (b browser) targets() {
+	for to, want := range map[string]string{
+		"/photos/1?x=y#z": "/photos/1?x=y#z", "/": "/", "": "/", "photos": "/", "https://evil.example": "/", "//evil.example": "/",
+		`/\evil.example`: "/", "/\t/evil.example": "/", "/\r\nSet-Cookie: a=b": "/", "javascript:alert(1)": "/", " /x": "/", "/x y": "/", "/%0a": "/%0a",
+	} {
+		response, _ := b.ask("POST", "/.immichaccess", loginForm(Key, to), ownForm)
+		if got := response.Header.Get("Location"); response.StatusCode != http.StatusSeeOther || got != want {
+			b.t.Errorf("%q leads to %q, status %d", to, got, response.StatusCode)
+		}
+	}
+}
+
+func (b browser) logout() {
+	cookie := b.session(Key)
+	response, body := b.ask("GET", "/.immichaccess/logout", "", navigation, header{"Cookie": {cookie}})
+	if response.StatusCode != http.StatusOK || !strings.Contains(body, `action="/.immichaccess/logout"`) || len(response.Cookies()) > 0 {
+		b.t.Errorf("status %d, %v, %s", response.StatusCode, response.Cookies(), body)
+	}
+	b.wantSafePage(response)
+	response, _ = b.ask("POST", "/.immichaccess/logout", "", ownForm, header{"Cookie": {cookie}})
+	if response.StatusCode != http.StatusSeeOther || response.Header.Get("Location") != "/.immichaccess" {
+		b.t.Errorf("status %d, Location %q", response.StatusCode, response.Header.Get("Location"))
+	}
+	b.wantCookie(response, -1)
+	response, body = b.ask("GET", "/.immichaccess", "", navigation)
+	if response.StatusCode != http.StatusOK || !strings.Contains(body, `name="key"`) {
+		b.t.Errorf("status %d, %s", response.StatusCode, body)
+	}
+	b.wantSafePage(response)
+}

@@ -1,0 +1,113 @@
+package immichaccess
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"html/template"
+	"net/http"
+	"strconv"
+)
+
+// page is what a browser shows in place of Immich. It works without its script, which only takes the key out of a link, and
+// it loads nothing.
+var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex">
+<title>{{.Title}}</title>
+<link rel="icon" href="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Ctext y='13' font-size='13'%3E🔑%3C/text%3E%3C/svg%3E">
+<style>{{.Style}}</style>
+</head>
+<body>
+<main>
+<h1>{{.Title}}</h1>
+{{with .Message}}<p role="alert">{{.}}</p>
+{{end}}{{if .Logout}}<p>This browser forgets its access key.</p>
+<form method="post" action="/.immichaccess/logout">
+<button>Log out</button>
+</form>
+{{else}}<form method="post" action="/.immichaccess">
+<label for="key">The photos behind this page are private. Type the access key that you were given.</label>
+<input id="key" name="key" type="password" required autofocus autocomplete="current-password" autocapitalize="none" spellcheck="false">
+<input name="to" type="hidden" value="{{.To}}">
+<button>Open</button>
+</form>
+<script>{{.Script}}</script>
+{{end}}</main>
+</body>
+</html>
+`))
+
+const pageStyle = `
+:root { color-scheme: light dark; --ground: #f4f5f7; --card: #fff; --text: #1f2430; --line: #b8bfcc; --accent: #3d50b0; --alarm: #b3261e; }
+@media (prefers-color-scheme: dark) {
+	:root { --ground: #0f1116; --card: #1a1d25; --text: #e6e8ee; --line: #4a5163; --accent: #aab8ff; --alarm: #ffb4ab; }
+}
+* { box-sizing: border-box; }
+body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1rem; background: var(--ground); color: var(--text);
+	font: 1rem/1.5 system-ui, sans-serif; }
+main { width: 100%; max-width: 24rem; padding: 2rem; border-radius: 1rem; background: var(--card); box-shadow: 0 1px 3px #0003; }
+h1 { margin: 0 0 1rem; font-size: 1.5rem; line-height: 1.2; }
+p { margin: 0 0 1rem; }
+[role=alert] { color: var(--alarm); font-weight: 600; }
+label { display: block; margin-bottom: 1rem; }
+input, button { width: 100%; padding: .75rem 1rem; border-radius: .5rem; font: inherit; }
+input { border: 1px solid var(--line); background: transparent; color: inherit; }
+button { margin-top: 1rem; border: 0; background: var(--accent); color: var(--card); font-weight: 600; cursor: pointer; }
+form > button:first-child { margin-top: 0; }
+:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
+`
+
+// pageScript fills in the key of a link such as https://photos.example.com/.immichaccess#KEY. Browsers keep what follows the
+// # to themselves, so that it stands in no log; here it also leaves the address bar and the history.
+const pageScript = `
+function fill() {
+	var key = location.hash.slice(1);
+	try { key = decodeURIComponent(key); } catch (e) {}
+	if (!key) return;
+	document.getElementById("key").value = key;
+	history.replaceState(null, "", location.pathname + location.search);
+}
+addEventListener("hashchange", fill);
+fill();
+`
+
+// pagePolicy allows the page its own style and script, an icon, and a form to this host.
+var pagePolicy = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'; img-src data:; " +
+	"style-src " + sourceHash(pageStyle) + "; script-src " + sourceHash(pageScript)
+
+func sourceHash(source string) string {
+	digest := sha256.Sum256([]byte(source))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(digest[:]) + "'"
+}
+
+// content is what one page says.
+func loginPage(message, to string) map[string]any {
+	return map[string]any{"Title": "Access key", "Message": message, "To": to}
+}
+
+func logoutPage() map[string]any {
+	return map[string]any{"Title": "Log out", "Logout": true}
+}
+
+func writePage(w http.ResponseWriter, r *http.Request, status int, content map[string]any) {
+	content["Style"], content["Script"] = template.CSS(pageStyle), template.JS(pageScript)
+	var body bytes.Buffer
+	if err := page.Execute(&body, content); err != nil {
+		writeError(w, r, http.StatusInternalServerError, "The page can't be shown")
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(body.Len()))
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", pagePolicy)
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "same-origin") // with no-referrer, browsers hide the origin of the form
+	w.WriteHeader(status)
+	_, _ = w.Write(body.Bytes()) // a client that has gone needs no answer
+}
