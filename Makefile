@@ -11,7 +11,11 @@ help: ## list what there is
 ## Using
 
 .PHONY: demo
-demo: ## run the real Traefik with the plugin, in front of a stand-in Immich
+demo: ## run the standalone proxy in front of a stand-in Immich
+	@go run ./cmd/standalone demo
+
+.PHONY: demo-traefik
+demo-traefik: ## run the real Traefik with the plugin in front of it; the first time this builds Traefik, some minutes
 	@cd integration && go run ./demo
 
 ## Testing

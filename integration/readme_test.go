@@ -3,11 +3,13 @@ package integration
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +21,7 @@ import (
 
 // The documentation is run: its commands, its YAML and its links.
 
-var documentation = []string{"../README.md", "../CONTRIBUTING.md", "../docs/questions.md", "../docs/standalone.md"}
+var documentation = []string{"../README.md", "../CONTRIBUTING.md", "../docs/clients.md", "../docs/questions.md", "../docs/standalone.md"}
 
 var (
 	fenced = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$")
@@ -35,25 +37,27 @@ func readText(t *testing.T, file string) string {
 	return string(text)
 }
 
-// blocks returns the fenced blocks of a language in the README.
-func blocks(t *testing.T, language string) []string {
+// eachBlock runs a test for each fenced block of a language in the documentation.
+func eachBlock(t *testing.T, language string, test func(t *testing.T, block string)) {
 	t.Helper()
-	var found []string
-	for _, match := range fenced.FindAllStringSubmatch(readText(t, "../README.md"), -1) {
-		if match[1] == language {
-			found = append(found, match[2])
+	count := 0
+	for _, file := range documentation {
+		for i, match := range fenced.FindAllStringSubmatch(readText(t, file), -1) {
+			if match[1] == language {
+				count++
+				t.Run(fmt.Sprint(filepath.Base(file), "/", i), func(t *testing.T) { test(t, match[2]) })
+			}
 		}
 	}
-	if len(found) == 0 {
-		t.Fatalf("the README has no block of %s", language)
+	if count == 0 {
+		t.Errorf("the documentation has no block of %s", language)
 	}
-	return found
 }
 
-// The targets of make are run by CI, and demo by TestDemo.
-func TestReadmeCommands(t *testing.T) {
+// The targets of make are run by CI, and the demos by TestDemos.
+func TestDocumentedCommands(t *testing.T) {
 	t.Parallel()
-	for _, script := range blocks(t, "sh") {
+	eachBlock(t, "sh", func(t *testing.T, script string) {
 		command := exec.Command("bash", "-euc", script)
 		command.Dir = ".."
 		if target, isMake := strings.CutPrefix(script, "make "); isMake {
@@ -62,25 +66,23 @@ func TestReadmeCommands(t *testing.T) {
 		if output, err := command.CombinedOutput(); err != nil || len(output) == 0 {
 			t.Errorf("%s%v: %s", script, err, output)
 		}
-	}
+	})
 }
 
 // A block of YAML begins with the name of the file it belongs to.
-func TestReadmeYAML(t *testing.T) {
+func TestDocumentedYAML(t *testing.T) {
 	t.Parallel()
-	for _, block := range blocks(t, "yaml") {
+	eachBlock(t, "yaml", func(t *testing.T, block string) {
 		name, _, _ := strings.Cut(strings.TrimPrefix(block, "# "), "\n")
-		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), name)
-			if err := os.WriteFile(path, []byte(block), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			checkReadmeFile(t, name, path)
-		})
-	}
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		checkDocumentedFile(t, name, path)
+	})
 }
 
-func checkReadmeFile(t *testing.T, name, path string) {
+func checkDocumentedFile(t *testing.T, name, path string) {
 	t.Helper()
 	switch name {
 	case "traefik.yml":
@@ -110,12 +112,17 @@ func checkReadmeFile(t *testing.T, name, path string) {
 
 func asksForExampleKey(t *testing.T, config *dynamic.Configuration) {
 	t.Helper()
-	handler := guarded(t, config, config.HTTP.Routers["immich"])
+	router := config.HTTP.Routers["immich"]
+	if router == nil { // where only the middleware is shown
+		router = &dynamic.Router{Middlewares: []string{"immich-key"}}
+	}
+	handler := guarded(t, config, router)
 	if without, with := statusFor(handler, ""), statusFor(handler, exampleKey); without != http.StatusForbidden || with != http.StatusNoContent {
 		t.Errorf("status %d without the key, %d with it", without, with)
 	}
 }
 
+// A link leads to a file, and to a heading in it if it names one.
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	for _, file := range documentation {
@@ -123,11 +130,29 @@ func TestLinks(t *testing.T) {
 			if strings.HasPrefix(match[1], "http") {
 				continue
 			}
-			if _, err := os.Stat(filepath.Join(filepath.Dir(file), match[1])); err != nil {
+			path, heading, _ := strings.Cut(match[1], "#")
+			target := filepath.Join(filepath.Dir(file), path)
+			if path == "" {
+				target = file
+			}
+			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s: %v", file, err)
+			} else if heading != "" && !slices.Contains(headings(t, target), heading) {
+				t.Errorf("%s: there is no %s", file, match[1])
 			}
 		}
 	}
+}
+
+// headings returns the anchors that GitHub gives the headings of a file.
+func headings(t *testing.T, file string) []string {
+	t.Helper()
+	var found []string
+	for _, match := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(readText(t, file), -1) {
+		plain := regexp.MustCompile(`[^\w\- ]`).ReplaceAllString(strings.ToLower(match[1]), "")
+		found = append(found, strings.ReplaceAll(plain, " ", "-"))
+	}
+	return found
 }
 
 // The README's table has each option, and no other.
@@ -160,7 +185,7 @@ func TestDemos(t *testing.T) {
 		},
 		"standalone": {
 			"../cmd/standalone", []string{"demo", "--listen.https=" + freeAddress(t)}, "msg=listening",
-			[]string{`"statusCode":403`, `{"res":"pong"}`, `"status":"created"`, `"X-Forwarded-For":["127.0.0.1"]`},
+			[]string{`"statusCode":403`, `{"res":"pong"}`, `"status":"created"`, `"X-Forwarded-For":["127.0.0.1"]`, `"uri":"/share/holiday"`},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -23,11 +23,14 @@ With it, all works:
     curl -k -H 'X-Access-Key: %[2]s' https://%[1]s/api/server/ping
     curl -k -H 'X-Access-Key: %[2]s' -F assetData=@/etc/hostname https://%[1]s/api/assets
 
-What Immich gets to see of a request:
+What Immich gets to see of a request, whatever the client invents:
     curl -k -H 'X-Access-Key: %[2]s' -H 'X-Forwarded-For: 1.2.3.4' https://%[1]s/
 
-In a browser, https://%[1]s shows what somebody without a key sees. With an extension that sets headers, let it send
-X-Access-Key: %[2]s, and the page shows your request as Immich would get it.
+A shared link works without a key, and nothing else does:
+    curl -k https://%[1]s/share/holiday
+
+In a browser, https://%[1]s asks for the key, and this link brings it along. Log out at /.immichaccess/logout.
+    https://%[1]s/.immichaccess#%[2]s
 
 Ctrl+C ends it.
 `
@@ -49,6 +52,8 @@ func runDemo(c *console) error {
 		"--listen.https=" + demoAddress,
 		"--listen.http=",
 		"--access.keys=demo:" + secret,
+		"--access.browserLogin=true",
+		"--access.publicRoutes=shared-links",
 	}
 	c.args = append(defaults, c.args...)
 	loaded, err := c.load()

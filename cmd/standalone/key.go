@@ -29,6 +29,8 @@ In the Immich app, before logging in or after: Settings (the cogwheel) > Advance
 
     header name    X-Access-Key
     header value   %[2]s
+
+In a browser, with --access.browserLogin=true: https://YOUR.DOMAIN/.immichaccess#%[2]s
 `
 
 func makeKey(c *console) error {
