@@ -209,7 +209,7 @@ func explain(denied *denial) string {
 	case denied.wait > 0:
 		return "Too many wrong keys. Try again in " + inMinutes(denied.wait) + "."
 	case denied.wrong:
-		return "This is not a right key."
+		return "Wrong key. Check it, and try again."
 	case denied.reason == expiredKey:
 		return "This key has expired."
 	case denied.key != "":

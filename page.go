@@ -25,7 +25,7 @@ var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <main>
 <h1>{{.Title}}</h1>
 {{with .Message}}<p role="alert">{{.}}</p>
-{{end}}{{if .Logout}}<p>This browser forgets its access key.</p>
+{{end}}{{if .Logout}}<p>This browser will ask for the access key again.</p>
 <form method="post" action="/.immichaccess/logout">
 <button>Log out</button>
 </form>

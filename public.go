@@ -79,8 +79,13 @@ type route struct {
 	needs    string // of credentials; "" for nothing
 }
 
-// routes are those that were made public, by the method and the first segment, so that few have to be compared.
-type routes map[string][]route
+// routes are those that were made public, by the method and the number of segments, so that few have to be compared.
+type routes map[shape][]route
+
+type shape struct {
+	method string
+	count  int // 0: any number
+}
 
 func newRoutes(names []string, errs *problems) routes {
 	rs := routes{}
@@ -110,22 +115,22 @@ func (rs routes) add(fields []string) {
 	if len(fields) < 2 {
 		return
 	}
-	r := route{segments: split(fields[1])}
+	rt := route{segments: split(fields[1])}
 	if len(fields) > 2 {
-		r.needs = fields[2]
+		rt.needs = fields[2]
 	}
-	rs.put(fields[0], r)
+	rs.put(fields[0], rt)
 	if fields[0] == http.MethodGet {
-		rs.put(http.MethodHead, r)
+		rs.put(http.MethodHead, rt)
 	}
 }
 
-func (rs routes) put(method string, r route) {
-	first := method + " " + r.segments[0]
-	if strings.HasSuffix(first, "*") {
-		first = method
+func (rs routes) put(method string, rt route) {
+	s := shape{method, len(rt.segments)}
+	if rt.segments[s.count-1] == "*" {
+		s.count = 0
 	}
-	rs[first] = append(rs[first], r)
+	rs[s] = append(rs[s], rt)
 }
 
 func split(plainPath string) []string {
@@ -138,7 +143,7 @@ func (rs routes) include(r *http.Request) bool {
 		return false
 	}
 	segments := split(r.URL.Path)
-	return anyMatches(rs[r.Method+" "+segments[0]], segments, r) || anyMatches(rs[r.Method], segments, r)
+	return anyMatches(rs[shape{r.Method, len(segments)}], segments, r) || anyMatches(rs[shape{r.Method, 0}], segments, r)
 }
 
 func anyMatches(candidates []route, segments []string, r *http.Request) bool {
@@ -150,20 +155,17 @@ func anyMatches(candidates []route, segments []string, r *http.Request) bool {
 	return false
 }
 
+// matches looks at the end of a path first, where Immich's differ most.
 func (rt route) matches(segments []string) bool {
-	last := len(rt.segments) - 1
-	for i, pattern := range rt.segments {
-		if i == len(segments) {
-			return false
-		}
-		if pattern == "*" {
-			return segments[i] != ""
-		}
-		if !segmentMatches(pattern, segments[i]) {
+	if len(segments) < len(rt.segments) {
+		return false
+	}
+	for i := len(rt.segments) - 1; i >= 0; i-- {
+		if !segmentMatches(rt.segments[i], segments[i]) {
 			return false
 		}
 	}
-	return len(segments) == last+1
+	return true
 }
 
 var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
@@ -175,7 +177,7 @@ func segmentMatches(pattern, segment string) bool {
 	case pattern == "{any}":
 		return segment != ""
 	case strings.HasSuffix(pattern, "*"):
-		return strings.HasPrefix(segment, strings.TrimSuffix(pattern, "*"))
+		return segment != "" && strings.HasPrefix(segment, strings.TrimSuffix(pattern, "*"))
 	}
 	return segment == pattern
 }

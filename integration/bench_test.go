@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"maps"
 	"net/http"
@@ -39,8 +40,35 @@ func BenchmarkYaegi(b *testing.B) {
 			compare(b, interpreted(b, builder, c.options, next), empty, 0)
 		})
 	}
+	b.Run("a browser's cookie", func(b *testing.B) {
+		handler := interpreted(b, builder, doortest.Options{"keys": twoKeys, "browserLogin": true}, next)
+		compare(b, withCookie(handler), empty, 0)
+	})
+	b.Run("a public route", func(b *testing.B) {
+		handler := interpreted(b, builder, doortest.Options{"keys": twoKeys, "publicRoutes": "shared-links"}, next)
+		compare(b, withoutKey(handler), empty, 0)
+	})
 	b.Run("HTTP/3", func(b *testing.B) { // for which the length of no body is unknown
 		compare(b, interpreted(b, builder, doortest.Options{"keys": twoKeys}, next), empty, -1)
+	})
+}
+
+// withCookie hands the handler the key as a browser sends it, between Immich's cookies.
+func withCookie(handler http.Handler) http.Handler {
+	cookies := []string{browserHeaders.Get("Cookie") + "; __Host-immichaccess=" + base64.RawURLEncoding.EncodeToString([]byte(doortest.Key))}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		delete(r.Header, "X-Access-Key")
+		r.Header["Cookie"] = cookies
+		handler.ServeHTTP(w, r)
+	})
+}
+
+// withoutKey asks for a picture of a shared link.
+func withoutKey(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		delete(r.Header, "X-Access-Key")
+		r.URL.Path, r.URL.RawQuery = "/api/assets/9f2d8d4e-7f3b-4c52-8d0e-0d5c3b1f6a01/thumbnail", "size=preview&key=x"
+		handler.ServeHTTP(w, r)
 	})
 }
 

@@ -2,6 +2,7 @@ package door
 
 import (
 	"crypto/tls"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"io"
@@ -53,6 +54,33 @@ func TestAccessLog(t *testing.T) {
 	}
 	d.log.await(t, `msg=request client=127.0.0.1 key=phone method=GET path="/share/****?key=****" protocol=HTTP/1.1 status=200 received=0`)
 	if strings.Contains(d.log.String(), "the-secret") {
+		t.Errorf("the log tells a secret:\n%s", d.log)
+	}
+}
+
+// TestBrowserIsKnownByItsKey sends the cookie that a browser has got for its key.
+func TestBrowserIsKnownByItsKey(t *testing.T) {
+	t.Parallel()
+	d := open(t, func(s *config.Settings) {
+		s.Log.Access, s.Admin.Address, s.Access.BrowserLogin = true, ":0", true
+	})
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.url("/photos"), http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cookie := base64.RawURLEncoding.EncodeToString([]byte(key))
+	request.AddCookie(&http.Cookie{Name: "__Host-immichaccess", Value: cookie})
+	response, err := protocols["HTTP/3"](t).RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, response.Body)
+	_ = response.Body.Close()
+	d.log.await(t, "msg=request client=127.0.0.1 key=phone method=GET path=/photos protocol=HTTP/3.0 status=200")
+	if _, shown := get(t, http.DefaultClient, "http://"+d.AdminAddr().String()+"/metrics"); !strings.Contains(shown, `immichaccess_requests_total{status="200",key="phone"} 1`) {
+		t.Error(shown)
+	}
+	if strings.Contains(d.log.String(), cookie) {
 		t.Errorf("the log tells a secret:\n%s", d.log)
 	}
 }
