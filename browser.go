@@ -231,6 +231,7 @@ func (b *browser) showLogout(w http.ResponseWriter, r *http.Request) {
 
 func (b *browser) logout(w http.ResponseWriter, r *http.Request) {
 	b.setCookie(w, r, "")
+	w.Header().Set("Clear-Site-Data", `"cache"`) // so that going back shows no photos
 	redirect(w, loginPath)
 }
 

@@ -269,8 +269,8 @@ func (b browser) logout() {
 	}
 	b.wantSafePage(response)
 	response, _ = b.ask("POST", "/.immichaccess/logout", "", ownForm, header{"Cookie": {cookie}})
-	if response.StatusCode != http.StatusSeeOther || response.Header.Get("Location") != "/.immichaccess" {
-		b.t.Errorf("status %d, Location %q", response.StatusCode, response.Header.Get("Location"))
+	if response.StatusCode != http.StatusSeeOther || response.Header.Get("Location") != "/.immichaccess" || response.Header.Get("Clear-Site-Data") != `"cache"` {
+		b.t.Errorf("status %d, %v", response.StatusCode, response.Header)
 	}
 	b.wantCookie(response, -1)
 	response, body = b.ask("GET", "/.immichaccess", "", navigation)
