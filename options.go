@@ -1,6 +1,7 @@
 package immichaccess
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -8,18 +9,20 @@ import (
 
 // problems gathers what is wrong with the options, so that one start reports all of it.
 type problems struct {
-	list []string
+	list []any // errors; any, because Errorf takes them so
 }
 
 func (p *problems) add(option, format string, args ...any) {
-	p.list = append(p.list, option+": "+fmt.Sprintf(format, args...))
+	p.list = append(p.list, errors.New(option+": "+fmt.Sprintf(format, args...)))
 }
 
+// err returns one error that wraps them all. Its type is Errorf's: Yaegi would not hand on an Unwrap of ours.
 func (p *problems) err(name string) error {
 	if len(p.list) == 0 {
 		return nil
 	}
-	return fmt.Errorf("immichaccess: the configuration of %q is wrong: %s", name, strings.Join(p.list, "; "))
+	format := "immichaccess: the configuration of %q is wrong: %w" + strings.Repeat("; %w", len(p.list)-1)
+	return fmt.Errorf(format, append([]any{name}, p.list...)...)
 }
 
 // parseDuration wants more than nothing.

@@ -222,6 +222,10 @@ func TestAllWrongOptionsAtOnce(t *testing.T) {
 		t.Errorf("the error tells of %v, want %v: %v", got, want, err)
 	}
 	wantNoSecret(t, err.Error())
+	several, isList := err.(interface{ Unwrap() []error })
+	if !isList || len(several.Unwrap()) != len(want) {
+		t.Errorf("it can't be taken apart: %v", err)
+	}
 }
 
 func TestNothingToGuard(t *testing.T) {

@@ -3,6 +3,7 @@ package integration
 import (
 	"maps"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,6 +43,24 @@ func TestPromisesInYaegi(t *testing.T) {
 	doortest.RunHandler(t, func(t *testing.T, options doortest.Options, next http.Handler) http.Handler {
 		return interpreted(t, builder, options, next)
 	})
+}
+
+// The error of wrong options comes out of the interpreter as it is.
+func TestWrongOptionsInYaegi(t *testing.T) {
+	options := map[string]any{"maxUploadSize": "lots", "keyHeader": "Cookie", "requireKey": "false"}
+	construct, err := newBuilder(t).Build(pluginName, options, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = construct(t.Context(), http.NotFoundHandler())
+	if err == nil {
+		t.Fatal("there is no error")
+	}
+	for _, want := range []string{`immichaccess: the configuration of "test" is wrong: `, `keyHeader: "Cookie" is `, `; maxUploadSize: "lots" is `} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in the error: %v", want, err)
+		}
+	}
 }
 
 // The catalog loads a plugin and calls New with the manifest's testData, and gives it 10 s.

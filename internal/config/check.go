@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"net/http"
 	"net/url"
@@ -140,7 +141,20 @@ func (s *Settings) checkAccess(errs *problems) {
 	defer cancel()
 	access := s.Access
 	if _, err := immichaccess.New(ctx, http.NotFoundHandler(), &access, "access"); err != nil {
-		_, problems, _ := strings.Cut(err.Error(), " is wrong: ")
-		errs.add("access", "%s", problems)
+		for _, problem := range partsOf(err) {
+			errs.add("access", "%w", problem)
+		}
 	}
+}
+
+// partsOf returns what Errorf has wrapped: a list, or a single error by itself.
+func partsOf(err error) []error {
+	type list interface {
+		error
+		Unwrap() []error
+	}
+	if several, found := errors.AsType[list](err); found {
+		return several.Unwrap()
+	}
+	return []error{errors.Unwrap(err)}
 }
