@@ -25,7 +25,10 @@ func openACME(ctx context.Context, settings *config.Settings, ports Ports, logge
 	magic = certmagic.New(cache, certmagic.Config{
 		Storage:           &certmagic.FileStorage{Path: settings.ACME.Storage},
 		DefaultServerName: settings.Domains[0], // for clients that name none
-		Logger:            zapped,
+		// As it would be anyway, but when it is named, certmagic waits 30 s for a responder; else for ever if one keeps silent,
+		// and meanwhile it neither shows nor renews certificates.
+		OCSP:   certmagic.OCSPConfig{HTTPProxy: http.ProxyFromEnvironment},
+		Logger: zapped,
 	})
 	issuers, err := newIssuers(magic, &settings.ACME, ports, zapped)
 	if err != nil {
