@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
@@ -78,43 +79,54 @@ func launch(t *testing.T, environ []string, name string, arguments ...string) (*
 
 // authority is a running Pebble. It asks its questions at the two addresses.
 type authority struct {
-	directory string // URL
-	roots     string // PEM file, of who vouches for the directory
-	http      string
-	https     string
-	log       *logBuffer
-	process   *os.Process
+	directory  string // URL
+	management string // URL
+	roots      string // PEM file, of who vouches for the two
+	key        string // PEM file, to the roots
+	http       string
+	https      string
+	log        *logBuffer
+	process    *os.Process
 }
 
-func startAuthority(t *testing.T) *authority {
+// startAuthority runs Pebble; what is given goes into its settings.
+func startAuthority(t *testing.T, more ...map[string]any) *authority {
 	t.Helper()
 	names := freeAddress(t)
 	launch(t, nil, "pebble-challtestsrv", "-dnsserver", names, "-management", freeAddress(t), "-defaultIPv6", "",
 		"-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "")
 	a := &authority{http: freeAddress(t), https: freeAddress(t)}
-	address := freeAddress(t)
-	a.directory = "https://" + address + "/dir"
+	address, management := freeAddress(t), freeAddress(t)
+	a.directory, a.management = "https://"+address+"/dir", "https://"+management
 
 	folder := t.TempDir()
-	a.roots = filepath.Join(folder, "cert.pem")
-	key := filepath.Join(folder, "key.pem")
-	writeCertificate(t, a.roots, key)
-	settings, err := json.Marshal(map[string]any{"pebble": map[string]any{
-		"listenAddress": address, "managementListenAddress": freeAddress(t), "certificate": a.roots, "privateKey": key,
+	a.roots, a.key = filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")
+	writeCertificate(t, a.roots, a.key)
+	settings := map[string]any{
+		"listenAddress": address, "managementListenAddress": management, "certificate": a.roots, "privateKey": a.key,
 		"httpPort": portOf(t, a.http), "tlsPort": portOf(t, a.https), "domainBlocklist": []string{refused},
 		"retryAfter": map[string]int{"authz": 1, "order": 1},
-		"profiles":   map[string]any{"default": map[string]any{"description": "", "validityPeriod": 7776000}},
-	}})
+		"profiles":   validFor(90 * 24 * time.Hour),
+	}
+	for _, m := range more {
+		maps.Copy(settings, m)
+	}
+	content, err := json.Marshal(map[string]any{"pebble": settings})
 	if err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(folder, "pebble.json")
-	if err := os.WriteFile(file, settings, 0o600); err != nil {
+	if err := os.WriteFile(file, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	a.log, a.process = launch(t, []string{"PEBBLE_VA_NOSLEEP=1"}, "pebble", "-config", file, "-dnsserver", names)
 	await(t, "Pebble", func() bool { return strings.Contains(a.log.String(), "ACME directory available") })
 	return a
+}
+
+// validFor is Pebble's profiles for certificates of one lifetime.
+func validFor(lifetime time.Duration) map[string]any {
+	return map[string]any{"default": map[string]any{"description": "", "validityPeriod": int(lifetime.Seconds())}}
 }
 
 func portOf(t *testing.T, address string) int {
@@ -138,6 +150,7 @@ func writeCertificate(t *testing.T, certFile, keyFile string) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Pebble"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		DNSNames:  []string{zeroSSL, zeroSSLAccounts},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
@@ -167,23 +180,34 @@ func await(t *testing.T, what string, done func() bool) {
 // startStandalone runs the proxy with the authority; later arguments win.
 func startStandalone(t *testing.T, a *authority, storage string, arguments ...string) *logBuffer {
 	t.Helper()
-	_, immich := serveImmich(t)
-	log, _ := launch(t, nil, "immichaccess", append([]string{
-		"--upstreams=" + immich, "--access.requireKey=false", "--domains=" + domain, "--acme.server=" + a.directory,
-		"--acme.trustedRoots=" + a.roots, "--acme.storage=" + storage, "--listen.https=" + a.https, "--listen.http=" + a.http,
-	}, arguments...)...)
+	_, upstream := serveImmich(t)
+	log, _ := launch(t, nil, "immichaccess", append(a.arguments(upstream, storage), arguments...)...)
 	return log
+}
+
+// arguments are for a proxy that has its certificates from the authority.
+func (a *authority) arguments(upstream, storage string) []string {
+	return []string{
+		"--upstreams=" + upstream, "--access.requireKey=false", "--domains=" + domain, "--acme.server=" + a.directory,
+		"--acme.trustedRoots=" + a.roots, "--acme.storage=" + storage, "--listen.https=" + a.https, "--listen.http=" + a.http,
+	}
 }
 
 // certificate returns what the proxy shows, nil for none.
 func certificate(address, name string) *x509.Certificate {
+	leaf, _ := handshake(address, name)
+	return leaf
+}
+
+// handshake returns the certificate that the proxy shows, and what it has stapled to it.
+func handshake(address, name string) (leaf *x509.Certificate, staple []byte) {
 	dialer := &net.Dialer{Timeout: time.Second}
 	conn, err := tls.DialWithDialer(dialer, "tcp", address, &tls.Config{ServerName: name, InsecureSkipVerify: true})
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	defer func() { _ = conn.Close() }()
-	return conn.ConnectionState().PeerCertificates[0]
+	return conn.ConnectionState().PeerCertificates[0], conn.OCSPResponse()
 }
 
 func awaitCertificate(t *testing.T, address string) *x509.Certificate {
