@@ -135,6 +135,7 @@ func TestErrors(t *testing.T) {
 		"far from everything":    {args: []string{"--x=1"}, want: []string{"--x: there is no such option; --help shows all options"}},
 		"no option at all":       {args: []string{"--log.access", "true", "--http3=false"}, want: []string{"true: this is neither a command nor an option"}},
 		"no bool":                {args: []string{"--http3=maybe"}, want: []string{`http3: "maybe" in flag is not valid; allowed is true or false`}},
+		"no number":              {args: []string{"--access.denyStatus=forbidden"}, want: []string{`access.denyStatus: "forbidden" in flag is not valid; allowed is a number`}},
 		"no duration":            {environ: []string{"IMMICHACCESS_TIMEOUTS_IDLE=long"}, want: []string{`timeouts.idle: "long" in environment is not valid; allowed is a duration`}},
 		"zero duration":          {args: []string{"--timeouts.header=0"}, want: []string{"timeouts.header: 0s is no time to wait"}},
 		"path in an upstream":    {args: []string{"--upstreams=http://immich:2283/photos"}, want: []string{"Immich has no sub-path"}},

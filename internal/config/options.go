@@ -69,6 +69,8 @@ func (o option) allowed() string {
 		return "a list"
 	case o.kind.Kind() == reflect.Bool:
 		return "true or false"
+	case o.kind.Kind() == reflect.Int:
+		return "a number"
 	default:
 		return "one value"
 	}
