@@ -244,6 +244,17 @@ func TestIssueByEachChallenge(t *testing.T) {
 	})
 }
 
+// acme.server stands in the place of Let's Encrypt, which learns nothing of a name that is not for it.
+func TestOnlyTheNamedAuthorityIsAsked(t *testing.T) {
+	t.Parallel()
+	a := startAuthority(t)
+	log := startStandalone(t, a, t.TempDir())
+	awaitCertificate(t, a.https)
+	if strings.Contains(log.String(), "letsencrypt.org") {
+		t.Error("Let's Encrypt was asked as well")
+	}
+}
+
 func TestInstancesShareACertificate(t *testing.T) {
 	t.Parallel()
 	a, storage := startAuthority(t), t.TempDir()

@@ -34,6 +34,7 @@ func openACME(ctx context.Context, settings *config.Settings, ports Ports, logge
 	if err != nil {
 		return nil, err
 	}
+	magic.Issuers = nil // New has put in Let's Encrypt, before ours and without their settings
 	for _, issuer := range issuers {
 		magic.Issuers = append(magic.Issuers, issuer)
 	}
