@@ -130,7 +130,8 @@ type composeService struct {
 	Environment map[string]string
 	Labels      []string
 	Ports       []string
-	ShmSize     string `yaml:"shm_size"`
+	SecurityOpt []string `yaml:"security_opt"`
+	ShmSize     string   `yaml:"shm_size"`
 	Volumes     []string
 }
 
