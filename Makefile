@@ -32,6 +32,10 @@ integration: ## run the plugin in Yaegi and in the real Traefik; minutes
 slow: ## run the tests that take their time, such as an upload of more than a minute
 	cd integration && go test -timeout 40m -tags slow -run 'LongerThan' .
 
+.PHONY: docker
+docker: ## run the examples in a Docker engine and under systemd; as root, on Linux
+	cd integration && go test -timeout 40m -tags slow -run 'TestDocker$$' .
+
 .PHONY: fuzz
 fuzz: ## look for inputs that break the parsers, a minute each
 	go test -run '^$$' -fuzz FuzzParseEntry -fuzztime 1m .

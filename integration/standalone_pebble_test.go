@@ -46,7 +46,9 @@ var programs = sync.OnceValues(func() (string, error) {
 		{"build", "-C", "..", "-o", filepath.Join(directory, "immichaccess"), "./cmd/standalone"},
 	}
 	for _, arguments := range builds {
-		if output, err := exec.CommandContext(context.Background(), "go", arguments...).CombinedOutput(); err != nil {
+		build := exec.CommandContext(context.Background(), "go", arguments...)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0") // they run in containers as well, which have no libraries
+		if output, err := build.CombinedOutput(); err != nil {
 			return "", fmt.Errorf("go %s: %w\n%s", strings.Join(arguments, " "), err, output)
 		}
 	}
@@ -150,7 +152,7 @@ func writeCertificate(t *testing.T, certFile, keyFile string) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Pebble"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		DNSNames:  []string{zeroSSL, zeroSSLAccounts},
+		DNSNames:  []string{"pebble", zeroSSL, zeroSSLAccounts},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)

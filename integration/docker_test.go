@@ -1,0 +1,345 @@
+//go:build slow && linux
+
+package integration
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/immichaccess/immichaccess/integration/traefik"
+	"github.com/immichaccess/immichaccess/internal/standin"
+	"go.yaml.in/yaml/v3"
+)
+
+// TestDocker runs the examples as a user does, in a Docker engine. They publish the same ports, so it is one after the other.
+func TestDocker(t *testing.T) {
+	e := startEngine(t)
+	makeImages(t, e)
+	t.Run("standalone/compose.yml", func(t *testing.T) { testStandaloneCompose(t, e) })
+	t.Run("standalone/immichaccess.service", func(t *testing.T) { testUnits(t, e) })
+	t.Run("traefik/docker-compose.yml", func(t *testing.T) { testTraefikCompose(t, e) })
+}
+
+const (
+	immichImage = "immich"
+	pebbleImage = "pebble"
+	network     = "acme" // where Pebble is
+)
+
+// makeImages makes what a user gets from the network.
+func makeImages(t *testing.T, e *engine) {
+	t.Helper()
+	for _, base := range regexp.MustCompile(`(?m)^FROM (\S+)`).FindAllStringSubmatch(readText(t, "../examples/standalone/Dockerfile"), -1) {
+		if strings.HasPrefix(base[1], "golang:") {
+			e.goImage(t, base[1])
+		} else {
+			e.bareImage(t, base[1])
+		}
+	}
+	directory, err := programs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.programImage(t, pebbleImage, filepath.Join(directory, "pebble"))
+	immich := filepath.Join(directory, "immich")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", immich, "./immich")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	output(t, build)
+	e.programImage(t, immichImage, immich)
+}
+
+// startPebble runs an authority that asks its questions at the standard ports of whoever has the name in the network.
+func startPebble(t *testing.T, e *engine) (roots string) {
+	t.Helper()
+	folder := t.TempDir()
+	writeCertificate(t, filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem"))
+	write(t, folder, "pebble.json", `{"pebble": {
+		"listenAddress": ":14000", "certificate": "/pebble/cert.pem", "privateKey": "/pebble/key.pem",
+		"httpPort": 80, "tlsPort": 443, "retryAfter": {"authz": 1, "order": 1},
+		"profiles": {"default": {"description": "", "validityPeriod": 7776000}}}}`)
+	e.docker(t, "network", "create", network)
+	e.docker(t, "run", "--detach", "--name=pebble", "--network="+network, "--volume="+folder+":/pebble:ro", "--env=PEBBLE_VA_NOSLEEP=1",
+		pebbleImage, "-config=/pebble/pebble.json", "-dnsserver=127.0.0.11:53")
+	t.Cleanup(func() {
+		for _, remove := range [][]string{{"rm", "--force", "pebble"}, {"network", "rm", network}} {
+			_ = e.command(context.Background(), "docker", remove...).Run()
+		}
+	})
+	write(t, folder, "roots.pem", readText(t, filepath.Join(folder, "cert.pem")))
+	return filepath.Join(folder, "roots.pem")
+}
+
+const pebbleDirectory = "https://pebble:14000/dir"
+
+func testStandaloneCompose(t *testing.T, e *engine) {
+	roots := startPebble(t, e)
+	c := newComposition(t, e, "../examples/standalone/compose.yml", traefik.Settings{
+		"services": traefik.Settings{
+			"immich-server": traefik.Settings{"image": immichImage},
+			"immichaccess": traefik.Settings{
+				"environment": traefik.Settings{"IMMICHACCESS_ACME_SERVER": pebbleDirectory, "IMMICHACCESS_ACME_TRUSTEDROOTS": "/roots.pem"},
+				"volumes":     []string{roots + ":/roots.pem:ro"},
+				"networks":    traefik.Settings{"default": traefik.Settings{"aliases": []string{domain}}},
+			},
+		},
+		"networks": traefik.Settings{"default": traefik.Settings{"name": network, "external": true}},
+	})
+	if said := c.compose(t, "run", "--rm", "--no-TTY", "immichaccess", "key", "phone"); !strings.Contains(said, "phone:sha256:") {
+		t.Errorf("no key is made: %s", said)
+	}
+	c.compose(t, "up", "--detach", "--wait") // until it is healthy, as Docker sees it
+	door := c.compose(t, "ps", "--quiet", "immichaccess")
+	if health := e.inspect(t, door, "{{.State.Health.Status}}"); health != "healthy" {
+		t.Errorf("it is %s", health)
+	}
+	before := awaitPebblesCertificate(t, e, "127.0.0.1:443")
+	checkKeyedDoor(t, e, "https://127.0.0.1")
+	checkRedirect(t, e, http.StatusPermanentRedirect)
+
+	c.compose(t, "up", "--detach", "--wait", "--force-recreate", "immichaccess")
+	if after := awaitPebblesCertificate(t, e, "127.0.0.1:443"); after != before {
+		t.Error("the new container has a new certificate, so the old one was not kept")
+	}
+	checkStop(t, c)
+}
+
+// checkStop stops the container in the middle of an upload, which may finish.
+func checkStop(t *testing.T, c *composition) {
+	t.Helper()
+	door := c.compose(t, "ps", "--quiet", "immichaccess")
+	body, sender := io.Pipe()
+	answer := make(chan error, 1)
+	client := c.engine.clients(t)["HTTP/1.1"]
+	go func() {
+		status, _, err := visit(t.Context(), client, http.MethodPost, "https://127.0.0.1/api/assets", exampleKey, body)
+		if err == nil && status != http.StatusCreated {
+			err = fmt.Errorf("status %d", status)
+		}
+		answer <- err
+	}()
+	// More than fits on the way: when it has left here, the proxy has begun to read it.
+	if _, err := io.Copy(sender, io.MultiReader(strings.NewReader(formHead), standin.Content(32<<20))); err != nil {
+		t.Fatal(err)
+	}
+
+	stop := c.command(t.Context(), "stop", "immichaccess")
+	if err := stop.Start(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the proxy to hear of it", func() bool { return strings.Contains(c.engine.logs(t, door), "msg=stopping transfers=1") })
+	if _, err := io.WriteString(sender, formTail); err != nil {
+		t.Fatal(err)
+	}
+	_ = sender.Close()
+	if err := errors.Join(<-answer, stop.Wait()); err != nil {
+		t.Error(err)
+	}
+	if code := c.engine.inspect(t, door, "{{.State.ExitCode}}"); code != "0" {
+		t.Errorf("it ended with %s", code)
+	}
+}
+
+func testTraefikCompose(t *testing.T, e *engine) {
+	file := loadCompose(t)
+	for name, service := range file.Services {
+		if name != "traefik" {
+			e.docker(t, "tag", immichImage, strings.ReplaceAll(service.Image, "${IMMICH_VERSION:-release}", "release"))
+		}
+	}
+	traefikImage(t, e, file.Services["traefik"].Image)
+	c := newComposition(t, e, filepath.Join(examplesDir, "docker-compose.yml"), traefik.Settings{
+		"services": traefik.Settings{"traefik": traefik.Settings{"command": withLocalPlugin(file.Services["traefik"].Command)}},
+	})
+	c.compose(t, "up", "--detach", "--wait")
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("Traefik's log:\n%s", tail(e.logs(t, "immich-traefik-1")))
+		}
+	})
+
+	two := e.clients(t)["HTTP/2.0"]
+	await(t, "the door with the key", func() bool {
+		status, _, err := visit(t.Context(), two, http.MethodGet, "https://127.0.0.1:4000/api/server/ping", "", nil)
+		return err == nil && status == http.StatusForbidden
+	})
+	checkKeyedDoor(t, e, "https://127.0.0.1:4000")
+	for protocol, client := range e.clients(t) {
+		want(t, protocol+", the door without a key", client, http.MethodGet, "https://127.0.0.1/api/server/ping", "", nil, http.StatusOK)
+	}
+	checkRedirect(t, e, http.StatusMovedPermanently)
+
+	const monitor = "example-monitor-key-change-me"
+	want(t, "the monitor's method", two, http.MethodGet, "https://127.0.0.1:4000/api/server/ping", monitor, nil, http.StatusOK)
+	want(t, "not the monitor's method", two, http.MethodPost, "https://127.0.0.1:4000/api/assets", monitor, form(1000), http.StatusForbidden)
+	for _, address := range []string{"127.0.0.1:443", "127.0.0.1:4000"} {
+		checkLimit(t, e, address)
+	}
+	if log := e.logs(t, "immich-traefik-1"); !strings.Contains(log, "denied client=") || strings.Contains(log, exampleKey) {
+		t.Error("Traefik's log has no line for a denied request, or the key")
+	}
+}
+
+// traefikImage stands in for Traefik's, with this repository in place of what the plugin catalog would hand out.
+func traefikImage(t *testing.T, e *engine, name string) {
+	t.Helper()
+	directory := t.TempDir()
+	put(t, directory, "traefik", binary(t))
+	sources, err := filepath.Glob("../*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, source := range append(sources, "../go.mod", "../.traefik.yml") {
+		put(t, directory, filepath.Join("plugins-local/src/github.com/immichaccess/immichaccess", filepath.Base(source)), source)
+	}
+	write(t, directory, "tmp/empty", "")
+	e.image(t, name, directory, []string{`ENTRYPOINT ["/traefik"]`})
+}
+
+// withLocalPlugin has the plugin from the image, not from the catalog.
+func withLocalPlugin(flags []string) []string {
+	kept := slices.DeleteFunc(slices.Clone(flags), func(f string) bool { return strings.HasPrefix(f, "--experimental.plugins.") })
+	return append(kept, "--experimental.localPlugins.immichaccess.moduleName=github.com/immichaccess/immichaccess")
+}
+
+// composition is a file of Docker Compose, and a second one with what is different here.
+type composition struct {
+	engine  *engine
+	files   []string
+	environ []string
+}
+
+func newComposition(t *testing.T, e *engine, file string, changes traefik.Settings) *composition {
+	t.Helper()
+	text, err := yaml.Marshal(changes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	write(t, folder, "test.yml", string(text))
+	c := &composition{e, []string{file, filepath.Join(folder, "test.yml")},
+		[]string{"UPLOAD_LOCATION=" + filepath.Join(folder, "library"), "DB_DATA_LOCATION=" + filepath.Join(folder, "postgres")}}
+	t.Cleanup(func() {
+		if output, err := c.command(context.Background(), "down", "--volumes", "--timeout=5").CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, output)
+		}
+	})
+	return c
+}
+
+func (c *composition) command(ctx context.Context, arguments ...string) *exec.Cmd {
+	all := []string{"compose"}
+	for _, file := range c.files {
+		all = append(all, "--file="+file)
+	}
+	command := c.engine.command(ctx, "docker", append(all, arguments...)...)
+	command.Env = append(command.Env, c.environ...)
+	return command
+}
+
+func (c *composition) compose(t *testing.T, arguments ...string) string {
+	t.Helper()
+	return output(t, c.command(t.Context(), arguments...))
+}
+
+// What every example promises.
+
+// checkKeyedDoor goes through the door that asks for a key, by each protocol.
+func checkKeyedDoor(t *testing.T, e *engine, door string) {
+	t.Helper()
+	clients := e.clients(t)
+	for i, protocol := range slices.Sorted(maps.Keys(clients)) {
+		client, size := clients[protocol], int64(10<<20+i) // Immich would know a file that it has
+		want(t, protocol+", no key", client, http.MethodGet, door+"/api/server/ping", "", nil, http.StatusForbidden)
+		want(t, protocol+", a wrong key", client, http.MethodGet, door+"/api/server/ping", "wrong", nil, http.StatusForbidden)
+		want(t, protocol+", the key", client, http.MethodGet, door+"/api/server/ping", exampleKey, nil, http.StatusOK)
+		want(t, protocol+", an upload", client, http.MethodPost, door+"/api/assets", exampleKey, form(size), http.StatusCreated)
+		want(t, protocol+", the same again", client, http.MethodPost, door+"/api/assets", exampleKey, form(size), http.StatusOK)
+		want(t, protocol+", an upload without a key", client, http.MethodPost, door+"/api/assets", "", form(1000), http.StatusForbidden)
+	}
+}
+
+func want(t *testing.T, what string, client *http.Client, method, url, key string, body io.Reader, status int) {
+	t.Helper()
+	got, proto, err := visit(t.Context(), client, method, url, key, body)
+	if err != nil || got != status {
+		t.Errorf("%s: %s %d, %v; want %d", what, proto, got, err, status)
+	}
+}
+
+func visit(ctx context.Context, client *http.Client, method, url, key string, body io.Reader) (status int, proto string, err error) {
+	request, err := http.NewRequestWithContext(ctx, method, url, body)
+	if err != nil {
+		return 0, "", err
+	}
+	request.Host = domain
+	if key != "" {
+		request.Header.Set("X-Access-Key", key)
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "multipart/form-data; boundary=x")
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, "", err
+	}
+	defer func() { _ = response.Body.Close() }()
+	_, err = io.Copy(io.Discard, response.Body)
+	return response.StatusCode, response.Proto, err
+}
+
+func checkRedirect(t *testing.T, e *engine, status int) {
+	t.Helper()
+	want(t, "plain HTTP", e.clients(t)["HTTP/1.1"], http.MethodGet, "http://127.0.0.1/api/server/ping", "", nil, status)
+}
+
+// checkLimit announces a byte more than maxUploadSize's default, and sends nothing.
+func checkLimit(t *testing.T, e *engine, address string) {
+	t.Helper()
+	conn, err := e.dialTLS(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_, err = fmt.Fprintf(conn, "POST /api/assets HTTP/1.1\r\nHost: %s\r\nX-Access-Key: %s\r\nContent-Length: %d\r\n\r\n",
+		domain, exampleKey, 50_000<<20+1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("an upload that is too large for %s gets %s", address, response.Status)
+	}
+}
+
+// awaitPebblesCertificate returns its serial number.
+func awaitPebblesCertificate(t *testing.T, e *engine, address string) string {
+	t.Helper()
+	var serial string
+	await(t, "a certificate by Pebble", func() bool {
+		conn, err := e.dialTLS(t.Context(), address)
+		if err != nil {
+			return false
+		}
+		defer func() { _ = conn.Close() }()
+		leaf := conn.ConnectionState().PeerCertificates[0]
+		serial = leaf.SerialNumber.String()
+		return strings.HasPrefix(leaf.Issuer.CommonName, "Pebble")
+	})
+	return serial
+}
