@@ -139,7 +139,7 @@ func (e *engine) inside(do func() error) error {
 			return
 		}
 		defer func() { _ = network.Close() }()
-		if err := unix.Setns(int(network.Fd()), unix.CLONE_NEWNET); err != nil { //nolint:gosec // a file's number is small
+		if err := unix.Setns(int(network.Fd()), unix.CLONE_NEWNET); err != nil {
 			done <- err
 			return
 		}
@@ -261,10 +261,10 @@ func put(t *testing.T, directory, path, source string) {
 func write(t *testing.T, directory, path, content string) {
 	t.Helper()
 	file := filepath.Join(directory, path)
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil { //nolint:gosec // see above
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(file, []byte(content), 0o644); err != nil { //nolint:gosec // see above
+	if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -163,11 +163,6 @@ func testTraefikCompose(t *testing.T, e *engine) {
 		"services": traefik.Settings{"traefik": traefik.Settings{"command": withLocalPlugin(file.Services["traefik"].Command)}},
 	})
 	c.compose(t, "up", "--detach", "--wait")
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("Traefik's log:\n%s", tail(e.logs(t, "immich-traefik-1")))
-		}
-	})
 
 	two := e.clients(t)["HTTP/2.0"]
 	await(t, "the door with the key", func() bool {
@@ -231,6 +226,10 @@ func newComposition(t *testing.T, e *engine, file string, changes traefik.Settin
 	c := &composition{e, []string{file, filepath.Join(folder, "test.yml")},
 		[]string{"UPLOAD_LOCATION=" + filepath.Join(folder, "library"), "DB_DATA_LOCATION=" + filepath.Join(folder, "postgres")}}
 	t.Cleanup(func() {
+		if t.Failed() {
+			logs, _ := c.command(context.Background(), "logs", "--no-color").CombinedOutput()
+			t.Logf("the containers' log:\n%s", tail(string(logs)))
+		}
 		if output, err := c.command(context.Background(), "down", "--volumes", "--timeout=5").CombinedOutput(); err != nil {
 			t.Errorf("%v: %s", err, output)
 		}
