@@ -11,6 +11,9 @@ import (
 //go:embed page.html
 var pageSource string
 
+//go:embed page.js
+var pageScript string
+
 var page = template.Must(template.New("page").Parse(pageSource))
 
 // Arrival is a request as it reached the server, and what the server answers wherever it knows nothing better.
@@ -53,5 +56,12 @@ func writePage(w http.ResponseWriter, arrival Arrival) {
 	}
 
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store") // as Immich's pages have it
 	_, _ = html.WriteTo(w)
+}
+
+// serveScript is where Immich has its own scripts.
+func serveScript(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
+	_, _ = strings.NewReader(pageScript).WriteTo(w)
 }

@@ -2,6 +2,7 @@ package standin
 
 import (
 	"encoding/json"
+	"image/png"
 	"net/http"
 	"strings"
 	"testing"
@@ -62,5 +63,44 @@ func TestShowsABrowserAPage(t *testing.T) {
 	}
 	if strings.Contains(body, "<script>") {
 		t.Errorf("the page does not escape:\n%s", body)
+	}
+}
+
+func TestPageBringsItsScript(t *testing.T) {
+	t.Parallel()
+
+	_, url := start(t)
+
+	for _, path := range []string{"/", "/photos?x=1", "/share/abc", "/s/holidays"} {
+		response, body := get(t, url+path, http.Header{"Accept": {"text/html"}})
+		if got := response.Header.Get("Cache-Control"); got != "no-store" {
+			t.Errorf("%s: Cache-Control is %q", path, got)
+		}
+		if !strings.Contains(body, `src="/_app/page.js"`) {
+			t.Errorf("%s has no script", path)
+		}
+	}
+
+	response, script := get(t, url+"/_app/page.js", http.Header{"Accept": {"*/*"}})
+	if got := response.Header.Get("Content-Type"); got != "text/javascript; charset=utf-8" || !strings.Contains(script, "WebSocket") {
+		t.Errorf("the script is %s:\n%s", got, script)
+	}
+}
+
+func TestDrawsThumbnails(t *testing.T) {
+	t.Parallel()
+
+	_, url := start(t)
+
+	seen := map[string]bool{}
+	for _, uri := range []string{"/api/assets/1/thumbnail?size=thumbnail", "/api/assets/2/thumbnail?size=preview"} {
+		response, body := get(t, url+uri, nil)
+		if _, err := png.Decode(strings.NewReader(body)); err != nil || response.Header.Get("Content-Type") != "image/png" {
+			t.Errorf("%s is %s: %v", uri, response.Header.Get("Content-Type"), err)
+		}
+		seen[body] = true
+	}
+	if len(seen) != 2 {
+		t.Error("two assets look the same")
 	}
 }

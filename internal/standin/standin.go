@@ -1,7 +1,8 @@
 // Package standin is a small Immich: enough of its HTTP behaviour to test, show and measure what stands in front of it.
 //
 // It knows uploads with their early answers, ranges, the WebSocket, streams and interim answers; whatever else it is asked,
-// it answers with a page that shows the request as it arrived. Nothing is stored but checksums, so sizes are no matter.
+// it answers with a page that shows the request as it arrived, and that in a browser does what Immich's own page does to a
+// proxy. Nothing is stored but checksums, so sizes are no matter.
 package standin
 
 import (
@@ -39,7 +40,7 @@ func New() *Server {
 	s.routes.HandleFunc("POST /api/admin/database-backups/upload", s.storeFile)
 
 	s.routes.HandleFunc("GET /api/assets/{id}/original", serveAsset("application/octet-stream"))
-	s.routes.HandleFunc("GET /api/assets/{id}/thumbnail", serveAsset("image/webp"))
+	s.routes.HandleFunc("GET /api/assets/{id}/thumbnail", serveThumbnail)
 	s.routes.HandleFunc("GET /api/assets/{id}/video/playback", serveAsset("video/mp4"))
 	s.routes.HandleFunc("POST /api/download/archive", serveArchive)
 
@@ -50,6 +51,7 @@ func New() *Server {
 	s.routes.HandleFunc("GET /api/server/slow", slow)
 	s.routes.HandleFunc("GET /api/server/interim", interim)
 	s.routes.HandleFunc("POST /api/server/trailers", trailers)
+	s.routes.HandleFunc("GET /_app/page.js", serveScript)
 	s.routes.HandleFunc("/", showRequest)
 
 	return s

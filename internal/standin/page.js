@@ -1,0 +1,67 @@
+// What a proxy notices of Immich's web: API requests, the WebSocket, pictures and uploads; and a shared link's key on each.
+
+const link = location.pathname.match(/^\/(share|s)\/([^/]+)/)
+const access = link ? { [link[1] === 'share' ? 'key' : 'slug']: decodeURIComponent(link[2]) } : {}
+
+function api(path, query) {
+  return `/api${path}?${new URLSearchParams({ ...query, ...access })}`
+}
+
+function tell(id, good, text) {
+  const output = document.getElementById(id)
+  output.value = text
+  output.dataset.good = good
+}
+
+async function ask(...paths) {
+  try {
+    const answers = await Promise.all(paths.map((path) => fetch(api(path))))
+    const refused = answers.find((answer) => !answer.ok)
+    tell('api', !refused, refused ? `API refused: ${refused.status}` : 'API answers')
+  } catch {
+    tell('api', false, 'API silent')
+  }
+}
+
+// The connection counts when a message has gone both ways.
+function connect() {
+  const socket = new WebSocket(location.origin.replace('http', 'ws') + api('/socket.io/', { EIO: 4, transport: 'websocket' }))
+  socket.onopen = () => socket.send('2probe')
+  socket.onmessage = () => tell('socket', true, 'WebSocket connected')
+  socket.onclose = () => tell('socket', false, 'WebSocket closed')
+}
+
+function showPicture(id) {
+  const picture = document.createElement('img')
+  picture.src = api(`/assets/${id}/thumbnail`, { size: 'thumbnail' })
+  picture.alt = ''
+  document.getElementById('pictures').prepend(picture)
+}
+
+function upload(file) {
+  const form = new FormData()
+  form.append('fileCreatedAt', new Date(file.lastModified).toISOString())
+  form.append('assetData', file)
+
+  const request = new XMLHttpRequest()
+  request.responseType = 'json'
+  request.upload.onprogress = (event) => (document.getElementById('progress').value = event.loaded / event.total)
+  request.onerror = () => tell('upload', false, `${file.name}: broken off`)
+  request.onload = () => {
+    const { id, status, message } = request.response ?? {}
+    tell('upload', Boolean(id), `${file.name}: ${status ?? message ?? request.status}`)
+    if (id) showPicture(id)
+  }
+  request.open('POST', api('/assets'))
+  request.send(form)
+}
+
+document.getElementById('file').onchange = (event) => [...event.target.files].forEach(upload)
+for (let n = 1; n <= 6; n++) showPicture(`00000000-0000-4000-8000-00000000000${n}`)
+if (link) {
+  tell('socket', true, 'shared link')
+  ask('/server/config', '/shared-links/me')
+} else {
+  connect()
+  ask('/server/config', '/users/me')
+}
