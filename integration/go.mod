@@ -14,9 +14,16 @@ require (
 	github.com/letsencrypt/pebble/v2 v2.10.1 // indirect
 )
 
-require github.com/traefik/yaegi v0.16.1 // indirect
+require (
+	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
+	github.com/traefik/yaegi v0.16.1 // indirect
+)
 
-require github.com/traefik/paerser v0.2.2
+require (
+	github.com/chromedp/cdproto v0.159.0
+	github.com/chromedp/chromedp v0.23.0
+	github.com/traefik/paerser v0.2.2
+)
 
 require (
 	cloud.google.com/go/auth v0.18.1 // indirect

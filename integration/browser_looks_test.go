@@ -1,0 +1,101 @@
+package integration
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// TestLoginPageLooks takes pictures of what people see. To look at them:
+//
+//	go test -run LoginPageLooks -artifacts -outputdir /tmp/pictures .
+//
+// What a test can tell by itself, it tells: the page fits, a thumb can hit what is to be hit, and all text has the contrast
+// that WCAG asks for.
+func TestLoginPageLooks(t *testing.T) {
+	chromium := startBrowser(t)
+	s := openSite(t, chromium, "standalone")
+	pictures := t.ArtifactDir()
+	for name, screen := range map[string]chromedp.Action[chromedp.Void]{
+		"desktop": chromedp.EmulateViewport(1280, 800),
+		"phone":   chromedp.EmulateViewport(390, 844, chromedp.EmulateScale(2), chromedp.EmulateMobile, chromedp.EmulateTouch),
+	} {
+		for _, scheme := range []string{"light", "dark"} {
+			t.Run(name+" "+scheme, func(t *testing.T) {
+				b := view{tab: s.open(t), pictures: filepath.Join(pictures, name+" "+scheme)}
+				b.setMedia(scheme)
+				run(b.tab, screen)
+				b.visit(s.origin + askedPage)
+				b.look("denied")
+				b.typeKey("not-the-key-0123456789")
+				b.look("wrong key")
+				b.typeKey(familyKey)
+				wantImmich(b.tab, s.origin+askedPage)
+				b.photograph("the stand-in")
+				b.visit(s.origin + "/.immichaccess/logout")
+				b.look("log out")
+				b.navigate(chromedp.Click(chromedp.CSS("form button")))
+				b.look("logged out")
+				b.visit(s.origin + "/")
+				b.visit(s.origin + "/.immichaccess#" + familyKey)
+				b.await("document.querySelector('" + keyField + "').value !== ''")
+				b.look("link")
+			})
+		}
+	}
+}
+
+// view is a tab of which pictures are taken, into files that begin with that path.
+type view struct {
+	*tab
+	pictures string
+}
+
+// look photographs the page of that name, and judges it.
+func (b view) look(name string) {
+	b.t.Helper()
+	b.photograph(name)
+	if eval[bool](b.tab, "document.documentElement.scrollWidth > innerWidth || document.documentElement.scrollHeight > innerHeight") {
+		b.t.Errorf("%s: the page does not fit", name)
+	}
+	if low := eval[[]string](b.tab, `[...document.querySelectorAll("input:not([type=hidden]), button")]
+		.filter((e) => e.getBoundingClientRect().height < 44).map((e) => e.outerHTML)`); len(low) > 0 {
+		b.t.Errorf("%s: small for a thumb: %s", name, low)
+	}
+	if unlabelled := eval[int](b.tab, `[...document.querySelectorAll("input:not([type=hidden])")].filter((e) => e.labels.length === 0).length`); unlabelled > 0 {
+		b.t.Errorf("%s: %d fields have no label", name, unlabelled)
+	}
+	if pale := eval[[]string](b.tab, paleTexts); len(pale) > 0 {
+		b.t.Errorf("%s: too little contrast: %q", name, pale)
+	}
+}
+
+// paleTexts lists the texts whose contrast with what is behind them is less than 4.5 (WCAG 2.2, 1.4.3).
+const paleTexts = `(() => {
+	const channels = (colour) => colour.match(/[\d.]+/g).map(Number)
+	const light = (colour) => {
+		const [r, g, b] = channels(colour).map((c) => c / 255).map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+		return 0.2126 * r + 0.7152 * g + 0.0722 * b
+	}
+	const ground = (e) => {
+		const colour = getComputedStyle(e).backgroundColor
+		return channels(colour)[3] === 0 ? ground(e.parentElement) : colour
+	}
+	const contrast = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)
+	return [...document.body.querySelectorAll("h1, p, label, button, input:not([type=hidden])")]
+		.filter((e) => contrast(light(getComputedStyle(e).color), light(ground(e))) < 4.5).map((e) => e.innerText || e.name)
+})()`
+
+func (b view) photograph(name string) {
+	b.t.Helper()
+	picture := run(b.tab, chromedp.CaptureScreenshot())
+	if kind := http.DetectContentType(picture); kind != "image/png" {
+		b.t.Errorf("the picture is %s", kind)
+	}
+	if err := os.WriteFile(b.pictures+", "+name+".png", picture, 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+}
