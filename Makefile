@@ -36,11 +36,16 @@ slow: ## run the tests that take their time, such as an upload of more than a mi
 docker: ## run the examples in a Docker engine and under systemd; as root, on Linux
 	cd integration && go test -timeout 40m -tags slow -run 'TestDocker$$' .
 
+.PHONY: immich
+immich: ## compare the public routes with the newest Immich's API
+	cd integration && IMMICH_SDK=latest go test -count 1 -run 'PublicRoutes' .
+
 .PHONY: fuzz
 fuzz: ## look for inputs that break the parsers, a minute each
 	go test -run '^$$' -fuzz FuzzParseEntry -fuzztime 1m .
 	go test -run '^$$' -fuzz FuzzParseSize -fuzztime 1m .
 	go test -run '^$$' -fuzz FuzzClientAddress -fuzztime 1m -fuzzminimizetime 100x .
+	go test -run '^$$' -fuzz FuzzPlainPath -fuzztime 1m .
 
 .PHONY: bench
 bench: ## measure what a request costs, in multiples of doing nothing

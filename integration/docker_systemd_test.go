@@ -28,7 +28,7 @@ func testUnits(t *testing.T, e *engine) {
 	m.run(t, "systemd-analyze", "security", "--threshold=20", "immichaccess.service") // tenths, of 10
 	m.run(t, units...)
 
-	address := e.inspect(t, machineName, "{{(index .NetworkSettings.Networks \""+network+"\").IPAddress}}")
+	address := e.inspect(t, machineName, "{{(index .NetworkSettings.Networks \""+acmeNetwork+"\").IPAddress}}")
 	before := awaitPebblesCertificate(t, e, address+":443") // so the storage can be written
 	checkKeyedDoor(t, e, "https://"+address)
 	m.checkReload(t, "https://"+address)
@@ -67,7 +67,7 @@ func startMachine(t *testing.T, e *engine) *machine {
 	local := t.TempDir()
 	put(t, local, "immichaccess", filepath.Join(programs, "immichaccess"))
 	put(t, local, "immich", filepath.Join(programs, "immich"))
-	e.docker(t, "run", "--detach", "--name="+machineName, "--network="+network, "--network-alias="+domain,
+	e.docker(t, "run", "--detach", "--name="+machineName, "--network="+acmeNetwork, "--network-alias="+domain,
 		// systemd wants to be root, and SYS_RESOURCE is what a sandbox may not have to give.
 		"--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined",
 		"--tmpfs=/run", "--tmpfs=/tmp", "--env=container=docker", "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw",

@@ -35,7 +35,7 @@ func TestDocker(t *testing.T) {
 const (
 	immichImage = "immich"
 	pebbleImage = "pebble"
-	network     = "acme" // where Pebble is
+	acmeNetwork = "acme" // where Pebble is
 )
 
 // makeImages makes what a user gets from the network.
@@ -69,11 +69,11 @@ func startPebble(t *testing.T, e *engine) (roots string) {
 		"listenAddress": ":14000", "certificate": "/pebble/cert.pem", "privateKey": "/pebble/key.pem",
 		"httpPort": 80, "tlsPort": 443, "retryAfter": {"authz": 1, "order": 1},
 		"profiles": {"default": {"description": "", "validityPeriod": 7776000}}}}`)
-	e.docker(t, "network", "create", network)
-	e.docker(t, "run", "--detach", "--name=pebble", "--network="+network, "--volume="+folder+":/pebble:ro", "--env=PEBBLE_VA_NOSLEEP=1",
+	e.docker(t, "network", "create", acmeNetwork)
+	e.docker(t, "run", "--detach", "--name=pebble", "--network="+acmeNetwork, "--volume="+folder+":/pebble:ro", "--env=PEBBLE_VA_NOSLEEP=1",
 		pebbleImage, "-config=/pebble/pebble.json", "-dnsserver=127.0.0.11:53")
 	t.Cleanup(func() {
-		for _, remove := range [][]string{{"rm", "--force", "pebble"}, {"network", "rm", network}} {
+		for _, remove := range [][]string{{"rm", "--force", "pebble"}, {"network", "rm", acmeNetwork}} {
 			_ = e.command(context.Background(), "docker", remove...).Run()
 		}
 	})
@@ -94,7 +94,7 @@ func testStandaloneCompose(t *testing.T, e *engine) {
 				"networks":    traefik.Settings{"default": traefik.Settings{"aliases": []string{domain}}},
 			},
 		},
-		"networks": traefik.Settings{"default": traefik.Settings{"name": network, "external": true}},
+		"networks": traefik.Settings{"default": traefik.Settings{"name": acmeNetwork, "external": true}},
 	})
 	if said := c.compose(t, "run", "--rm", "--no-TTY", "immichaccess", "key", "phone"); !strings.Contains(said, "phone:sha256:") {
 		t.Errorf("no key is made: %s", said)

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"archive/tar"
+	"cmp"
 	"compress/gzip"
 	"errors"
 	"io"
@@ -20,7 +21,8 @@ import (
 
 // The public routes are compared with Immich's own client of its API, which is generated from the server's source.
 
-const sdk = "@immich/sdk@3.2.2"
+// sdk is the package and its version; IMMICH_SDK asks for another, such as latest.
+var sdk = "@immich/sdk@" + cmp.Or(os.Getenv("IMMICH_SDK"), "3.2.2")
 
 // operation is one of Immich's API.
 type operation struct {

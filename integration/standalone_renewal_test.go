@@ -145,7 +145,7 @@ func TestRenewalUnderLoad(t *testing.T) {
 	t.Cleanup(all.Wait)
 	uploaders, askers := speakers(t), speakers(t)
 	for protocol := range uploaders {
-		uploader, asker := trusting(uploaders[protocol], roots), trusting(askers[protocol], roots)
+		uploader, asker := checking(uploaders[protocol], roots), checking(askers[protocol], roots)
 		all.Go(func() { sizes <- uploadUntil(loaded, t, uploader, "https://"+a.https+"/api/assets") })
 		all.Go(func() {
 			after := askUntil(loaded, t, asker, "https://"+a.https+"/api/server/ping")
@@ -162,8 +162,8 @@ func TestRenewalUnderLoad(t *testing.T) {
 	wantUploads(t, immich, sizes)
 }
 
-// trusting lets a client check certificates for the domain.
-func trusting(client *http.Client, roots *x509.CertPool) *http.Client {
+// checking lets a client check certificates for the domain.
+func checking(client *http.Client, roots *x509.CertPool) *http.Client {
 	checked := &tls.Config{RootCAs: roots, ServerName: domain}
 	switch transport := client.Transport.(type) {
 	case *http.Transport:
