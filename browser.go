@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 )
 
 const (
@@ -61,14 +62,14 @@ func (b *browser) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // useCookie turns the key in a cookie into a header, unless the request has one already, and leaves the other cookies.
 func (b *browser) useCookie(r *http.Request) {
 	others, secure, plain := sortCookies(r.Header["Cookie"])
-	keys := secure
-	if len(keys) == 0 {
-		keys = plain
-	}
 	if len(secure)+len(plain) == 0 {
 		return
 	}
 	set(r.Header, "Cookie", strings.Join(others, "; "))
+	keys := secure
+	if len(keys) == 0 && !b.access.proxy.secure(r) {
+		keys = plain
+	}
 	header := b.access.keys.header
 	if r.Header[header] == nil && len(keys) > 0 {
 		r.Header[header] = keys
@@ -94,32 +95,37 @@ func sortCookies(lines []string) (others, secure, plain []string) {
 	return others, secure, plain
 }
 
-// decodeCookie returns "", which is no key, for what we have not encoded.
+// decodeCookie returns "", which is no key, for what no header can carry.
 func decodeCookie(value string) string {
 	key, err := base64.RawURLEncoding.DecodeString(value)
-	if err != nil || checkSecret(string(key)) != nil {
+	if err != nil || strings.IndexFunc(string(key), unicode.IsControl) >= 0 {
 		return ""
 	}
 	return string(key)
 }
 
-// setCookie makes the browser keep the key, or with "" forget it.
-func (b *browser) setCookie(w http.ResponseWriter, r *http.Request, key string) {
-	cookie := &http.Cookie{
-		Name:     plainCookie,
-		Value:    base64.RawURLEncoding.EncodeToString([]byte(key)),
-		Path:     "/",
-		MaxAge:   int(b.session / time.Second),
-		HttpOnly: true,
-		SameSite: http.SameSiteLaxMode,
+// keep makes the browser keep the key.
+func (b *browser) keep(w http.ResponseWriter, r *http.Request, key string) {
+	secure := b.access.proxy.secure(r)
+	name := plainCookie
+	if secure {
+		name = secureCookie
 	}
+	setCookie(w, name, base64.RawURLEncoding.EncodeToString([]byte(key)), secure, int(b.session/time.Second))
+}
+
+// forget makes the browser forget its key. It may have one from the time before HTTPS, too.
+func (b *browser) forget(w http.ResponseWriter, r *http.Request) {
+	setCookie(w, plainCookie, "", false, -1)
 	if b.access.proxy.secure(r) {
-		cookie.Name, cookie.Secure = secureCookie, true
+		setCookie(w, secureCookie, "", true, -1)
 	}
-	if key == "" {
-		cookie.MaxAge = -1
-	}
-	http.SetCookie(w, cookie)
+}
+
+func setCookie(w http.ResponseWriter, name, value string, secure bool, maxAge int) {
+	http.SetCookie(w, &http.Cookie{
+		Name: name, Value: value, Path: "/", MaxAge: maxAge, Secure: secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
 }
 
 // serveForm shows a form, or takes in what it sends.
@@ -147,12 +153,25 @@ func (b *browser) isOwnForm(r *http.Request) bool {
 		return true
 	}
 	from, err := url.Parse(origin)
-	return err == nil && from.Host != "" && strings.EqualFold(from.Host, b.host(r))
+	return err == nil && from.Host != "" && strings.EqualFold(withoutPort(from.Host), withoutPort(b.host(r)))
+}
+
+// withoutPort leaves out what stands in some Host headers and never in an Origin.
+func withoutPort(host string) string {
+	for _, port := range []string{":443", ":80"} {
+		host = strings.TrimSuffix(host, port)
+	}
+	return host
 }
 
 func (b *browser) refuseForm(w http.ResponseWriter, r *http.Request) {
 	b.access.deny.logKey(r, &denial{reason: "a form of another site"})
-	writePage(w, r, http.StatusForbidden, loginPage("That form did not come from this page. Please type the key here.", "/"))
+	content := loginPage("", "/")
+	if r.URL.Path == logoutPath {
+		content = logoutPage()
+	}
+	content["Message"] = "That did not come from this page. Please do it here."
+	writePage(w, r, http.StatusForbidden, content)
 }
 
 // host is the one that the browser has asked for.
@@ -164,10 +183,10 @@ func (b *browser) showLogin(w http.ResponseWriter, r *http.Request) {
 	writePage(w, r, http.StatusOK, loginPage("", "/"))
 }
 
-// showDenial takes the place of the error for a browser. A key that it sends and that does not open comes from its cookie.
+// showDenial takes the place of the error for a browser. What it sends and does not open comes from cookies.
 func (b *browser) showDenial(w http.ResponseWriter, r *http.Request, status int, denied *denial) {
-	if denied.wrong || denied.key != "" {
-		b.setCookie(w, r, "")
+	if denied.wait == 0 && r.Header[b.access.keys.header] != nil {
+		b.forget(w, r)
 	}
 	message := explain(denied)
 	if denied.wrong {
@@ -189,8 +208,8 @@ func (b *browser) login(w http.ResponseWriter, r *http.Request) {
 		writePage(w, r, b.access.deny.announce(w, denied), loginPage(explain(denied), to))
 		return
 	}
-	b.setCookie(w, r, key)
-	redirect(w, to)
+	b.keep(w, r, key)
+	redirect(w, r, to)
 }
 
 // try looks at a key that was typed, as for the GET request that follows.
@@ -230,16 +249,15 @@ func (b *browser) showLogout(w http.ResponseWriter, r *http.Request) {
 }
 
 func (b *browser) logout(w http.ResponseWriter, r *http.Request) {
-	b.setCookie(w, r, "")
+	b.forget(w, r)
 	w.Header().Set("Clear-Site-Data", `"cache"`) // so that going back shows no photos
-	redirect(w, loginPath)
+	redirect(w, r, loginPath)
 }
 
 // redirect answers a form. It is never the answer to a request of Immich's apps.
-func redirect(w http.ResponseWriter, to string) {
+func redirect(w http.ResponseWriter, r *http.Request, to string) {
 	w.Header().Set("Location", to)
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(http.StatusSeeOther)
+	writeAnswer(w, r, http.StatusSeeOther, "text/html; charset=utf-8", nil)
 }
 
 // localPath returns what was asked for if it is a path on this host, however a browser may read it, and else "/".

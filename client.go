@@ -145,6 +145,7 @@ func suspectText(suspects map[string]bool, text, next string) {
 // claims is what holds of a request whose peer is not a plain untrusted address: what a trusted proxy says of its client.
 type claims struct {
 	client      netip.Addr // not valid if the peer has no address
+	named       bool       // false if the client is a trusted proxy only because nobody has named one behind it
 	chain       []string   // from the client to the last proxy before the peer
 	proto, host string     // "" if the peer said nothing of use
 	port        []string
@@ -158,12 +159,13 @@ func (f *forwarding) claims(r *http.Request) *claims {
 		return &claims{}
 	}
 	if !f.trusted.contain(peer) {
-		return &claims{client: peer}
+		return &claims{client: peer, named: true}
 	}
 	h := r.Header
-	client, chain := f.walk(peer, strings.Join(h["X-Forwarded-For"], ","))
+	client, named, chain := f.walk(peer, strings.Join(h["X-Forwarded-For"], ","))
 	return &claims{
 		client: client,
+		named:  named,
 		chain:  chain,
 		proto:  claimedProto(h["X-Forwarded-Proto"]),
 		host:   claimedHost(h["X-Forwarded-Host"]),
@@ -174,14 +176,14 @@ func (f *forwarding) claims(r *http.Request) *claims {
 
 // walk goes from the peer, which is trusted, to the left through X-Forwarded-For. Each trusted proxy vouches for the
 // address before it; the first that is not trusted is the client, and what stands left of it is anyone's invention. So is
-// what is no address: then the client is the proxy that passed it on.
-func (f *forwarding) walk(peer netip.Addr, forwardedFor string) (client netip.Addr, chain []string) {
+// what is no address: then the client is the proxy that passed it on, for want of a better name.
+func (f *forwarding) walk(peer netip.Addr, forwardedFor string) (client netip.Addr, named bool, chain []string) {
 	client = peer
-	for forwardedFor != "" && f.trusted.contain(client) {
+	for f.trusted.contain(client) {
 		comma := strings.LastIndexByte(forwardedFor, ',')
 		addr, ok := parseAddr(strings.TrimSpace(forwardedFor[comma+1:]))
 		if !ok {
-			break
+			return client, false, reversed(chain)
 		}
 		client = addr
 		chain = append(chain, addr.String())
@@ -190,7 +192,7 @@ func (f *forwarding) walk(peer netip.Addr, forwardedFor string) (client netip.Ad
 		}
 		forwardedFor = forwardedFor[:comma]
 	}
-	return client, reversed(chain)
+	return client, true, reversed(chain)
 }
 
 func reversed(list []string) []string {
@@ -275,6 +277,16 @@ const unknownClient = "unknown"
 // is none.
 func (f *forwarding) client(r *http.Request) netip.Addr {
 	return f.claims(r).client
+}
+
+// isOneOf tells whether the request's client is of the networks. A trusted proxy that names nobody is not: anybody may be
+// behind it.
+func (f *forwarding) isOneOf(n *networks, r *http.Request) bool {
+	if len(n.lengths) == 0 {
+		return false
+	}
+	said := f.claims(r)
+	return said.named && n.contain(said.client)
 }
 
 // secure tells whether the client speaks HTTPS, as far as we can know.

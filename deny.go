@@ -36,11 +36,16 @@ var reasonPhrases = map[int]string{
 
 func writeError(w http.ResponseWriter, r *http.Request, status int, message string) {
 	body, _ := json.Marshal(answer{Message: message, Error: reasonPhrases[status], StatusCode: status}) // can't fail
+	writeAnswer(w, r, status, "application/json; charset=utf-8", body)
+}
+
+// writeAnswer writes what comes from us and not from Immich. The request's body need not have been read.
+func writeAnswer(w http.ResponseWriter, r *http.Request, status int, contentType string, body []byte) {
 	h := w.Header()
 	for _, name := range []string{"Content-Encoding", "Etag", "Last-Modified"} { // of an answer that we take the place of
 		h.Del(name)
 	}
-	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
 	if r.ProtoMajor == 1 && r.ContentLength != 0 {

@@ -216,11 +216,15 @@ func (a *access) judge(r *http.Request) (name string, denied *denial) {
 	if denied == nil && !a.lockout.alarmed() {
 		return name, nil
 	}
-	client := a.proxy.client(r)
-	if a.keyless.contain(client) || a.public.include(r) {
+	if a.proxy.isOneOf(a.keyless, r) {
 		return name, nil
 	}
-	return name, a.lockout.review(client, denied)
+	denied = a.lockout.review(a.proxy.client(r), denied)
+	if denied != nil && a.public.include(r) {
+		delete(r.Header, "Upgrade") // nothing public is worth a connection of its own
+		return name, nil
+	}
+	return name, denied
 }
 
 func (a *access) viaProxy(w http.ResponseWriter, r *http.Request) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -46,7 +47,7 @@ func newLockout(config *Config, errs *problems) *lockout {
 		alarm:   make(chan struct{}, 1),
 		clients: map[netip.Prefix][]attempt{},
 	}
-	text := orDefault(config.MaxWrongKeys, defaultMaxWrongKeys)
+	text := orDefault(strings.TrimSpace(config.MaxWrongKeys), defaultMaxWrongKeys)
 	count, err := strconv.Atoi(text)
 	if err != nil || count < 0 || count > 1000 {
 		errs.add("maxWrongKeys", "%q is not a number of keys; allowed are 1 to 1000, and 0 to turn it off", text)

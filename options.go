@@ -25,11 +25,11 @@ func (p *problems) err(name string) error {
 	return fmt.Errorf(format, append([]any{name}, p.list...)...)
 }
 
-// parseDuration wants more than nothing.
+// parseDuration wants a second or more, since cookies and Retry-After know nothing shorter.
 func parseDuration(option, text string, errs *problems) time.Duration {
 	d, err := time.ParseDuration(strings.TrimSpace(text))
-	if err != nil || d <= 0 {
-		errs.add(option, "%q is not a duration; allowed are hours, minutes and seconds, such as 720h, 15m or 1h30m, of more than 0", text)
+	if err != nil || d < time.Second {
+		errs.add(option, "%q is not a duration; allowed are hours, minutes and seconds, such as 720h, 15m or 1h30m, from 1s on", text)
 	}
 	return d
 }

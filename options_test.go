@@ -20,7 +20,7 @@ const (
 	allowedMethods = "allowed are GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, CONNECT and TRACE"
 	allowedHeader  = "allowed are letters, digits and up to 5 dashes"
 	allowedSize    = "allowed are bytes (1048576) and nginx's units k, m and g"
-	allowedTime    = "allowed are hours, minutes and seconds, such as 720h, 15m or 1h30m, of more than 0"
+	allowedTime    = "allowed are hours, minutes and seconds, such as 720h, 15m or 1h30m, from 1s on"
 	allowedCount   = "allowed are 1 to 1000, and 0 to turn it off"
 	allowedRoutes  = "allowed are oauth, ping, session-media, shared-links, well-known"
 	allowedStatus  = "choose 401, 403 or 404"
@@ -102,7 +102,7 @@ var (
 		"-1", "-5k", "1.5g", "50 GB", "50GB", "50MB", "50Mi", "1kk", "1km", "k", "M", "+5", "0x10", "1e9", "1_000", "50t", "fünf",
 		"9000000000g", "8589934592g", "9007199254740992k", "9223372036854775808", "99999999999999999999", "5k 5k", "٥",
 	}
-	wrongTimes    = []string{"0", "0s", "-15m", "15", "15 m", "15min", "1d", "1w", "forever", "1h,5m", "9999999h"}
+	wrongTimes    = []string{"0", "999ms", "0s", "-15m", "15", "15 m", "15min", "1d", "1w", "forever", "1h,5m", "9999999h"}
 	wrongCounts   = []string{"-1", "1001", "1.5", "ten", "0x10", "1e2", "99999999999999999999", "10 keys"}
 	wrongRoutes   = []string{"", " ", "Ping", "pings", "shared_links", "all", "*", "/api/server/ping", "ping,oauth", "share"}
 	wrongStatuses = []int{-1, 1, 200, 302, 400, 402, 405, 429, 500, 999}

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"html/template"
 	"net/http"
-	"strconv"
 )
 
 // page is what a browser shows in place of Immich. It works without its script, which only takes the key out of a link, and
@@ -84,7 +83,7 @@ func sourceHash(source string) string {
 	return "'sha256-" + base64.StdEncoding.EncodeToString(digest[:]) + "'"
 }
 
-// content is what one page says.
+// loginPage and logoutPage return what there is to say on the page.
 func loginPage(message, to string) map[string]any {
 	return map[string]any{"Title": "Access key", "Message": message, "To": to}
 }
@@ -101,13 +100,9 @@ func writePage(w http.ResponseWriter, r *http.Request, status int, content map[s
 		return
 	}
 	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Length", strconv.Itoa(body.Len()))
-	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", pagePolicy)
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin") // with no-referrer, browsers hide the origin of the form
-	w.WriteHeader(status)
-	_, _ = w.Write(body.Bytes()) // a client that has gone needs no answer
+	writeAnswer(w, r, status, "text/html; charset=utf-8", body.Bytes())
 }

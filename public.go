@@ -2,6 +2,7 @@ package immichaccess
 
 import (
 	"net/http"
+	"net/url"
 	"path"
 	"regexp"
 	"sort"
@@ -187,7 +188,7 @@ func carries(r *http.Request, need string) bool {
 	if need == "" {
 		return true
 	}
-	query := r.URL.Query()
+	query := readAlike(r.URL)
 	for _, name := range credentials[need].query {
 		if query.Get(name) != "" {
 			return true
@@ -199,6 +200,15 @@ func carries(r *http.Request, need string) bool {
 		}
 	}
 	return false
+}
+
+// readAlike returns the query if Immich's server reads the same in it: Express ends it at a "#" and after 1000 parameters, and
+// then would take another credential of the request's for want of the link's.
+func readAlike(u *url.URL) url.Values {
+	if strings.Contains(u.RawQuery, "#") || strings.Count(u.RawQuery, "&") > 100 {
+		return nil
+	}
+	return u.Query()
 }
 
 // needlessEscape is a percent-encoding that no client needs to write, or that servers read in different ways: of letters,

@@ -39,6 +39,18 @@ func TestPublicUploadsObeyTheLimit(t *testing.T) {
 	}
 }
 
+// A stranger gets no connection to Immich of its own.
+func TestPublicRoutesDoNotUpgrade(t *testing.T) {
+	t.Parallel()
+	immich := &keeper{}
+	door := newDoor(t, &Config{Keys: []string{rightKey}, PublicRoutes: []string{"ping"}}, immich)
+	r := newRequest(http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"}})
+	r.URL.Path = "/api/server/ping"
+	if got := ask(door, r).Code; got != http.StatusOK || immich.r.Header["Upgrade"] != nil {
+		t.Errorf("status %d, Upgrade: %q", got, immich.r.Header["Upgrade"])
+	}
+}
+
 func FuzzPlainPath(f *testing.F) {
 	for _, target := range []string{"/", "/api/server/ping", "//", "/a%2fb", "/a/../b", "/a;b", `/a\b`, "/%00", "/J%C3%BCrgen", "/%25", "*", "/a b"} {
 		f.Add(target)

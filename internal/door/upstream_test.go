@@ -119,3 +119,27 @@ func TestSeveralUpstreams(t *testing.T) {
 		return name == first
 	})
 }
+
+// A request that makes Immich break off says nothing of the server: the others' requests go on.
+func TestOneRequestDoesNotTakeTheServersDown(t *testing.T) {
+	t.Parallel()
+	fragile := func() string {
+		server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/break" {
+				panic(http.ErrAbortHandler)
+			}
+		}))
+		t.Cleanup(server.Close)
+		return server.URL
+	}
+	d := open(t, func(s *config.Settings) { s.Upstreams = []string{fragile(), fragile()} })
+	client := &http.Client{Transport: protocols["HTTP/2"](t)}
+	for range 3 {
+		if status, answer := get(t, client, d.url("/break")); status != http.StatusBadGateway {
+			t.Errorf("%d %s", status, answer)
+		}
+		if status, answer := get(t, client, d.url("/photos")); status != http.StatusOK {
+			t.Errorf("%d %s", status, answer)
+		}
+	}
+}

@@ -1,19 +1,26 @@
 package doortest
 
 import (
+	"bufio"
 	"encoding/json"
 	"html"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/immichaccess/immichaccess/internal/standin"
 )
 
-var forBrowsers = Options{"keys": []string{"phone:" + Key, "guest:" + guestKey + " methods=GET"}, "browserLogin": true, "keyNameHeader": "X-Key-Name", "browserSession": "48h", "publicRoutes": "ping"}
+var forBrowsers = Options{"keys": []string{"phone:" + Key, "guest:" + guestKey + " methods=GET", "phrase:sha256:" + phraseDigest}, "browserLogin": true, "keyNameHeader": "X-Key-Name", "browserSession": "48h", "publicRoutes": "ping"}
 
-const guestKey = "the-key-of-a-guest-who-looks"
+const (
+	guestKey = "the-key-of-a-guest-who-looks"
+	phrase   = "correct horse, battery staple" // which only a digest can stand for
+	// phraseDigest is its SHA-256 digest.
+	phraseDigest = "5a7d3eb121a0c6078f9dc2b16ffc84bdf6abae60f704834708b3fa9076d9b8b5"
+)
 
 var (
 	navigation = header{"Accept": {"text/html,application/xhtml+xml,*/*;q=0.8"}, "Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"document"}, "Sec-Fetch-Site": {"none"}}
@@ -30,6 +37,7 @@ func browsers(t *testing.T, proxy Proxy) {
 	t.Run("cookies", func(t *testing.T) { browser{t, b.door}.cookies() })
 	t.Run("forged forms", func(t *testing.T) { browser{t, b.door}.forgedForms() })
 	t.Run("where a login leads", func(t *testing.T) { browser{t, b.door}.targets() })
+	t.Run("bodies that never come", func(t *testing.T) { browser{t, b.door}.unread() })
 	t.Run("logout", func(t *testing.T) { browser{t, b.door}.logout() })
 }
 
@@ -127,7 +135,7 @@ func (b browser) login() {
 	if response.StatusCode != http.StatusForbidden || strings.Contains(body, `role="alert"`) {
 		b.t.Errorf("no key: status %d, %s", response.StatusCode, body)
 	}
-	for _, key := range []string{Key, " " + Key + "\n", guestKey} {
+	for _, key := range []string{Key, " " + Key + "\n", guestKey, phrase} {
 		response, _ = b.ask("POST", "/.immichaccess", loginForm(key, "/photos?a=b&c"), ownForm)
 		if response.StatusCode != http.StatusSeeOther || response.Header.Get("Location") != "/photos?a=b&c" {
 			b.t.Errorf("the key %q: status %d, Location %q", key, response.StatusCode, response.Header.Get("Location"))
@@ -154,6 +162,24 @@ func (b browser) wantCookie(response *http.Response, maxAge int) string {
 	return c.Name + "=" + c.Value
 }
 
+// wantForgotten wants the browser to forget what it may have kept.
+func (b browser) wantForgotten(response *http.Response) {
+	b.t.Helper()
+	names := []string{"immichaccess"}
+	if b.door.TLS != nil {
+		names = append(names, "__Host-immichaccess")
+	}
+	for _, c := range response.Cookies() {
+		if c.MaxAge >= 0 || c.Value != "" || c.Path != "/" || c.Secure != strings.HasPrefix(c.Name, "__Host-") {
+			b.t.Errorf("cookie: %s", c)
+		}
+		names = slices.DeleteFunc(names, func(name string) bool { return name == c.Name })
+	}
+	if len(names) > 0 {
+		b.t.Errorf("not forgotten: %v; cookies: %v", names, response.Cookies())
+	}
+}
+
 // session logs in and returns the cookie.
 func (b browser) session(key string) string {
 	b.t.Helper()
@@ -162,7 +188,7 @@ func (b browser) session(key string) string {
 }
 
 func (b browser) cookies() {
-	cookie, guest := b.session(Key), b.session(guestKey)
+	cookie, guest, phrase := b.session(Key), b.session(guestKey), b.session(phrase)
 	name, _, _ := strings.Cut(cookie, "=")
 	for _, c := range []struct {
 		name, method, uri string
@@ -177,6 +203,7 @@ func (b browser) cookies() {
 		{"key in the header comes first", "GET", "/photos", header{"Cookie": {cookie}, "X-Access-Key": {guestKey}}, 200, "", "guest"},
 		{"wrong key in the header", "GET", "/photos", header{"Cookie": {cookie}, "X-Access-Key": {"wrong"}}, 403, "", ""},
 		{"guest", "GET", "/photos", header{"Cookie": {guest}}, 200, "", "guest"},
+		{"phrase", "GET", "/photos", header{"Cookie": {phrase}}, 200, "", "phrase"},
 		{"method not allowed", "POST", "/api/albums", header{"Cookie": {guest}}, 403, "", ""},
 		{"twice", "GET", "/photos", header{"Cookie": {cookie + "; " + cookie}}, 403, "", ""},
 		{"key not encoded", "GET", "/photos", header{"Cookie": {name + "=" + Key}}, 403, "", ""},
@@ -205,7 +232,45 @@ func (b browser) cookies() {
 	if response.StatusCode != http.StatusForbidden || !strings.Contains(body, "no longer valid") {
 		b.t.Errorf("a revoked key: status %d, %s", response.StatusCode, body)
 	}
-	b.wantCookie(response, -1)
+	b.wantForgotten(response)
+	response, _ = b.ask("GET", "/photos", "", navigation, header{"Cookie": {cookie + "; " + cookie}})
+	b.wantForgotten(response)
+	b.plantedCookie(strings.TrimPrefix(cookie, name+"="))
+}
+
+// plantedCookie is one that any host of the domain could have set. On HTTPS it is none of ours, and goes no further.
+func (b browser) plantedCookie(value string) {
+	status := http.StatusOK
+	if b.door.TLS != nil {
+		status = http.StatusForbidden
+	}
+	if response, _ := b.ask("GET", "/photos", "", header{"Cookie": {"immichaccess=" + value}}); response.StatusCode != status {
+		b.t.Errorf("a planted cookie: status %d, want %d", response.StatusCode, status)
+	}
+	if b.door.TLS == nil {
+		return
+	}
+	response, body := b.ask("GET", "/photos", "", header{"Cookie": {"immichaccess=d3Jvbmc; __Host-immichaccess=" + value}})
+	if response.StatusCode != http.StatusOK || strings.Contains(body, "immichaccess=") {
+		b.t.Errorf("a planted cookie beside the right one: status %d, %s", response.StatusCode, body)
+	}
+}
+
+// unread are requests whose body never comes: the answer does not wait for it.
+func (b browser) unread() {
+	for _, request := range []string{
+		"GET /photos HTTP/1.1\r\nAccept: text/html", "GET /.immichaccess HTTP/1.1", "POST /.immichaccess HTTP/1.1", "POST /.immichaccess/logout HTTP/1.1\r\nSec-Fetch-Site: same-origin",
+	} {
+		conn := b.door.dial(b.t)
+		if _, err := conn.Write([]byte(request + "\r\nHost: " + b.door.Host + "\r\nContent-Length: 1000\r\n\r\n")); err != nil {
+			b.t.Fatal(err)
+		}
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			b.t.Fatalf("%s: %v", request, err)
+		}
+		response.Body.Close()
+	}
 }
 
 func (b browser) forgedForms() {
@@ -223,7 +288,7 @@ func (b browser) forgedForms() {
 		"typed address":       {plus(ownForm, "Sec-Fetch-Site", "none"), 403},
 		"other origin":        {header{"Origin": {"https://evil.example"}}, 403},
 		"null origin":         {header{"Origin": {"null"}}, 403},
-		"other port":          {header{"Origin": {own + "1"}}, 403},
+		"other port":          {header{"Origin": {own + ":1"}}, 403},
 		"origins contradict":  {plus(ownForm, "Origin", "https://evil.example"), 403},
 		"forged host":         {header{"Origin": {"https://evil.example"}, "X-Forwarded-Host": {"evil.example"}}, 403},
 		"origin is no origin": {header{"Origin": {"://"}}, 403},
@@ -272,7 +337,7 @@ func (b browser) logout() {
 	if response.StatusCode != http.StatusSeeOther || response.Header.Get("Location") != "/.immichaccess" || response.Header.Get("Clear-Site-Data") != `"cache"` {
 		b.t.Errorf("status %d, %v", response.StatusCode, response.Header)
 	}
-	b.wantCookie(response, -1)
+	b.wantForgotten(response)
 	response, body = b.ask("GET", "/.immichaccess", "", navigation)
 	if response.StatusCode != http.StatusOK || !strings.Contains(body, `name="key"`) {
 		b.t.Errorf("status %d, %s", response.StatusCode, body)

@@ -60,6 +60,13 @@ func lockouts(t *testing.T, proxy Proxy) {
 	want(outdated, Key, "/api/show", http.StatusOK)
 	want(newAddress("127.9"), Key, "/api/show", http.StatusOK)
 
+	public := newAddress("127.9")
+	for i := range 3 {
+		want(public, "guess-"+strconv.Itoa(i), "/api/server/ping", http.StatusOK)
+	}
+	want(public, Key, "/api/show", http.StatusTooManyRequests)
+	want(public, Key, "/api/server/ping", http.StatusOK)
+
 	home := newAddress("127.8")
 	for i := range 5 {
 		want(home, "guess-"+strconv.Itoa(i), "/api/show", http.StatusOK)

@@ -31,7 +31,7 @@ var (
 	withKey   = Options{"keys": []string{"phone:" + Key}}
 	withProxy = Options{"keys": []string{"phone:" + Key}, "trustedProxies": []string{"127.0.0.2", "10.0.0.0/8", "2001:db8:1::/48"}}
 	open      = Options{"requireKey": false}
-	withHome  = Options{"keys": []string{"phone:" + Key}, "keyNameHeader": "X-Key-Name", "trustedProxies": "127.0.0.2", "keylessNetworks": []string{"127.0.0.4", "2001:db8:2::/48"}}
+	withHome  = Options{"keys": []string{"phone:" + Key}, "keyNameHeader": "X-Key-Name", "trustedProxies": "127.0.0.2", "keylessNetworks": []string{"127.0.0.4", "127.0.0.2", "2001:db8:2::/48"}}
 	right     = header{"X-Access-Key": {Key}}
 )
 
@@ -95,7 +95,9 @@ var cases = []testCase{
 	{Name: "network without a key, behind a proxy", Options: withHome, From: "127.0.0.2", Claims: true,
 		Header:  header{"X-Forwarded-For": {"203.0.113.9, 2001:db8:2::1"}},
 		Arrives: map[string]string{"X-Real-Ip": "2001:db8:2::1"}},
-	{Name: "proxy that names no client", Options: withHome, From: "127.0.0.2", Status: 403},
+	{Name: "proxy of that network, naming no client", Options: withHome, From: "127.0.0.2", Status: 403},
+	{Name: "proxy of that network, naming no address", Options: withHome, From: "127.0.0.2", Status: 403, Header: header{"X-Forwarded-For": {"127.0.0.4, unknown"}}},
+	{Name: "proxy of that network, naming another", Options: withHome, From: "127.0.0.2", Claims: true, Header: header{"X-Forwarded-For": {"127.0.0.2"}}},
 
 	{Name: "denyStatus 401", Options: Options{"keys": []string{Key}, "denyStatus": 401}, Status: 401},
 	{Name: "denyStatus 404", Options: Options{"keys": []string{Key}, "denyStatus": 404}, Status: 404},

@@ -151,6 +151,8 @@ var shut = []routeCase{
 	{Method: "GET", Target: asset + "/original?a;key=x", Cleaned: true},
 	{Method: "GET", Target: asset + "/original?sessionKey=x"},
 	{Method: "GET", Target: asset + "/original%3Fkey=x"},
+	{Method: "GET", Target: asset + "/original?a#&key=x"},
+	{Method: "GET", Target: asset + "/original?" + strings.Repeat("a&", 1000) + "key=x"},
 	{Method: "GET", Target: asset + "/thumbnail?sessionKey="},
 	{Method: "GET", Target: asset + "/thumbnail", Header: header{"X-Immich-Share-Key": {""}}},
 	{Method: "GET", Target: asset + "/thumbnail", Header: header{"sessionKey": {"x"}}},

@@ -16,8 +16,9 @@ var secretParameters = []string{"key", "slug", "sessionKey", "apiKey"}
 // Path returns a URL's path and query without what would let a reader of the log in.
 func Path(u *url.URL) string {
 	path := u.EscapedPath()
+	plain := "/" + strings.TrimLeft(strings.ToLower(u.Path), "/")
 	for _, prefix := range sharePrefixes {
-		if strings.HasPrefix(strings.ToLower(u.Path), prefix) {
+		if strings.HasPrefix(plain, prefix) {
 			path = prefix + mask
 		}
 	}

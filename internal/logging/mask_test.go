@@ -7,6 +7,9 @@ import (
 
 func TestPathHasNoSecrets(t *testing.T) {
 	t.Parallel()
+	if got := Path(&url.URL{Path: "//share/abc"}); got != "/share/****" {
+		t.Errorf("//share/abc is logged as %s", got)
+	}
 	for given, want := range map[string]string{
 		"/api/assets/1/original":                    "/api/assets/1/original",
 		"/api/assets/1/thumbnail?size=1&key=abc":    "/api/assets/1/thumbnail?size=1&key=****",

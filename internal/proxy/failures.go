@@ -49,7 +49,6 @@ func (f failures) answer(w http.ResponseWriter, r *http.Request, err error) {
 func failureOf(ctx context.Context, err error) failure {
 	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
 	_, cutBody := errors.AsType[clientError](err)
-	dial, isDial := errors.AsType[*net.OpError](err)
 	timeout, isTimeout := errors.AsType[net.Error](err)
 	switch {
 	case tooLarge:
@@ -58,7 +57,7 @@ func failureOf(ctx context.Context, err error) failure {
 		return failure{"The upload stood still for too long", "Request Timeout", http.StatusRequestTimeout}
 	case ctx.Err() != nil || cutBody:
 		return failure{"The client has gone", "Client Closed Request", statusClientGone}
-	case isDial && dial.Op == "dial" || errors.Is(err, errNoneHealthy):
+	case isDial(err) || errors.Is(err, errNoneHealthy):
 		return failure{"Immich can't be reached", "Bad Gateway", http.StatusBadGateway}
 	case isTimeout && timeout.Timeout():
 		return failure{"Immich did not answer in time", "Gateway Timeout", http.StatusGatewayTimeout}

@@ -49,9 +49,12 @@ func (p *pool) RoundTrip(r *http.Request) (*http.Response, error) {
 		if r.Context().Err() != nil || err != nil && !repeatable(r, err) {
 			return response, err
 		}
-		p.mark(u, err)
 		if err == nil {
+			p.mark(u, nil)
 			return response, nil
+		}
+		if isDial(err) { // one that broke off may have had its reasons in the request
+			p.mark(u, err)
 		}
 	}
 	return nil, err
@@ -89,13 +92,18 @@ func affinity(client string, u *upstream) []byte {
 // repeatable tells whether another upstream may be tried: when there was no connection, or when the request asks for
 // nothing but an answer. One who is slow to answer may still be at work.
 func repeatable(r *http.Request, err error) bool {
-	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
+	if isDial(err) {
 		return true
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return false
 	}
 	return r.Body == nil && (r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions)
+}
+
+func isDial(err error) bool {
+	dial, ok := errors.AsType[*net.OpError](err)
+	return ok && dial.Op == "dial"
 }
 
 // mark notes whether an upstream answers, and logs when that changes.
