@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	// uploadWindow is how much an HTTP/2 or HTTP/3 client may send before it hears from us: 160 MB/s across 100 ms. Go's
-	// default gives 10. What we have received and Immich has not yet taken is all that it costs in memory.
-	uploadWindow   = 16 << 20
+	// uploadWindow is how much an HTTP/2 or HTTP/3 client may send before it hears from us: 120 MB/s across 100 ms. Go's
+	// default gives 10.
+	uploadWindow   = 12 << 20
 	maxHeaderBytes = 256 << 10
 )
 
@@ -43,7 +43,7 @@ type Server struct {
 }
 
 // New returns a Server that does not serve yet.
-func New(settings *config.Settings, listeners *Listeners, certificates *tls.Config, handlers Handlers, logger *slog.Logger) *Server {
+func New(settings *config.Settings, listeners *Listeners, certificates *tls.Config, handlers Handlers, logger *slog.Logger) (*Server, error) {
 	s := &Server{listeners: listeners, failed: make(chan error, 4), logger: logger}
 	s.https = newHTTP(&settings.Timeouts, handlers.HTTPS, logger)
 	if listeners.QUIC != nil {
@@ -51,10 +51,12 @@ func New(settings *config.Settings, listeners *Listeners, certificates *tls.Conf
 		s.https.Handler = advertise(s.quic, handlers.HTTPS)
 	}
 	s.https.TLSConfig = withProtocols(certificates, "h2", "http/1.1")
-	s.https.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerConnection: uploadWindow, MaxReceiveBufferPerStream: uploadWindow}
+	if err := serveHTTP2(s.https, newBacklog(backlogLimit, backlogFree)); err != nil {
+		return nil, err
+	}
 	s.http = newHTTP(&settings.Timeouts, handlers.HTTP, logger)
 	s.admin = newHTTP(&settings.Timeouts, handlers.Admin, logger)
-	return s
+	return s, nil
 }
 
 // newHTTP sets no ReadTimeout and no WriteTimeout: they would bound whole uploads and downloads.
@@ -69,20 +71,25 @@ func newHTTP(timeouts *config.Timeouts, handler http.Handler, logger *slog.Logge
 }
 
 func newQUIC(timeouts *config.Timeouts, certificates *tls.Config, https *http.Server) *http3.Server {
+	windows := newWindows(quicGrowth)
 	return &http3.Server{
 		Handler: https.Handler,
 		// ReverseProxy breaks a response off, instead of ending it as if it were whole, only where it sees a server.
-		ConnContext: func(ctx context.Context, _ *quic.Conn) context.Context {
+		ConnContext: func(ctx context.Context, conn *quic.Conn) context.Context {
+			windows.follow(conn)
 			return context.WithValue(ctx, http.ServerContextKey, https)
 		},
 		TLSConfig:      http3.ConfigureTLSConfig(withProtocols(certificates)),
 		MaxHeaderBytes: maxHeaderBytes,
 		IdleTimeout:    time.Duration(timeouts.KeepAlive),
 		QUICConfig: &quic.Config{
-			HandshakeIdleTimeout:       time.Duration(timeouts.Header),
-			MaxIdleTimeout:             time.Duration(timeouts.KeepAlive),
-			MaxStreamReceiveWindow:     uploadWindow,
-			MaxConnectionReceiveWindow: uploadWindow,
+			HandshakeIdleTimeout:           time.Duration(timeouts.Header),
+			MaxIdleTimeout:                 time.Duration(timeouts.KeepAlive),
+			InitialStreamReceiveWindow:     quicWindow,
+			InitialConnectionReceiveWindow: quicWindow,
+			MaxStreamReceiveWindow:         uploadWindow,
+			MaxConnectionReceiveWindow:     uploadWindow,
+			AllowConnectionWindowIncrease:  windows.mayGrow,
 		},
 	}
 }
