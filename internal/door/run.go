@@ -27,6 +27,7 @@ func Run(load func() (*config.Loaded, error), log io.Writer, signals <-chan os.S
 	logger := logging.New(log, loaded.Log.Format, level)
 	logging.TakeOver(logger)
 
+	defer collectOften()()
 	file := watchFile(loaded.ConfigFile)
 	d, err := Open(&loaded.Settings, logger, level)
 	if err != nil {
