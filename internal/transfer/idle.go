@@ -19,6 +19,8 @@ var ErrSilent = errors.New("the client has sent nothing for too long")
 // into pieces costs nothing.
 const pieceSize = 16 << 10
 
+const socketBuffer = 2 << 10
+
 // WithIdleTimeout ends transfers that fall silent, in either direction. Every piece starts the time anew.
 //
 // The server's own timeouts can't do that: they are totals. Nor can a deadline that is set once and moved along: on
@@ -141,6 +143,19 @@ func (c *idleConn) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	return c.Conn.Write(p)
+}
+
+// WriteTo and ReadFrom have io.Copy work with small buffers: an idle WebSocket waits with one in each direction.
+func (c *idleConn) WriteTo(w io.Writer) (int64, error) {
+	return copySmall(w, c)
+}
+
+func (c *idleConn) ReadFrom(r io.Reader) (int64, error) {
+	return copySmall(c, r)
+}
+
+func copySmall(w io.Writer, r io.Reader) (int64, error) {
+	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{r}, make([]byte, socketBuffer))
 }
 
 // CloseWrite keeps the half-close that ReverseProxy asks for.
