@@ -277,3 +277,42 @@ func waitForRunning(d opened) {
 		time.Sleep(time.Millisecond)
 	}
 }
+
+// TestRequestsPassAStalledUpload asks for something on the connection of an upload that Immich does not read.
+func TestRequestsPassAStalledUpload(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	stalled := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			<-release
+			_, _ = io.Copy(io.Discard, r.Body)
+		}
+	}))
+	t.Cleanup(stalled.Close)
+	d := open(t, func(s *config.Settings) { s.Upstreams = []string{stalled.URL} })
+	client := &http.Client{Transport: protocols["HTTP/2"](t)}
+
+	const window = 12 << 20
+	body, writer := io.Pipe()
+	uploaded := make(chan int, 1)
+	go func() {
+		status, _ := send(t, client, http.MethodPost, d.url("/"), body)
+		uploaded <- status
+	}()
+	if _, err := io.Copy(writer, standin.Content(window)); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the proxy to have it", func() bool { return d.ledger.Received() > 0 })
+	if status, _ := get(t, client, d.url("/")); status != http.StatusOK {
+		t.Errorf("status %d", status)
+	}
+
+	close(release)
+	if _, err := io.Copy(writer, standin.Content(window)); err != nil {
+		t.Error(err)
+	}
+	_ = writer.Close()
+	if status := <-uploaded; status != http.StatusOK {
+		t.Errorf("the upload: status %d", status)
+	}
+}
