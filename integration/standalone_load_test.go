@@ -6,12 +6,16 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 	"github.com/immichaccess/immichaccess/internal/standin"
@@ -30,9 +34,14 @@ type door struct {
 	process *os.Process
 }
 
-func startDoor(t *testing.T) door {
+func startDoor(t testing.TB) door {
 	t.Helper()
 	immich, upstream := serveImmich(t)
+	return startDoorTo(t, immich, upstream)
+}
+
+func startDoorTo(t testing.TB, immich *standin.Server, upstream string) door {
+	t.Helper()
 	d := door{address: freeAddress(t), immich: immich}
 	d.log, d.process = launch(t, nil, "immichaccess", "--upstreams="+upstream, "--listen.https="+d.address, "--listen.http=", "--access.requireKey=false")
 	await(t, "the proxy", func() bool { return certificate(d.address, "localhost") != nil })
@@ -40,7 +49,7 @@ func startDoor(t *testing.T) door {
 }
 
 // peak is the most memory the program has had, in bytes.
-func (d door) peak(t *testing.T) int64 {
+func (d door) peak(t testing.TB) int64 {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.process.Pid))
 	if err != nil {
@@ -64,7 +73,7 @@ func (d door) url(path string) string {
 }
 
 // speakers are clients of one protocol each.
-func speakers(t *testing.T) map[string]*http.Client {
+func speakers(t testing.TB) map[string]*http.Client {
 	t.Helper()
 	one, two := anyCertificate(), anyCertificate()
 	one.NextProtos = []string{"http/1.1"}
@@ -83,7 +92,7 @@ func form(size int64) io.Reader {
 	return io.MultiReader(strings.NewReader(formHead), standin.Content(size), strings.NewReader(formTail))
 }
 
-func sendUpload(t *testing.T, client *http.Client, url string, body io.Reader) {
+func sendUpload(t testing.TB, client *http.Client, url string, body io.Reader) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, body)
 	if err != nil {
@@ -123,7 +132,7 @@ func TestBigTransfersTakeLittleMemory(t *testing.T) {
 	}
 }
 
-func wantPeak(t *testing.T, d door, most int64) {
+func wantPeak(t testing.TB, d door, most int64) {
 	t.Helper()
 	peak := d.peak(t)
 	t.Logf("the proxy took %d MB at most", peak>>20)
@@ -132,33 +141,90 @@ func wantPeak(t *testing.T, d door, most int64) {
 	}
 }
 
-// TestManyUploadsTakeLittleMemory has a hundred clients, each with a connection of its own, in the middle of an upload at
-// the same time.
+// manyUploads is how many clients, each with a connection of its own, are in the middle of an upload at the same time.
+const manyUploads = 100
+
 func TestManyUploadsTakeLittleMemory(t *testing.T) {
-	const count = 100
-	d := startDoor(t)
-	before := d.peak(t)
-	var all sync.WaitGroup
-	release := make(chan struct{})
-	for range count {
-		all.Go(func() {
-			body, writer := io.Pipe()
-			go func() {
-				_, _ = io.Copy(writer, io.MultiReader(strings.NewReader(formHead), standin.Content(1<<20)))
-				<-release
-				_, _ = io.Copy(writer, io.MultiReader(standin.Content(1<<20), strings.NewReader(formTail)))
-				_ = writer.Close()
-			}()
-			sendUpload(t, speakers(t)["HTTP/2"], d.url("/api/assets"), body)
+	for _, protocol := range []string{"HTTP/1.1", "HTTP/2"} {
+		t.Run(protocol, func(t *testing.T) {
+			d := startDoor(t)
+			release := make(chan struct{})
+			var all sync.WaitGroup
+			for range manyUploads {
+				all.Go(func() {
+					body, writer := io.Pipe()
+					go func() {
+						_, _ = io.Copy(writer, io.MultiReader(strings.NewReader(formHead), standin.Content(1<<20)))
+						<-release
+						_, _ = io.Copy(writer, io.MultiReader(standin.Content(1<<20), strings.NewReader(formTail)))
+						_ = writer.Close()
+					}()
+					sendUpload(t, speakers(t)[protocol], d.url("/api/assets"), body)
+				})
+			}
+			await(t, "all uploads to be under way", func() bool {
+				uploads := d.immich.Uploads()
+				under := slices.IndexFunc(uploads, func(u standin.Upload) bool { return u.Bytes < 1<<19 })
+				return len(uploads) == manyUploads && under < 0
+			})
+			close(release)
+			all.Wait()
+			wantPeak(t, d, 64<<20)
 		})
 	}
-	await(t, "all uploads to be under way", func() bool {
-		uploads := d.immich.Uploads()
-		return len(uploads) == count && uploads[count-1].Bytes > 1<<19
-	})
-	close(release)
-	all.Wait()
-	wantPeak(t, d, before+64<<20)
+}
+
+// TestManyUploadsToASlowImmichTakeLittleMemory has an Immich that does not read until nobody can send any more.
+func TestManyUploadsToASlowImmichTakeLittleMemory(t *testing.T) {
+	const size = 8 << 20
+	for _, protocol := range []string{"HTTP/1.1", "HTTP/2"} {
+		t.Run(protocol, func(t *testing.T) {
+			immich, release := standin.New(), make(chan struct{})
+			upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				<-release
+				immich.ServeHTTP(w, r)
+			}))
+			t.Cleanup(upstream.Close)
+			d := startDoorTo(t, immich, upstream.URL)
+			sent := &countingReader{}
+			var all sync.WaitGroup
+			for range manyUploads {
+				all.Go(func() { sendUpload(t, speakers(t)[protocol], d.url("/api/assets"), sent.of(form(size))) })
+			}
+			await(t, "the uploads to stand still", sent.standsStill())
+			close(release)
+			all.Wait()
+			if n := len(immich.Uploads()); n != manyUploads {
+				t.Errorf("%d uploads have arrived", n)
+			}
+			wantPeak(t, d, 80<<20)
+		})
+	}
+}
+
+// countingReader counts what is read from all its readers.
+type countingReader struct {
+	count atomic.Int64
+}
+
+func (c *countingReader) of(r io.Reader) io.Reader {
+	return io.TeeReader(r, c)
+}
+
+func (c *countingReader) Write(p []byte) (int, error) {
+	c.count.Add(int64(len(p)))
+	return len(p), nil
+}
+
+// standsStill returns what is true when the count has begun, and been the same for a second.
+func (c *countingReader) standsStill() func() bool {
+	last, since := int64(0), time.Now()
+	return func() bool {
+		if now := c.count.Load(); now != last {
+			last, since = now, time.Now()
+		}
+		return last > 0 && time.Since(since) > time.Second
+	}
 }
 
 func TestIdleWebSocketsStay(t *testing.T) {
@@ -182,7 +248,7 @@ func TestIdleWebSocketsStay(t *testing.T) {
 			t.Fatalf("number %d: %q, %v", i, echo, err)
 		}
 	}
-	t.Logf("the proxy took %d MB at most", d.peak(t)>>20)
+	wantPeak(t, d, 168<<20)
 }
 
 // TestTermLetsAnUploadFinish ends the program in the middle of an upload.

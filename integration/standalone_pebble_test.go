@@ -56,7 +56,7 @@ var programs = sync.OnceValues(func() (string, error) {
 })
 
 // launch runs a program until the test ends, and shows its log if the test fails.
-func launch(t *testing.T, environ []string, name string, arguments ...string) (*logBuffer, *os.Process) {
+func launch(t testing.TB, environ []string, name string, arguments ...string) (*logBuffer, *os.Process) {
 	t.Helper()
 	directory, err := programs()
 	if err != nil {
@@ -170,7 +170,7 @@ func writeCertificate(t *testing.T, certFile, keyFile string) {
 	}
 }
 
-func await(t *testing.T, what string, done func() bool) {
+func await(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(acmePatience); !done(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
