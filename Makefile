@@ -48,9 +48,11 @@ fuzz: ## look for inputs that break the parsers, a minute each
 	go test -run '^$$' -fuzz FuzzPlainPath -fuzztime 1m .
 
 .PHONY: bench
-bench: ## measure what a request costs, in multiples of doing nothing
+bench: ## measure what a request costs, in multiples of doing nothing, and how fast the standalone proxy is
 	cd integration && go test -timeout 20m -run '^$$' -bench Yaegi -benchtime 100000x .
 	cd integration && go test -timeout 20m -run '^$$' -bench Traefik -benchtime 20000x .
+	cd integration && go test -timeout 20m -run '^$$' -bench Standalone.*Across -benchtime 3x .
+	cd integration && go test -timeout 20m -run '^$$' -bench Standalone.*FirstByte -benchtime 200x .
 
 ## Keeping
 
