@@ -132,6 +132,7 @@ type composeService struct {
 	Ports       []string
 	SecurityOpt []string `yaml:"security_opt"`
 	ShmSize     string   `yaml:"shm_size"`
+	StopGrace   string   `yaml:"stop_grace_period"`
 	Volumes     []string
 }
 
