@@ -30,6 +30,7 @@ const (
 
 	keyField  = "input[name=key]"
 	askedPage = "/photos?at=00000000-0000-4000-8000-000000000001&q=a%20b"
+	thumbnail = "/api/assets/00000000-0000-4000-8000-000000000001/thumbnail?size=thumbnail"
 )
 
 // TestBrowser lets people in through the page, in a real browser.
@@ -258,6 +259,9 @@ func cookieScenario(t *testing.T, s site) {
 func logoutScenario(t *testing.T, s site) {
 	b := s.login(t, familyKey)
 	wantImmich(b, s.origin+askedPage)
+	if kept := b.fetch(thumbnail); kept.Status != http.StatusOK {
+		t.Errorf("the thumbnail: status %d", kept.Status)
+	}
 	if status := b.visit(s.origin + "/.immichaccess/logout"); status != http.StatusOK {
 		t.Errorf("the page to log out: status %d", status)
 	}
@@ -280,6 +284,8 @@ func logoutScenario(t *testing.T, s site) {
 		t.Errorf("afterwards: status %d", status)
 	}
 	wantLoginPage(b)
+	b.visit(s.origin + "/share/abc") // a page whose scripts may ask for what the browser has kept
+	wantJSONRefusal(t, b.fetch(thumbnail))
 }
 
 func linkScenario(t *testing.T, s site) {
@@ -325,7 +331,7 @@ func revokedScenario(t *testing.T, s site) {
 func wantJSONRefusal(t *testing.T, answer fetched) {
 	t.Helper()
 	if answer.Status != http.StatusForbidden || !strings.HasPrefix(answer.Type, "application/json") || !strings.Contains(answer.Body, `"statusCode":403`) {
-		t.Errorf("a script gets %+v", answer)
+		t.Errorf("a script gets %d, %s, %.200q", answer.Status, answer.Type, answer.Body)
 	}
 }
 
