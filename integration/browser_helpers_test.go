@@ -249,16 +249,16 @@ func (s site) owns(address string) bool {
 // open returns a tab that may go anywhere.
 func (b *browser) open(t *testing.T) *tab {
 	t.Helper()
-	return openTab(t, b.ctx, chromedp.WithNewBrowserContext())
+	return openTab(b.ctx, t, chromedp.WithNewBrowserContext())
 }
 
 // beside opens another tab for the same person.
 func (b *tab) beside() *tab {
 	b.t.Helper()
-	return openTab(b.t, b.ctx)
+	return openTab(b.ctx, b.t)
 }
 
-func openTab(t *testing.T, parent context.Context, options ...chromedp.ContextOption) *tab {
+func openTab(parent context.Context, t *testing.T, options ...chromedp.ContextOption) *tab {
 	t.Helper()
 	ctx, end := chromedp.NewContext(parent, options...)
 	t.Cleanup(end)
