@@ -93,7 +93,7 @@ func logoutPage() map[string]any {
 }
 
 func writePage(w http.ResponseWriter, r *http.Request, status int, content map[string]any) {
-	content["Style"], content["Script"] = template.CSS(pageStyle), template.JS(pageScript)
+	content["Style"], content["Script"] = template.CSS(pageStyle), template.JS(pageScript) //nolint:gosec // constants
 	var body bytes.Buffer
 	if err := page.Execute(&body, content); err != nil {
 		writeError(w, r, http.StatusInternalServerError, "The page can't be shown")
