@@ -181,7 +181,7 @@ func TestDemos(t *testing.T) {
 	}{
 		"traefik": {
 			"./demo", nil, "Stop with",
-			[]string{`"method":"GET"`, `"statusCode":403`, `{"res":"pong"}`, `"X-Forwarded-For":["127.0.0.1"]`, `"status":"created"`},
+			[]string{`"method":"GET"`, `"statusCode":403`, `{"res":"pong"}`, `"X-Forwarded-For":["127.0.0.1"]`, `"status":"created"`, `"uri":"/share/holiday"`},
 		},
 		"standalone": {
 			"../cmd/standalone", []string{"demo", "--listen.https=" + freeAddress(t)}, "msg=listening",

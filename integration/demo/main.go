@@ -85,7 +85,9 @@ func openToEveryHost(example *traefik.Example, key string) {
 	}
 	digest := fmt.Sprintf("demo:sha256:%x", sha256.Sum256([]byte(key)))
 	settings["middlewares"].(traefik.Settings)["immich-key"] = traefik.Settings{
-		"plugin": traefik.Settings{"immichaccess": traefik.Settings{"keys": []string{digest}}},
+		"plugin": traefik.Settings{"immichaccess": traefik.Settings{
+			"keys": []string{digest}, "browserLogin": true, "publicRoutes": []string{"shared-links"},
+		}},
 	}
 }
 
@@ -108,6 +110,14 @@ Forged headers do not arrive:
 A file of any size is uploaded as it comes:
 
     curl -k -H 'X-Access-Key: {{.Key}}' -F assetData=@README.md https://{{.Keyed}}/api/assets
+
+A shared link works without a key:
+
+    curl -k https://{{.Keyed}}/share/holiday
+
+In a browser, the door with a key asks for it, and this link brings it along. Log out at /.immichaccess/logout.
+
+    https://{{.Keyed}}/.immichaccess#{{.Key}}
 
 Traefik's log, with a line for each refusal: {{.Log}}
 
