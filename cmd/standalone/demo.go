@@ -14,14 +14,15 @@ import (
 
 const (
 	demoAddress = "127.0.0.1:8443"
-	demoText    = `The door is at https://%[1]s, with a fresh key and a certificate nobody knows. Behind it is a stand-in for Immich.
+	demoText    = `The door is at https://%[1]s, with a fresh key and a certificate nobody knows: hence -k, and a browser
+warns of it; go on. Behind it is a stand-in for Immich. --listen.https=127.0.0.1:8444 is for another port.
 
 Without the key, nobody gets in:
     curl -k https://%[1]s/api/server/ping
 
 With it, all works:
     curl -k -H 'X-Access-Key: %[2]s' https://%[1]s/api/server/ping
-    curl -k -H 'X-Access-Key: %[2]s' -F assetData=@/etc/hostname https://%[1]s/api/assets
+    curl -k -H 'X-Access-Key: %[2]s' -F 'assetData=a photo;filename=a.jpg' https://%[1]s/api/assets
 
 What Immich gets to see of a request, whatever the client invents:
     curl -k -H 'X-Access-Key: %[2]s' -H 'X-Forwarded-For: 1.2.3.4' https://%[1]s/
