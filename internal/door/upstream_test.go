@@ -1,6 +1,8 @@
 package door
 
 import (
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -8,6 +10,7 @@ import (
 	"time"
 
 	"github.com/immichaccess/immichaccess/internal/config"
+	"github.com/immichaccess/immichaccess/internal/standin"
 	"github.com/traefik/paerser/types"
 )
 
@@ -64,7 +67,7 @@ func nobody(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// namedServer is an Immich that says who it is.
+// namedServer is an Immich that says who it is, and what it has got.
 type namedServer struct {
 	*http.Server
 
@@ -80,8 +83,15 @@ func startNamed(t *testing.T, name, address string) namedServer {
 	}
 	s := namedServer{address: l.Addr().String(), Server: &http.Server{
 		ReadHeaderTimeout: patience,
-		Handler:           http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(name)) }),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, name)
+			if r.Method == http.MethodPost {
+				n, _ := io.Copy(io.Discard, r.Body)
+				_, _ = fmt.Fprintf(w, " has %d bytes", n)
+			}
+		}),
 	}}
+	s.SetKeepAlivesEnabled(false) // so that one that has ended can't be reached at all
 	go func() { _ = s.Serve(l) }()
 	t.Cleanup(func() { _ = s.Close() })
 	return s
@@ -117,6 +127,25 @@ func TestSeveralUpstreams(t *testing.T) {
 	waitFor(t, first+" to be found again", func() bool {
 		_, name := get(t, client, d.url("/"))
 		return name == first
+	})
+}
+
+// An upload that meets a server which has just ended goes whole to the other.
+func TestUploadsFindTheOtherServer(t *testing.T) {
+	t.Parallel()
+	const size = 1 << 20
+	onEachProtocol(t, func(t *testing.T, _ string, client *http.Client) {
+		servers := map[string]namedServer{"a": startNamed(t, "a", "127.0.0.1:0"), "b": startNamed(t, "b", "127.0.0.1:0")}
+		d := open(t, func(s *config.Settings) {
+			s.Upstreams = []string{"http://" + servers["a"].address, "http://" + servers["b"].address}
+		})
+		_, first := get(t, client, d.url("/"))
+		_ = servers[first].Close()
+		status, answer := send(t, client, http.MethodPost, d.url("/"), standin.Content(size))
+		other := map[string]string{"a": "b", "b": "a"}[first]
+		if want := fmt.Sprintf("%s has %d bytes", other, size); status != http.StatusOK || answer != want {
+			t.Errorf("%d %q, want %q", status, answer, want)
+		}
 	})
 }
 

@@ -66,7 +66,7 @@ func (u *upstream) address(r *http.Request) *http.Request {
 	target.Scheme, target.Host = u.url.Scheme, u.url.Host
 	addressed.URL = &target
 	if r.Body != nil {
-		addressed.Body = &clientBody{r.Body}
+		addressed.Body = &clientBody{ReadCloser: r.Body}
 	}
 	return addressed
 }
@@ -131,14 +131,27 @@ type clientError struct{ error }
 
 func (e clientError) Unwrap() error { return e.error }
 
+// clientBody is the body of one attempt to forward a request.
 type clientBody struct {
 	io.ReadCloser
+
+	begun atomic.Bool
 }
 
 func (b *clientBody) Read(p []byte) (int, error) {
+	b.begun.Store(true)
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && err != io.EOF {
 		err = clientError{err}
 	}
 	return n, err
+}
+
+// Close leaves a body that was not touched to the next attempt: the transport closes it also when nobody could be reached.
+// ReverseProxy closes it in the end.
+func (b *clientBody) Close() error {
+	if !b.begun.Load() {
+		return nil
+	}
+	return b.ReadCloser.Close()
 }
