@@ -117,8 +117,9 @@ func TestLockoutIsLogged(t *testing.T) {
 		`reason="wrong key, the last of 2: locked out for 15m0s"`, `client=203.0.113.7 method="GET" path="/api/albums" reason="too many wrong keys"`)
 }
 
-// A million clients with a wrong key each take bounded memory, and do not set free who was locked out before.
-func TestAMillionClients(t *testing.T) {
+// Many more clients than are remembered, with a wrong key each, take bounded memory, and do not set free who was locked out
+// before.
+func TestManyClients(t *testing.T) {
 	var errs problems
 	l := newLockout(&Config{}, &errs)
 	locked := netip.MustParseAddr("203.0.113.7")
@@ -126,11 +127,11 @@ func TestAMillionClients(t *testing.T) {
 		l.review(locked, wrong(i))
 	}
 	before := heap()
-	for i := range 1_000_000 {
+	for i := range 10 * mostClients {
 		l.review(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), wrong(i))
 	}
 	if grown := heap() - before; grown > 10<<20 {
-		t.Errorf("a million clients take %d MB", grown>>20)
+		t.Errorf("many clients take %d MB", grown>>20)
 	}
 	if denied := l.review(locked, nil); denied == nil || denied.wait == 0 {
 		t.Error("who was locked out is free")
@@ -157,10 +158,10 @@ func heap() int64 {
 func TestManyWrongKeysEach(t *testing.T) {
 	t.Parallel()
 	var errs problems
-	l := newLockout(&Config{MaxWrongKeys: "1000"}, &errs)
-	for i := range 300 {
+	l := newLockout(&Config{MaxWrongKeys: "100"}, &errs) // more would make the test slow: each guess looks through the earlier
+	for i := range 2 * mostWrongKeys / 100 {
 		house := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
-		for j := range 1000 {
+		for j := range 100 {
 			l.review(house, wrong(j))
 		}
 	}
