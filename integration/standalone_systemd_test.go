@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestRestartUnderSystemdRefusesNobody does systemd's part: it holds the socket, starts the proxy with it, and listens to
@@ -94,6 +95,9 @@ func startUnit(t *testing.T, listener *net.TCPListener, immich string) unit {
 // say waits for the next thing the proxy says.
 func (u unit) say(t *testing.T, want string) {
 	t.Helper()
+	if err := u.notices.SetReadDeadline(time.Now().Add(acmePatience)); err != nil {
+		t.Fatal(err)
+	}
 	heard := make([]byte, 256)
 	n, err := u.notices.Read(heard)
 	if err != nil || string(heard[:n]) != want {
