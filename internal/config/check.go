@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -113,7 +114,7 @@ func (a *ACME) RootPool() (*x509.CertPool, error) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, &os.PathError{Op: "read", Path: a.TrustedRoots, Err: x509.ErrUnsupportedAlgorithm}
+		return nil, fmt.Errorf("%s has no certificate; allowed is a PEM file", a.TrustedRoots)
 	}
 	return pool, nil
 }

@@ -149,6 +149,7 @@ func TestErrors(t *testing.T) {
 		"no directory":           {args: []string{"--acme.server=http://ca"}, want: []string{"acme.server: \"http://ca\""}},
 		"half an account":        {args: []string{"--acme.eab.keyID=x"}, want: []string{"acme.eab: keyID and hmacKey"}},
 		"no roots":               {args: []string{"--acme.trustedRoots=/nowhere"}, want: []string{"acme.trustedRoots: open /nowhere"}},
+		"roots of another kind":  {args: []string{"--acme.trustedRoots=" + os.DevNull}, want: []string{"acme.trustedRoots: " + os.DevNull + " has no certificate"}},
 		"unknown level":          {args: []string{"--log.level=loud"}, want: []string{`log.level: "loud" is not known; allowed are debug, info, warn, error`}},
 		"file names itself":      {file: "configFile: x", want: []string{"a file can't name itself"}},
 		"broken file":            {file: "access: {keys: [", want: []string{"configFile: "}},
