@@ -156,7 +156,7 @@ func (b *browser) isOwnForm(r *http.Request) bool {
 	return err == nil && from.Host != "" && strings.EqualFold(withoutPort(from.Host), withoutPort(b.host(r)))
 }
 
-// withoutPort leaves out what stands in some Host headers and never in an Origin.
+// withoutPort leaves out the default ports, which stand in some Host headers and in no Origin of theirs.
 func withoutPort(host string) string {
 	for _, port := range []string{":443", ":80"} {
 		host = strings.TrimSuffix(host, port)

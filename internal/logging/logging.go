@@ -7,8 +7,7 @@ import (
 	"log/slog"
 )
 
-// New returns a logger whose level can be changed later. Package log, through which the handler speaks, is told to write
-// the same way: what it says there are warnings.
+// New returns a logger whose level can be changed later.
 func New(w io.Writer, format string, level *slog.LevelVar) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
 	var handler slog.Handler = slog.NewTextHandler(w, options)
@@ -18,7 +17,8 @@ func New(w io.Writer, format string, level *slog.LevelVar) *slog.Logger {
 	return slog.New(handler)
 }
 
-// TakeOver makes the logger that of the whole process.
+// TakeOver makes the logger that of the whole process. Package log, through which the handler speaks, writes the same way
+// from then on: what it says there are warnings.
 func TakeOver(logger *slog.Logger) {
 	slog.SetLogLoggerLevel(slog.LevelWarn)
 	slog.SetDefault(logger)
