@@ -143,7 +143,7 @@ func (s *Settings) checkAccess(errs *problems) {
 	access := s.Access
 	if _, err := immichaccess.New(ctx, http.NotFoundHandler(), &access, "access"); err != nil {
 		for _, problem := range partsOf(err) {
-			errs.add("access", "%w", problem)
+			*errs = append(*errs, fmt.Errorf("access.%w", problem)) // it begins with the option
 		}
 	}
 }

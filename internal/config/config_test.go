@@ -155,8 +155,8 @@ func TestErrors(t *testing.T) {
 		"broken file":            {file: "access: {keys: [", want: []string{"configFile: "}},
 		"missing file":           {args: []string{"--configFile=/nowhere.yml"}, want: []string{"configFile: /nowhere.yml"}},
 		"unknown format":         {args: []string{"--configFile=" + os.DevNull}, want: []string{"allowed are .yml, .yaml and .toml"}},
-		"the handler's opinion":  {args: []string{"--access.maxUploadSize=lots"}, want: []string{`access: maxUploadSize: "lots" is not a size`}},
-		"its opinions":           {args: []string{"--access.maxUploadSize=lots", "--access.trustedProxies=all"}, want: []string{"access: maxUploadSize: ", "access: trustedProxies: "}},
+		"the handler's opinion":  {args: []string{"--access.maxUploadSize=lots"}, want: []string{`access.maxUploadSize: "lots" is not a size`}},
+		"its opinions":           {args: []string{"--access.maxUploadSize=lots", "--access.trustedProxies=all"}, want: []string{"access.maxUploadSize: ", "access.trustedProxies: "}},
 		"everything is reported": {args: []string{"--log.level=loud", "--http3=maybe", "--a=b"}, want: []string{"log.level", "http3", "--a"}},
 	} {
 		t.Run(name, func(t *testing.T) {
