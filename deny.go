@@ -22,20 +22,16 @@ type answer struct {
 	StatusCode int    `json:"statusCode"`
 }
 
-// reasonPhrases are those of Immich's framework, NestJS, which for 413 differs from net/http.
-var reasonPhrases = map[int]string{
-	http.StatusBadRequest:            "Bad Request",
-	http.StatusUnauthorized:          "Unauthorized",
-	http.StatusForbidden:             "Forbidden",
-	http.StatusNotFound:              "Not Found",
-	http.StatusMethodNotAllowed:      "Method Not Allowed",
-	http.StatusRequestEntityTooLarge: "Payload Too Large",
-	http.StatusTooManyRequests:       "Too Many Requests",
-	http.StatusInternalServerError:   "Internal Server Error",
+// reasonPhrase is that of Immich's framework, NestJS, which for 413 differs from net/http's.
+func reasonPhrase(status int) string {
+	if status == http.StatusRequestEntityTooLarge {
+		return "Payload Too Large"
+	}
+	return http.StatusText(status)
 }
 
 func writeError(w http.ResponseWriter, r *http.Request, status int, message string) {
-	body, _ := json.Marshal(answer{Message: message, Error: reasonPhrases[status], StatusCode: status}) // can't fail
+	body, _ := json.Marshal(answer{Message: message, Error: reasonPhrase(status), StatusCode: status}) // can't fail
 	writeAnswer(w, r, status, "application/json; charset=utf-8", body)
 }
 
