@@ -337,14 +337,7 @@ func TestKeyFileChanges(t *testing.T) {
 		},
 		"away for a while, and then edited slowly": {
 			func(t *testing.T, path string) {
-				if err := os.Rename(path, path+".old"); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.Mkdir(path, 0o700); err != nil {
-					t.Fatal(err)
-				}
-				time.Sleep(10 * time.Second)
-				remove(t, path)
+				beFolder(t, path)
 				if err := os.Rename(path+".old", path); err != nil {
 					t.Fatal(err)
 				}
@@ -357,14 +350,7 @@ func TestKeyFileChanges(t *testing.T) {
 		},
 		"a folder for a while": {
 			func(t *testing.T, path string) {
-				if err := os.Rename(path, path+".old"); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.Mkdir(path, 0o700); err != nil {
-					t.Fatal(err)
-				}
-				time.Sleep(10 * time.Second)
-				remove(t, path)
+				beFolder(t, path)
 				edit(t, path, "phone:"+otherKey)
 			},
 			[]string{otherKey}, []string{rightKey}, []string{"is not a regular file", "has changed"},
@@ -433,6 +419,19 @@ func remove(t *testing.T, path string) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// beFolder puts a folder in the place of a file for a while. The file has another name from then on.
+func beFolder(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Rename(path, path+".old"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(10 * time.Second)
+	remove(t, path)
 }
 
 // Traefik ends the context when it reloads, and drops a handler that New has refused.
