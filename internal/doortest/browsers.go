@@ -31,14 +31,18 @@ var (
 // browsers holds the proxy to what it promises to people who open Immich in a browser. A real one does the same, see
 // integration/.
 func browsers(t *testing.T, proxy Proxy) {
-	b := browser{t, proxy.Open(t, forBrowsers)}
-	t.Run("who gets the page", func(t *testing.T) { browser{t, b.door}.whoGetsThePage() })
-	t.Run("login", func(t *testing.T) { browser{t, b.door}.login() })
-	t.Run("cookies", func(t *testing.T) { browser{t, b.door}.cookies() })
-	t.Run("forged forms", func(t *testing.T) { browser{t, b.door}.forgedForms() })
-	t.Run("where a login leads", func(t *testing.T) { browser{t, b.door}.targets() })
-	t.Run("bodies that never come", func(t *testing.T) { browser{t, b.door}.unread() })
-	t.Run("logout", func(t *testing.T) { browser{t, b.door}.logout() })
+	door := proxy.Open(t, forBrowsers)
+	for name, test := range map[string]func(browser){
+		"who gets the page":      browser.whoGetsThePage,
+		"login":                  browser.login,
+		"cookies":                browser.cookies,
+		"forged forms":           browser.forgedForms,
+		"where a login leads":    browser.targets,
+		"bodies that never come": browser.unread,
+		"logout":                 browser.logout,
+	} {
+		t.Run(name, func(t *testing.T) { test(browser{t, door}) })
+	}
 }
 
 type browser struct {
@@ -258,8 +262,11 @@ func (b browser) plantedCookie(value string) {
 
 // unread are requests whose body never comes: the answer does not wait for it.
 func (b browser) unread() {
-	for _, request := range []string{
-		"GET /photos HTTP/1.1\r\nAccept: text/html", "GET /.immichaccess HTTP/1.1", "POST /.immichaccess HTTP/1.1", "POST /.immichaccess/logout HTTP/1.1\r\nSec-Fetch-Site: same-origin",
+	for request, status := range map[string]int{
+		"GET /photos HTTP/1.1\r\nAccept: text/html":                          http.StatusForbidden,
+		"GET /.immichaccess HTTP/1.1":                                        http.StatusOK,
+		"POST /.immichaccess HTTP/1.1":                                       http.StatusForbidden,
+		"POST /.immichaccess/logout HTTP/1.1\r\nSec-Fetch-Site: same-origin": http.StatusSeeOther,
 	} {
 		conn := b.door.dial(b.t)
 		if _, err := conn.Write([]byte(request + "\r\nHost: " + b.door.Host + "\r\nContent-Length: 1000\r\n\r\n")); err != nil {
@@ -270,6 +277,9 @@ func (b browser) unread() {
 			b.t.Fatalf("%s: %v", request, err)
 		}
 		response.Body.Close()
+		if response.StatusCode != status {
+			b.t.Errorf("%s: status %d, want %d", request, response.StatusCode, status)
+		}
 	}
 }
 
