@@ -256,8 +256,9 @@ func TestClientThatLeavesIsNoted(t *testing.T) {
 			t.Fatal(err)
 		}
 		request.Header.Set("X-Access-Key", key)
+		defer leave()
 		go func() {
-			waitForRunning(d)
+			waitForRunning(ctx, d)
 			leave()
 		}()
 		if response, err := client.Do(request); err == nil {
@@ -272,8 +273,8 @@ func TestClientThatLeavesIsNoted(t *testing.T) {
 	})
 }
 
-func waitForRunning(d opened) {
-	for d.immich.Requests() == 0 {
+func waitForRunning(ctx context.Context, d opened) {
+	for d.immich.Requests() == 0 && ctx.Err() == nil {
 		time.Sleep(time.Millisecond)
 	}
 }
