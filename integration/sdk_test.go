@@ -4,7 +4,7 @@ import (
 	"archive/tar"
 	"cmp"
 	"compress/gzip"
-	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/immichaccess/immichaccess"
@@ -33,7 +34,11 @@ type operation struct {
 // sdkOperations reads the client.
 func sdkOperations(t *testing.T) []operation {
 	t.Helper()
-	functions := sdkFunction.FindAllStringSubmatch(sdkSource(t), -1)
+	source, err := sdkSource()
+	if err != nil {
+		t.Fatal(err)
+	}
+	functions := sdkFunction.FindAllStringSubmatch(source, -1)
 	operations := make([]operation, 0, len(functions))
 	for _, function := range functions {
 		body := function[1]
@@ -64,49 +69,47 @@ var (
 	sdkSlug      = regexp.MustCompile(`(?m)^\s+slug,?$`)
 )
 
-// sdkSource gets the client from npm.
-func sdkSource(t *testing.T) string {
-	t.Helper()
-	folder := t.TempDir()
+// sdkSource gets the client from npm, once.
+var sdkSource = sync.OnceValues(func() (string, error) {
+	folder, err := os.MkdirTemp("", "")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
 	if output, err := exec.Command("npm", "pack", "--silent", "--pack-destination", folder, sdk).CombinedOutput(); err != nil {
-		t.Fatalf("npm pack %s: %v\n%s", sdk, err, output)
+		return "", fmt.Errorf("npm pack %s: %w\n%s", sdk, err, output)
 	}
 	files, err := filepath.Glob(filepath.Join(folder, "*.tgz"))
-	if err != nil || len(files) != 1 {
-		t.Fatalf("npm has left %v, %v", files, err)
+	if err != nil {
+		return "", err
 	}
-	return unpacked(t, files[0], "package/build/fetch-client.js")
-}
+	if len(files) != 1 {
+		return "", fmt.Errorf("npm has left %v", files)
+	}
+	return unpacked(files[0], "package/build/fetch-client.js")
+})
 
 // unpacked returns one file of an archive.
-func unpacked(t *testing.T, archive, name string) string {
-	t.Helper()
+func unpacked(archive, name string) (string, error) {
 	file, err := os.Open(archive)
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	defer file.Close()
 	plain, err := gzip.NewReader(file)
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	entries := tar.NewReader(plain)
 	for {
 		entry, err := entries.Next()
-		if errors.Is(err, io.EOF) {
-			t.Fatalf("%s has no %s", archive, name)
-		}
 		if err != nil {
-			t.Fatal(err)
+			return "", fmt.Errorf("%s in %s: %w", name, archive, err)
 		}
-		if entry.Name != name {
-			continue
+		if entry.Name == name {
+			text, err := io.ReadAll(entries)
+			return string(text), err
 		}
-		text, err := io.ReadAll(entries)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(text)
 	}
 }
 
