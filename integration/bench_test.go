@@ -48,9 +48,21 @@ func BenchmarkYaegi(b *testing.B) {
 		handler := interpreted(b, builder, doortest.Options{"keys": twoKeys, "publicRoutes": "shared-links"}, next)
 		compare(b, withoutKey(handler), empty, 0)
 	})
+	b.Run("while somebody is locked out", func(b *testing.B) {
+		handler := interpreted(b, builder, doortest.Options{"keys": twoKeys, "maxWrongKeys": "1", "logDenied": false}, next)
+		lockOut(handler)
+		compare(b, handler, empty, 0)
+	})
 	b.Run("HTTP/3", func(b *testing.B) { // for which the length of no body is unknown
 		compare(b, interpreted(b, builder, doortest.Options{"keys": twoKeys}, next), empty, -1)
 	})
+}
+
+// lockOut tries a wrong key, from an address that is not serve's.
+func lockOut(handler http.Handler) {
+	request := httptest.NewRequest(http.MethodGet, "https://photos.example.com/", nil)
+	request.Header.Set("X-Access-Key", "wrong")
+	handler.ServeHTTP(httptest.NewRecorder(), request)
 }
 
 // withCookie hands the handler the key as a browser sends it, between Immich's cookies.
