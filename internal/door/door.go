@@ -67,15 +67,12 @@ func (d *Door) open(ctx context.Context) (err error) {
 		Expiry: source.Expiry,
 		Ready:  func() bool { return !d.stopping.Load() },
 	})
-	d.server, err = server.New(d.settings, d.listeners, source.TLS, server.Handlers{
+	d.server = server.New(d.settings, d.listeners, source.TLS, server.Handlers{
 		HTTPS: d.path(),
 		HTTP:  source.Challenge(server.RedirectTo(ports.HTTPS)),
 		Admin: d.admin.Handler(),
 	}, d.logger)
-	if err != nil {
-		d.listeners.Close()
-	}
-	return err
+	return nil
 }
 
 // path is that of a request, up to the rules, which lead on to Immich.

@@ -182,11 +182,17 @@ func waitFor(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// dial opens a bare connection that speaks HTTP/1.1.
-func (o opened) dial(t *testing.T) net.Conn {
+// dial opens a bare connection with TLS.
+func (o opened) dial(t *testing.T, protocols ...string) net.Conn {
 	t.Helper()
-	dialer := tls.Dialer{Config: trusting("http/1.1")}
-	conn, err := dialer.DialContext(t.Context(), "tcp", o.Addr().String())
+	return dial(t, &tls.Dialer{Config: trusting(protocols...)}, o.Addr())
+}
+
+func dial(t *testing.T, dialer interface {
+	DialContext(ctx context.Context, network, address string) (net.Conn, error)
+}, to net.Addr) net.Conn {
+	t.Helper()
+	conn, err := dialer.DialContext(t.Context(), to.Network(), to.String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -200,7 +200,7 @@ func TestImmichThatFallsSilentIsLeft(t *testing.T) {
 func TestSlowHeadersEnd(t *testing.T) {
 	t.Parallel()
 	d := open(t, func(s *config.Settings) { s.Timeouts.Header = types.Duration(time.Second) })
-	conn := d.dial(t)
+	conn := d.dial(t, "http/1.1")
 	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: local"); err != nil {
 		t.Fatal(err)
 	}

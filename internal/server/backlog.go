@@ -1,11 +1,8 @@
 package server
 
 import (
-	"crypto/tls"
 	"net"
 	"sync"
-
-	"golang.org/x/net/http2"
 )
 
 const (
@@ -35,16 +32,16 @@ func newBacklog(limit, free int64) *backlog {
 }
 
 // watch returns the connection as HTTP/2 is to read and write it.
-func (b *backlog) watch(conn *tls.Conn) net.Conn {
+func (b *backlog) watch(conn net.Conn) net.Conn {
 	c := &watchedConn{Conn: conn, backlog: b}
-	c.incoming.skip = int64(len(http2.ClientPreface))
+	c.incoming.skip = int64(len(clientPreface))
 	return c
 }
 
 // watchedConn counts what it holds: the bodies that come in, less what the server gives back to the client's window,
 // because somebody has read it or nobody will.
 type watchedConn struct {
-	*tls.Conn
+	net.Conn
 
 	backlog *backlog
 	held    int64 // guarded by backlog.mu, as is closed
@@ -59,7 +56,7 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 	c.await()
 	n, err := c.Conn.Read(p)
 	c.incoming.read(p[:n], func(f frame) {
-		if f.kind == http2.FrameData {
+		if f.kind == frameData {
 			c.hold(f.length)
 		}
 	})
@@ -68,7 +65,7 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 
 func (c *watchedConn) Write(p []byte) (int, error) {
 	c.outgoing.read(p, func(f frame) {
-		if f.kind == http2.FrameWindowUpdate && f.stream == 0 {
+		if f.kind == frameWindowUpdate && f.stream == 0 {
 			c.giveBack(f.increment)
 		}
 	})

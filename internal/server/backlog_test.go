@@ -3,8 +3,6 @@ package server
 import (
 	"slices"
 	"testing"
-
-	"golang.org/x/net/http2"
 )
 
 // TestFramesInPieces finds the same frames, however the connection cuts them.
@@ -12,11 +10,12 @@ func TestFramesInPieces(t *testing.T) {
 	t.Parallel()
 	const sent = "\x00\x00\x05\x00\x01\x00\x00\x00\x03hello" + "\x00\x00\x04\x08\x00\x00\x00\x00\x00\x00\x00\x10\x01" +
 		"\x00\x00\x00\x04\x01\x00\x00\x00\x00" + "\x00\x00\x01\x00\x00\x80\x00\x00\x05!"
+	const settings = 4
 	want := []frame{
-		{kind: http2.FrameData, stream: 3, length: 5},
-		{kind: http2.FrameWindowUpdate, length: 4, increment: 4097},
-		{kind: http2.FrameSettings},
-		{kind: http2.FrameData, stream: 5, length: 1},
+		{kind: frameData, stream: 3, length: 5},
+		{kind: frameWindowUpdate, length: 4, increment: 4097},
+		{kind: settings},
+		{kind: frameData, stream: 5, length: 1},
 	}
 	for size := 1; size <= len(sent); size++ {
 		var f frames

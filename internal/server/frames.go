@@ -1,14 +1,19 @@
 package server
 
-import (
-	"encoding/binary"
+import "encoding/binary"
 
-	"golang.org/x/net/http2"
+// clientPreface is what a client of HTTP/2 sends before its first frame.
+const clientPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+// The kinds of frames that are told apart, by their numbers in RFC 9113.
+const (
+	frameData         = 0
+	frameWindowUpdate = 8
 )
 
 // frame is what the head of an HTTP/2 frame tells, and of a WINDOW_UPDATE all of it.
 type frame struct {
-	kind      http2.FrameType
+	kind      byte
 	stream    uint32
 	length    int64
 	increment int64 // of a WINDOW_UPDATE
@@ -46,7 +51,7 @@ func (f *frames) read(piece []byte, found func(frame)) {
 
 // wanted is how much of the frame has to be there before it can be told of.
 func (f *frames) wanted() int {
-	if f.have >= frameHead && http2.FrameType(f.head[3]) == http2.FrameWindowUpdate {
+	if f.have >= frameHead && f.head[3] == frameWindowUpdate {
 		return frameHead + incrementSize
 	}
 	return frameHead
@@ -55,11 +60,11 @@ func (f *frames) wanted() int {
 func (f *frames) next(found func(frame)) {
 	const notReserved = 1<<31 - 1
 	head := frame{
-		kind:   http2.FrameType(f.head[3]),
+		kind:   f.head[3],
 		stream: binary.BigEndian.Uint32(f.head[5:]) & notReserved,
 		length: int64(binary.BigEndian.Uint32(f.head[:]) >> 8),
 	}
-	if head.kind == http2.FrameWindowUpdate {
+	if head.kind == frameWindowUpdate {
 		head.increment = int64(binary.BigEndian.Uint32(f.head[frameHead:]) & notReserved)
 	}
 	f.skip = head.length - int64(f.have-frameHead)

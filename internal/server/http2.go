@@ -3,34 +3,104 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"log/slog"
+	"net"
 	"net/http"
+	"sync"
 
-	"golang.org/x/net/http2"
+	"github.com/immichaccess/immichaccess/internal/config"
 )
 
 // frameSize is the smallest HTTP/2 allows. A connection keeps a buffer for the largest frame it has seen, and Go's default
 // lets that be 1 MB.
 const frameSize = 16 << 10
 
-// serveHTTP2 makes the server speak HTTP/2 on connections that the backlog watches, which net/http's own HTTP/2 has no
-// place for.
-//
-//nolint:staticcheck // deprecated in favour of net/http's own
-func serveHTTP2(https *http.Server, uploads *backlog) error {
-	two := &http2.Server{
-		MaxReadFrameSize:             frameSize,
-		MaxUploadBufferPerConnection: uploadWindow,
-		MaxUploadBufferPerStream:     uploadWindow,
+// newHTTP2 returns the server of the connections that a handover accepts. They come to it without TLS, since that is the
+// only way to have net/http speak HTTP/2 on a connection that is watched; the handler gets to see that they have it.
+func newHTTP2(timeouts *config.Timeouts, handler http.Handler, logger *slog.Logger) *http.Server {
+	server := newHTTP(timeouts, withTLS(handler), logger)
+	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		return context.WithValue(ctx, tlsKey{}, conn.(*handedConn).state)
 	}
-	if err := http2.ConfigureServer(https, two); err != nil {
-		return err
+	server.Protocols = new(http.Protocols)
+	server.Protocols.SetUnencryptedHTTP2(true)
+	// The documentation of net/http has windows end at 4 MB, but it takes them as they are.
+	server.HTTP2 = &http.HTTP2Config{
+		MaxReadFrameSize:              frameSize,
+		MaxReceiveBufferPerConnection: uploadWindow,
+		MaxReceiveBufferPerStream:     uploadWindow,
 	}
-	https.TLSNextProto[http2.NextProtoTLS] = func(https *http.Server, conn *tls.Conn, handler http.Handler) {
-		var ctx context.Context
-		if base, ok := handler.(interface{ BaseContext() context.Context }); ok {
-			ctx = base.BaseContext()
-		}
-		two.ServeConn(uploads.watch(conn), &http2.ServeConnOpts{Context: ctx, Handler: handler, BaseConfig: https})
+	return server
+}
+
+type tlsKey struct{}
+
+func withTLS(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.TLS, _ = r.Context().Value(tlsKey{}).(*tls.ConnectionState)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// handover is a net.Listener that accepts the connections on which TLS has agreed on HTTP/2.
+type handover struct {
+	address net.Addr
+	uploads *backlog
+	conns   chan net.Conn
+	closed  chan struct{}
+	close   sync.Once
+}
+
+func newHandover(address net.Addr, uploads *backlog) *handover {
+	return &handover{address: address, uploads: uploads, conns: make(chan net.Conn), closed: make(chan struct{})}
+}
+
+// next is the TLSNextProto of the server that has the connections before.
+func (h *handover) next() map[string]func(*http.Server, *tls.Conn, http.Handler) {
+	return map[string]func(*http.Server, *tls.Conn, http.Handler){
+		"h2": func(_ *http.Server, conn *tls.Conn, _ http.Handler) { h.serve(conn) },
 	}
+}
+
+// serve returns when the connection has ended: net/http closes it then.
+func (h *handover) serve(conn *tls.Conn) {
+	state := conn.ConnectionState()
+	handed := &handedConn{Conn: h.uploads.watch(conn), state: &state, done: make(chan struct{})}
+	select {
+	case h.conns <- handed:
+		<-handed.done
+	case <-h.closed:
+	}
+}
+
+func (h *handover) Accept() (net.Conn, error) {
+	select {
+	case conn := <-h.conns:
+		return conn, nil
+	case <-h.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (h *handover) Close() error {
+	h.close.Do(func() { close(h.closed) })
 	return nil
+}
+
+func (h *handover) Addr() net.Addr {
+	return h.address
+}
+
+// handedConn has no method ConnectionState: net/http looks for HTTP/2 only where there is none.
+type handedConn struct {
+	net.Conn
+
+	state *tls.ConnectionState
+	done  chan struct{}
+	close sync.Once
+}
+
+func (c *handedConn) Close() error {
+	defer c.close.Do(func() { close(c.done) })
+	return c.Conn.Close()
 }

@@ -35,6 +35,8 @@ type Handlers struct {
 type Server struct {
 	listeners *Listeners
 	https     *http.Server
+	http2     *http.Server // of the clients of https that chose HTTP/2
+	handover  *handover    // where it gets them from
 	http      *http.Server
 	admin     *http.Server
 	quic      *http3.Server // nil without HTTP/3
@@ -43,20 +45,20 @@ type Server struct {
 }
 
 // New returns a Server that does not serve yet.
-func New(settings *config.Settings, listeners *Listeners, certificates *tls.Config, handlers Handlers, logger *slog.Logger) (*Server, error) {
-	s := &Server{listeners: listeners, failed: make(chan error, 4), logger: logger}
+func New(settings *config.Settings, listeners *Listeners, certificates *tls.Config, handlers Handlers, logger *slog.Logger) *Server {
+	s := &Server{listeners: listeners, failed: make(chan error, 5), logger: logger}
 	s.https = newHTTP(&settings.Timeouts, handlers.HTTPS, logger)
 	if listeners.QUIC != nil {
 		s.quic = newQUIC(&settings.Timeouts, certificates, s.https)
 		s.https.Handler = advertise(s.quic, handlers.HTTPS)
 	}
 	s.https.TLSConfig = withProtocols(certificates, "h2", "http/1.1")
-	if err := serveHTTP2(s.https, newBacklog(backlogLimit, backlogFree)); err != nil {
-		return nil, err
-	}
+	s.handover = newHandover(listeners.HTTPS.Addr(), newBacklog(backlogLimit, backlogFree))
+	s.https.TLSNextProto = s.handover.next()
+	s.http2 = newHTTP2(&settings.Timeouts, s.https.Handler, logger)
 	s.http = newHTTP(&settings.Timeouts, handlers.HTTP, logger)
 	s.admin = newHTTP(&settings.Timeouts, handlers.Admin, logger)
-	return s, nil
+	return s
 }
 
 // newHTTP sets no ReadTimeout and no WriteTimeout: they would bound whole uploads and downloads.
@@ -111,6 +113,7 @@ func advertise(quic *http3.Server, next http.Handler) http.Handler {
 // Start serves, in the background.
 func (s *Server) Start() {
 	s.serve("HTTPS", s.listeners.HTTPS, func(l net.Listener) error { return s.https.ServeTLS(l, "", "") })
+	go s.report("HTTP/2", func() error { return s.http2.Serve(s.handover) })
 	s.serve("HTTP", s.listeners.HTTP, s.http.Serve)
 	s.serve("admin", s.listeners.Admin, s.admin.Serve)
 	if s.quic != nil {
@@ -140,11 +143,11 @@ func (s *Server) Failed() <-chan error {
 // Shutdown accepts nobody any more and waits for running requests, until the context ends. WebSockets have no end to wait
 // for; the admin listener stays until the last.
 func (s *Server) Shutdown(ctx context.Context) error {
-	done := make(chan error, 3)
-	stops := []func(context.Context) error{s.https.Shutdown, s.http.Shutdown}
+	stops := []func(context.Context) error{s.https.Shutdown, s.http2.Shutdown, s.http.Shutdown}
 	if s.quic != nil {
 		stops = append(stops, s.quic.Shutdown)
 	}
+	done := make(chan error, len(stops))
 	for _, stop := range stops {
 		go func() { done <- stop(ctx) }()
 	}
@@ -158,6 +161,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // Close ends everything at once.
 func (s *Server) Close() {
 	_ = s.https.Close()
+	_ = s.http2.Close()
 	_ = s.http.Close()
 	_ = s.admin.Close()
 	if s.quic != nil {
