@@ -163,14 +163,19 @@ func TestEarlyAnswerReachesASendingClient(t *testing.T) {
 // readAnswer reads one answer, byte by byte, so that it takes nothing of the next.
 func readAnswer(t *testing.T, conn io.Reader, into any) {
 	t.Helper()
+	readHead(t, conn)
+	if err := json.NewDecoder(conn).Decode(into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func readHead(t *testing.T, conn io.Reader) {
+	t.Helper()
 	head := &strings.Builder{}
 	for b := make([]byte, 1); !strings.HasSuffix(head.String(), "\r\n\r\n"); {
 		if _, err := io.ReadFull(conn, b); err != nil {
 			t.Fatalf("%v after %q", err, head)
 		}
 		_, _ = head.Write(b)
-	}
-	if err := json.NewDecoder(conn).Decode(into); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"mime/multipart"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -197,6 +198,55 @@ func TestImmichThatFallsSilentIsLeft(t *testing.T) {
 	})
 }
 
+// moreThanBuffers is more than all buffers between a client and Immich hold.
+const moreThanBuffers = 32 << 20
+
+func TestUploadToAnImmichThatStopsReadingEnds(t *testing.T) {
+	t.Parallel()
+	stuck := silentImmich(t)
+	onEachProtocol(t, func(t *testing.T, _ string, client *http.Client) {
+		d := open(t, func(s *config.Settings) {
+			shortIdle(s)
+			s.Upstreams = []string{stuck}
+		})
+		status, answer := send(t, client, http.MethodPost, d.url("/api/assets"), standin.Content(moreThanBuffers))
+		if status != http.StatusGatewayTimeout || !strings.Contains(answer, `"statusCode":504`) {
+			t.Errorf("%d %s", status, answer)
+		}
+		d.log.await(t, `msg="a request failed" status=504`)
+		d.log.await(t, "path=/api/assets protocol=")
+	})
+}
+
+// silentImmich returns the URL of an Immich that opens WebSockets, but reads no body and says nothing, ever.
+func silentImmich(t *testing.T) string {
+	t.Helper()
+	ended := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" {
+			conn := switchProtocols(t, w)
+			defer func() { _ = conn.Close() }()
+		}
+		<-ended
+	}))
+	t.Cleanup(func() {
+		close(ended)
+		server.Close()
+	})
+	return server.URL
+}
+
+func switchProtocols(t *testing.T, w http.ResponseWriter) net.Conn {
+	t.Helper()
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	return conn
+}
+
 func TestSlowHeadersEnd(t *testing.T) {
 	t.Parallel()
 	d := open(t, func(s *config.Settings) { s.Timeouts.Header = types.Duration(time.Second) })
@@ -244,6 +294,63 @@ func TestSilentWebSocketEnds(t *testing.T) {
 	}
 	d.log.await(t, "status=101")
 	waitFor(t, "the socket to be closed", func() bool { return d.ledger.Sockets() == 0 })
+}
+
+// deafImmich returns the URL of an Immich that opens WebSockets and does not read what comes on them, but talks while it is
+// told to. Then it reads the flood, and says goodbye.
+func deafImmich(t *testing.T, words int) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn := switchProtocols(t, w)
+		defer func() { _ = conn.Close() }()
+		for range words {
+			time.Sleep(100 * time.Millisecond)
+			_, _ = io.WriteString(conn, "word ")
+		}
+		if n, _ := io.CopyN(io.Discard, conn, moreThanBuffers); n == moreThanBuffers {
+			_, _ = io.WriteString(conn, "goodbye")
+		}
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// flood opens a WebSocket, and sends more on it than buffers hold.
+func (o opened) flood(t *testing.T) net.Conn {
+	t.Helper()
+	conn := o.dial(t, "http/1.1")
+	_, err := io.WriteString(conn, "GET /api/socket.io/ HTTP/1.1\r\nHost: localhost\r\nX-Access-Key: "+key+
+		"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	readHead(t, conn)
+	go func() { _, _ = io.Copy(conn, standin.Content(moreThanBuffers)) }()
+	return conn
+}
+
+// TestWordsKeepWebSocketAlive has an Immich that talks for longer than timeouts.idle, without listening.
+func TestWordsKeepWebSocketAlive(t *testing.T) {
+	t.Parallel()
+	const words = 30
+	d := open(t, func(s *config.Settings) {
+		shortIdle(s)
+		s.Upstreams = []string{deafImmich(t, words)}
+	})
+	heard, err := io.ReadAll(d.flood(t))
+	if err != nil || strings.Count(string(heard), "word ") != words || !strings.HasSuffix(string(heard), "goodbye") {
+		t.Errorf("%q, %v", heard, err)
+	}
+}
+
+func TestWebSocketThatNobodyReadsEnds(t *testing.T) {
+	t.Parallel()
+	d := open(t, func(s *config.Settings) {
+		shortIdle(s)
+		s.Upstreams = []string{silentImmich(t)}
+	})
+	d.flood(t)
+	d.log.await(t, "status=101")
 }
 
 func TestClientThatLeavesIsNoted(t *testing.T) {

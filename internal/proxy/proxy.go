@@ -37,7 +37,7 @@ type Proxy struct {
 // New returns a Proxy that looks after the health of the upstreams until the context ends. Requests come to it from
 // immichaccess.New.
 func New(ctx context.Context, settings *config.Settings, logger *slog.Logger) *Proxy {
-	transport := newTransport(time.Duration(settings.Timeouts.Upstream))
+	transport := newTransport(&settings.Timeouts)
 	pool := newPool(settings.Upstreams, transport, logger)
 	if len(settings.Upstreams) > 1 || settings.Admin.Address != "" { // else nobody wants to know
 		pool.watch(ctx)
@@ -61,13 +61,13 @@ func (p *Proxy) Health() map[string]bool {
 	return p.pool.health()
 }
 
-func newTransport(upstreamTimeout time.Duration) *http.Transport {
+func newTransport(timeouts *config.Timeouts) *http.Transport {
 	return &http.Transport{
-		DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		DialContext:           dial(time.Duration(timeouts.Idle)),
 		TLSHandshakeTimeout:   dialTimeout,
 		IdleConnTimeout:       upstreamIdle,
 		MaxIdleConnsPerHost:   256,
-		ResponseHeaderTimeout: upstreamTimeout,
+		ResponseHeaderTimeout: time.Duration(timeouts.Upstream),
 		ExpectContinueTimeout: continueTimeout,
 		DisableCompression:    true, // answers go through as they are
 	}
