@@ -29,9 +29,12 @@ const (
 // here each cookie becomes the key header, so that behind the door there is one kind of key only: a key that is revoked or
 // expires ends its sessions, and Immich never sees the cookie.
 type browser struct {
-	door    http.Handler
-	access  *access
-	session time.Duration
+	door       http.Handler
+	keys       *keyring
+	forwarding *forwarding
+	lockout    *lockout
+	deny       *denials
+	session    time.Duration
 }
 
 // newBrowser returns nil unless it was asked for, and there is something to ask browsers for.
@@ -40,7 +43,7 @@ func newBrowser(config *Config, a *access, errs *problems) *browser {
 	if !config.BrowserLogin || !a.keys.required {
 		return nil
 	}
-	b := &browser{access: a, session: session}
+	b := &browser{keys: a.keys, forwarding: a.forwarding, lockout: a.lockout, deny: a.deny, session: session}
 	a.deny.page = b.showDenial
 	return b
 }
@@ -67,10 +70,10 @@ func (b *browser) useCookie(r *http.Request) {
 	}
 	set(r.Header, "Cookie", strings.Join(others, "; "))
 	keys := secure
-	if len(keys) == 0 && !b.access.proxy.secure(r) {
+	if len(keys) == 0 && !b.forwarding.secure(r) {
 		keys = plain
 	}
-	header := b.access.keys.header
+	header := b.keys.header
 	if r.Header[header] == nil && len(keys) > 0 {
 		r.Header[header] = keys
 	}
@@ -106,7 +109,7 @@ func decodeCookie(value string) string {
 
 // keep makes the browser keep the key.
 func (b *browser) keep(w http.ResponseWriter, r *http.Request, key string) {
-	secure := b.access.proxy.secure(r)
+	secure := b.forwarding.secure(r)
 	name := plainCookie
 	if secure {
 		name = secureCookie
@@ -117,7 +120,7 @@ func (b *browser) keep(w http.ResponseWriter, r *http.Request, key string) {
 // forget makes the browser forget its key. It may have one from the time before HTTPS, too.
 func (b *browser) forget(w http.ResponseWriter, r *http.Request) {
 	setCookie(w, plainCookie, "", false, -1)
-	if b.access.proxy.secure(r) {
+	if b.forwarding.secure(r) {
 		setCookie(w, secureCookie, "", true, -1)
 	}
 }
@@ -165,7 +168,7 @@ func withoutPort(host string) string {
 }
 
 func (b *browser) refuseForm(w http.ResponseWriter, r *http.Request) {
-	b.access.deny.logKey(r, &denial{reason: "a form of another site"})
+	b.deny.logKey(r, &denial{reason: "a form of another site"})
 	content := loginPage("", "/")
 	if r.URL.Path == logoutPath {
 		content = logoutPage()
@@ -176,7 +179,7 @@ func (b *browser) refuseForm(w http.ResponseWriter, r *http.Request) {
 
 // host is the one that the browser has asked for.
 func (b *browser) host(r *http.Request) string {
-	return orDefault(b.access.proxy.claims(r).host, r.Host)
+	return orDefault(b.forwarding.claims(r).host, r.Host)
 }
 
 func (b *browser) showLogin(w http.ResponseWriter, r *http.Request) {
@@ -185,7 +188,7 @@ func (b *browser) showLogin(w http.ResponseWriter, r *http.Request) {
 
 // showDenial takes the place of the error for a browser. What it sends and does not open comes from cookies.
 func (b *browser) showDenial(w http.ResponseWriter, r *http.Request, status int, denied *denial) {
-	if denied.wait == 0 && r.Header[b.access.keys.header] != nil {
+	if denied.wait == 0 && r.Header[b.keys.header] != nil {
 		b.forget(w, r)
 	}
 	message := explain(denied)
@@ -204,8 +207,8 @@ func (b *browser) login(w http.ResponseWriter, r *http.Request) {
 	to := localPath(r.PostForm.Get("to"))
 	key := strings.TrimSpace(r.PostForm.Get("key"))
 	if denied := b.try(r, key); denied != nil {
-		b.access.deny.logKey(r, denied)
-		writePage(w, r, b.access.deny.announce(w, denied), loginPage(explain(denied), to))
+		b.deny.logKey(r, denied)
+		writePage(w, r, b.deny.announce(w, denied), loginPage(explain(denied), to))
 		return
 	}
 	b.keep(w, r, key)
@@ -218,8 +221,8 @@ func (b *browser) try(r *http.Request, key string) *denial {
 	if key != "" {
 		typed = []string{key}
 	}
-	_, denied := b.access.keys.judge(typed, http.MethodGet)
-	return b.access.lockout.review(b.access.proxy.client(r), denied)
+	_, denied := b.keys.judge(typed, http.MethodGet)
+	return b.lockout.review(b.forwarding.client(r), denied)
 }
 
 // explain says to a person what was wrong with a key.
@@ -271,16 +274,4 @@ func localPath(to string) string {
 		}
 	}
 	return to
-}
-
-// isNavigation tells whether a person waits for a page: the browser says so (Fetch Metadata), or, where it can't, as over
-// plain HTTP, it accepts HTML. Requests of the API never get the page.
-func isNavigation(r *http.Request) bool {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead || r.URL.Path == "/api" || strings.HasPrefix(r.URL.Path, "/api/") {
-		return false
-	}
-	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
-		return mode == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
-	}
-	return strings.Contains(r.Header.Get("Accept"), "text/html")
 }

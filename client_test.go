@@ -344,11 +344,11 @@ func arrival(t *testing.T, config *Config, r *http.Request, suspected bool) http
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a.proxy.suspects[r.RemoteAddr[:3]] {
+	if a.forwarding.suspects[r.RemoteAddr[:3]] {
 		t.Fatalf("%s does not go the short way", r.RemoteAddr)
 	}
-	a.proxy.suspects[r.RemoteAddr[:3]] = suspected
-	ask(a.handler(a.keys.guarded()), r)
+	a.forwarding.suspects[r.RemoteAddr[:3]] = suspected
+	ask(a.handler(a.keys.guarded(), nil), r)
 	return next.r.Header
 }
 

@@ -158,9 +158,9 @@ func TestDenialAnswer(t *testing.T) {
 		status int
 		body   string
 	}{
-		"no key":       {Config{Keys: []string{rightKey}}, nil, 0, 403, `{"message":"An access key is needed: the header X-Access-Key","error":"Forbidden","statusCode":403}`},
-		"other header": {Config{Keys: []string{rightKey}, KeyHeader: "X-Door"}, http.Header{"X-Access-Key": {rightKey}}, 0, 403, `{"message":"An access key is needed: the header X-Door","error":"Forbidden","statusCode":403}`},
-		"wrong key":    {Config{Keys: []string{rightKey}}, http.Header{"X-Access-Key": {otherKey}}, 0, 403, `{"message":"An access key is needed: the header X-Access-Key","error":"Forbidden","statusCode":403}`},
+		"no key":       {Config{Keys: []string{rightKey}}, nil, 0, 403, `{"message":"A right access key is needed, in the header X-Access-Key","error":"Forbidden","statusCode":403}`},
+		"other header": {Config{Keys: []string{rightKey}, KeyHeader: "X-Door"}, http.Header{"X-Access-Key": {rightKey}}, 0, 403, `{"message":"A right access key is needed, in the header X-Door","error":"Forbidden","statusCode":403}`},
+		"wrong key":    {Config{Keys: []string{rightKey}}, http.Header{"X-Access-Key": {otherKey}}, 0, 403, `{"message":"A right access key is needed, in the header X-Access-Key","error":"Forbidden","statusCode":403}`},
 		"too large":    {Config{RequireKey: "false", MaxUploadSize: "1k"}, nil, 1025, 413, `{"message":"The upload is larger than 1k","error":"Payload Too Large","statusCode":413}`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -11,9 +11,23 @@ import (
 )
 
 const (
-	weakSecret   = 16 // characters; a shorter secret earns a warning
+	weakSecret   = 16 // characters
 	digestPrefix = "sha256:"
 )
+
+// What keys are warned of, and work all the same.
+const (
+	isWeak       = "secrets of less than 16 characters are easy to guess"
+	isPublished  = "keys of the examples, which everybody knows; make your own"
+	isLikeDigest = "secrets that look like a digest; if they are, write sha256: in front, else the digest itself is the key"
+	hasExpired   = "keys that have expired"
+)
+
+// published are the digests of the keys in examples/ and in the documentation.
+var published = map[string]bool{
+	"dbb66a212f682229ee620be615b0688d7e6e65cdccb6b6cc9c5cbe9292dfd984": true, // example-phone-key-change-me
+	"365ba8c923201580ef432d96afd2a65ab16d24716acafdb76e5617d20ecbd896": true, // example-monitor-key-change-me
+}
 
 // entry is one key.
 type entry struct {
@@ -21,7 +35,7 @@ type entry struct {
 	digest  [sha256.Size]byte
 	until   time.Time       // zero: for ever
 	methods map[string]bool // nil: all
-	weak    bool
+	warning string          // "" or one of the above
 }
 
 // keySet holds entries that have different names and different secrets.
@@ -76,10 +90,11 @@ func parseEntry(text string) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &entry{name: name, weak: !isDigest(secret) && len(secret) < weakSecret}
+	e := &entry{name: name}
 	if e.digest, err = digestOf(secret); err != nil {
 		return nil, about(name, err)
 	}
+	e.warning = warningOf(secret, e.digest)
 	if e.digest == sha256.Sum256(nil) || e.digest == sha256.Sum256([]byte("\n")) {
 		return nil, about(name, errors.New("it is the digest of an empty secret"))
 	}
@@ -89,6 +104,19 @@ func parseEntry(text string) (*entry, error) {
 		}
 	}
 	return e, nil
+}
+
+func warningOf(secret string, digest [sha256.Size]byte) string {
+	raw, err := hex.DecodeString(secret)
+	switch {
+	case published[hex.EncodeToString(digest[:])]:
+		return isPublished
+	case !isDigest(secret) && len(secret) < weakSecret:
+		return isWeak
+	case err == nil && len(raw) == sha256.Size:
+		return isLikeDigest
+	}
+	return ""
 }
 
 func about(name string, err error) error {

@@ -58,6 +58,6 @@ func ExampleNew() {
 		fmt.Printf("%d %s\n", response.StatusCode, body)
 	}
 	// Output:
-	// 403 {"message":"An access key is needed: the header X-Access-Key","error":"Forbidden","statusCode":403}
+	// 403 {"message":"A right access key is needed, in the header X-Access-Key","error":"Forbidden","statusCode":403}
 	// 200 Hello, phone at 127.0.0.1
 }

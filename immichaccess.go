@@ -61,7 +61,7 @@ type Config struct {
 	WrongKeyWindow string
 	// DenyStatus answers a request without a right key: 401, 403 or 404. Default, also when 0: 403.
 	DenyStatus int
-	// LogDenied writes a line for each denied request, at most ten a second. Default: true.
+	// LogDenied writes a line for each denied request, at most ten a second. Default, which CreateConfig sets: true.
 	LogDenied bool
 }
 
@@ -91,8 +91,9 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 		return nil, err
 	}
 	a.keys.follow(ctx)
-	a.admitted = a.handler(false)
-	door := a.handler(a.keys.guarded())
+	a.admitted = a.handler(false, nil)
+	a.calm = a.handler(a.keys.guarded(), nil)
+	door := a.handler(a.keys.guarded(), a.lockout.alarm)
 	if a.browser == nil {
 		return door, nil
 	}
@@ -102,16 +103,17 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 
 // access is what New prepares, one room a file.
 type access struct {
-	next     http.Handler
-	keys     *keyring
-	proxy    *forwarding
-	keyless  *networks
-	public   routes
-	lockout  *lockout
-	browser  *browser // nil without browserLogin
-	limit    *uploadLimit
-	deny     *denials
-	admitted http.Handler // for requests that may pass
+	next       http.Handler
+	keys       *keyring
+	forwarding *forwarding
+	keyless    *networks
+	public     routes
+	lockout    *lockout
+	browser    *browser // nil without browserLogin
+	limit      *uploadLimit
+	deny       *denials
+	calm       http.Handler // for requests of others than those who may be locked out
+	admitted   http.Handler // for requests that may pass
 }
 
 func prepare(next http.Handler, config *Config, name string) (*access, error) {
@@ -119,35 +121,37 @@ func prepare(next http.Handler, config *Config, name string) (*access, error) {
 		return nil, errors.New("immichaccess: New needs a next handler and a configuration")
 	}
 	var errs problems
-	deny := newDenials(config, name, &errs)
+	log := newLogbook(config, name)
+	deny := newDenials(config, log, &errs)
 	a := &access{
-		next:    next,
-		keys:    newKeyring(config, deny, &errs),
-		proxy:   newForwarding(config, &errs),
-		keyless: parseNetworks("keylessNetworks", config.KeylessNetworks, &errs),
-		public:  newRoutes(config.PublicRoutes, &errs),
-		lockout: newLockout(config, &errs),
-		limit:   newUploadLimit(config, next, deny, &errs),
-		deny:    deny,
+		next:       next,
+		keys:       newKeyring(config, log, &errs),
+		forwarding: newForwarding(config, &errs),
+		keyless:    parseNetworks("keylessNetworks", config.KeylessNetworks, &errs),
+		public:     newRoutes(config.PublicRoutes, &errs),
+		lockout:    newLockout(config, &errs),
+		limit:      newUploadLimit(config, next, deny, &errs),
+		deny:       deny,
 	}
-	deny.client = a.proxy.client
+	deny.client = a.forwarding.client
 	a.browser = newBrowser(config, a, &errs)
 	return a, errs.err(name)
 }
 
-// handler returns the path of a request, with or without a look at its key. It is a closure over plain variables, and tests
-// one thing at a time, since Yaegi pays for each field that a method reads and for each expression.
-func (a *access) handler(guarded bool) http.Handler {
+// handler returns the path of a request, with or without a look at its key and at the alarm of the lock-out. It is a closure
+// over plain variables, and tests one thing at a time, since Yaegi pays for each field that a method reads and for each
+// expression.
+func (a *access) handler(guarded bool, alarm chan struct{}) http.Handler {
 	next, admit, viaProxy, upload := a.next, a.admit, a.viaProxy, a.limit.serve
-	keyHeader, spentHeader, suspects := a.keys.header, a.keys.spent, a.proxy.suspects
+	keyHeader, spentHeader, suspects := a.keys.header, a.keys.spent, a.forwarding.suspects
 	plainKeys, latestKeys, keysChange := a.keys.plain.Load().(digests), a.keys.plain.Load, a.keys.file != nil
-	digest, alarm := sha256.Sum256, a.lockout.alarm
+	digest, whileAlarmed := sha256.Sum256, a.whileAlarmed
 
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := r.Header
 		if guarded {
-			if len(alarm) != 0 { // somebody is locked out
-				admit(w, r)
+			if len(alarm) != 0 {
+				whileAlarmed(w, r)
 				return
 			}
 			key := h[keyHeader]
@@ -196,6 +200,15 @@ func (a *access) handler(guarded bool) http.Handler {
 	})
 }
 
+// whileAlarmed takes over as long as some client is locked out, and sends the others back.
+func (a *access) whileAlarmed(w http.ResponseWriter, r *http.Request) {
+	if a.lockout.mayConcern(r.RemoteAddr) || a.forwarding.suspects[r.RemoteAddr[:3]] {
+		a.admit(w, r)
+		return
+	}
+	a.calm.ServeHTTP(w, r)
+}
+
 // admit takes the second look at a request, and if it may pass, sends it on its way.
 func (a *access) admit(w http.ResponseWriter, r *http.Request) {
 	name, denied := a.judge(r)
@@ -216,10 +229,12 @@ func (a *access) judge(r *http.Request) (name string, denied *denial) {
 	if denied == nil && !a.lockout.alarmed() {
 		return name, nil
 	}
-	if a.proxy.isOneOf(a.keyless, r) {
+	if a.forwarding.isOneOf(a.keyless, r) {
 		return name, nil
 	}
-	denied = a.lockout.review(a.proxy.client(r), denied)
+	if denied == nil || denied.wrong || a.lockout.alarmed() {
+		denied = a.lockout.review(a.forwarding.client(r), denied)
+	}
 	if denied != nil && a.public.include(r) {
 		delete(r.Header, "Upgrade") // nothing public is worth a connection of its own
 		return name, nil
@@ -229,6 +244,6 @@ func (a *access) judge(r *http.Request) (name string, denied *denial) {
 
 func (a *access) viaProxy(w http.ResponseWriter, r *http.Request) {
 	delete(r.Header, a.keys.spent)
-	a.proxy.rewrite(r)
+	a.forwarding.rewrite(r)
 	a.limit.serve(w, r)
 }

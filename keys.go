@@ -26,16 +26,16 @@ type keyring struct {
 	nameHeader string
 	forged     []string // what a client could send for nameHeader
 	required   bool
-	deny       *denials
+	log        *logbook
 	file       *keyFile     // nil: the keys do not change
 	set        atomic.Value // *keySet
 	plain      atomic.Value // digests: the keys that need no second look
 }
 
-func newKeyring(config *Config, deny *denials, errs *problems) *keyring {
+func newKeyring(config *Config, log *logbook, errs *problems) *keyring {
 	k := &keyring{
 		header: http.CanonicalHeaderKey(orDefault(config.KeyHeader, defaultKeyHeader)),
-		deny:   deny,
+		log:    log,
 	}
 	checkHeaderName("keyHeader", k.header, errs)
 	if !config.ForwardKey {
@@ -97,7 +97,7 @@ func (k *keyring) checkUse(config *Config, count int, errs *problems) {
 		errs.add("requireKey", "there is no key, so nobody could get in; give keys or keysFile, or set requireKey to false to let everybody in")
 	}
 	if !k.required && (count > 0 || config.BrowserLogin || len(config.KeylessNetworks)+len(config.PublicRoutes) > 0) {
-		k.deny.warn("requireKey is false: everybody gets in, and keys, keysFile, keylessNetworks, publicRoutes and browserLogin have no effect")
+		k.log.warn("requireKey is false: everybody gets in, and keys, keysFile, keylessNetworks, publicRoutes and browserLogin have no effect")
 	}
 }
 
@@ -108,7 +108,7 @@ func (k *keyring) publish(set *keySet) {
 			plain[digest] = e.until.IsZero() && e.methods == nil
 		}
 	}
-	k.deny.warnOfKeys(set)
+	k.log.warnOfKeys(set)
 	k.set.Store(set)
 	k.plain.Store(plain)
 }
@@ -127,11 +127,11 @@ func (k *keyring) look(ctx context.Context) {
 	}
 	set, err := k.file.changed()
 	if err != nil {
-		k.deny.warn(fmt.Sprintf("keysFile: %v; the keys stay as they were", err))
+		k.log.warn(fmt.Sprintf("keysFile: %v; the keys stay as they were", err))
 	}
 	if set != nil {
 		k.publish(set)
-		k.deny.warn(fmt.Sprintf("keysFile: %s has changed; there are %d keys now", k.file.path, len(set.byDigest)))
+		k.log.warn(fmt.Sprintf("keysFile: %s has changed; there are %d keys now", k.file.path, len(set.byDigest)))
 	}
 	k.follow(ctx)
 }

@@ -21,7 +21,7 @@ func TestEntry(t *testing.T) {
 		digest  string // rightDigest unless given
 		expires string
 		methods []string
-		weak    bool
+		warning string
 	}{
 		rightKey:                                   {name: "key1"},
 		"phone:" + rightKey:                        {name: "phone"},
@@ -32,12 +32,13 @@ func TestEntry(t *testing.T) {
 		"SHA256:" + rightDigest:                    {name: "key1"},
 		"phone:Sha256:" + rightDigest:              {name: "phone"},
 		"a:sha256:" + strings.ToUpper(rightDigest): {name: "a"},
-		"phone:a:b:c":                              {name: "phone", digest: digestHex("a:b:c"), weak: true},
+		"phone:a:b:c":                              {name: "phone", digest: digestHex("a:b:c"), warning: isWeak},
 		"phone:~!#$%&'()*+-./:;<=>?@[]_":           {name: "phone", digest: digestHex("~!#$%&'()*+-./:;<=>?@[]_")},
-		"phone:fifteen-letters":                    {name: "phone", digest: digestHex("fifteen-letters"), weak: true},
+		"phone:fifteen-letters":                    {name: "phone", digest: digestHex("fifteen-letters"), warning: isWeak},
 		"phone:sixteen-letters!":                   {name: "phone", digest: digestHex("sixteen-letters!")},
 		"GET:" + rightKey:                          {name: "GET"},
-		"phone:" + rightDigest:                     {name: "phone", digest: digestHex(rightDigest)},
+		"phone:" + rightDigest:                     {name: "phone", digest: digestHex(rightDigest), warning: isLikeDigest},
+		"phone:example-phone-key-change-me":        {name: "phone", digest: digestHex("example-phone-key-change-me"), warning: isPublished},
 
 		"phone:" + rightKey + " expires=2028-02-29":                   {name: "phone", expires: "2028-03-01"},
 		"phone:" + rightKey + " expires=2027-12-31":                   {name: "phone", expires: "2028-01-01"},
@@ -63,7 +64,7 @@ func TestEntry(t *testing.T) {
 			}
 			methods := slices.Sorted(maps.Keys(e.methods))
 			if e.name != want.name || hex.EncodeToString(e.digest[:]) != want.digest || set.byDigest[e.digest] != e ||
-				expires != want.expires || !slices.Equal(methods, want.methods) || e.weak != want.weak {
+				expires != want.expires || !slices.Equal(methods, want.methods) || e.warning != want.warning {
 				t.Errorf("read as %+v, want %+v", e, want)
 			}
 		})
@@ -182,6 +183,8 @@ func TestKeyWarnings(t *testing.T) {
 		"weak keys":               {Config{Keys: []string{"phone:tr0ub4dor&3", "correct-horse"}}, []string{": key1, phone"}},
 		"many weak keys":          {Config{Keys: crowd}, []string{"n08, n09 and 2 more"}},
 		"expired key":             {Config{Keys: []string{"old:" + rightKey + " expires=2020-01-31", "new:" + otherKey + " expires=2999-12-31"}}, []string{"keys that have expired: old"}},
+		"key of the examples":     {Config{Keys: []string{"phone:sha256:dbb66a212f682229ee620be615b0688d7e6e65cdccb6b6cc9c5cbe9292dfd984"}}, []string{"which everybody knows; make your own: phone"}},
+		"digest, maybe":           {Config{Keys: []string{"phone:" + digestHex("x")}}, []string{"look like a digest; if they are, write sha256: in front, else the digest itself is the key: phone"}},
 		"weak, and expired":       {Config{Keys: []string{"old:tr0ub4dor&3 expires=2020-01-31"}}, []string{"easy to guess: old", "expired: old"}},
 		"key that is not used":    {Config{RequireKey: "false", Keys: []string{"phone:" + rightKey}}, []string{"requireKey is false: everybody gets in"}},
 		"also without logDenied":  {Config{LogDenied: false, Keys: []string{"phone:tr0ub4dor&3"}}, []string{"easy to guess: phone"}},

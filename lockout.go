@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -28,6 +29,7 @@ type lockout struct {
 	most   int // clients
 	// alarm holds a token while somebody may be locked out. Its length is what costs a request the least to look at.
 	alarm chan struct{}
+	near  atomic.Value // map[string]bool: the first three characters of every peer address that may be locked out
 
 	mu      sync.Mutex
 	clients map[netip.Prefix][]attempt // each at most max, the oldest first; guarded by mu
@@ -47,6 +49,7 @@ func newLockout(config *Config, errs *problems) *lockout {
 		alarm:   make(chan struct{}, 1),
 		clients: map[netip.Prefix][]attempt{},
 	}
+	l.near.Store(map[string]bool{})
 	text := orDefault(strings.TrimSpace(config.MaxWrongKeys), defaultMaxWrongKeys)
 	count, err := strconv.Atoi(text)
 	if err != nil || count < 0 || count > 1000 {
@@ -63,6 +66,11 @@ func newLockout(config *Config, errs *problems) *lockout {
 // alarmed is false while surely nobody is locked out.
 func (l *lockout) alarmed() bool {
 	return len(l.alarm) != 0
+}
+
+// mayConcern tells whether a peer may be locked out itself, so that others do not pay for a closer look.
+func (l *lockout) mayConcern(peer string) bool {
+	return len(peer) < 3 || l.near.Load().(map[string]bool)[peer[:3]]
 }
 
 // review returns why the client is denied: because it has tried too many keys, else for the reason it is denied anyway. A
@@ -110,6 +118,7 @@ func (l *lockout) remaining(house netip.Prefix, now time.Time) time.Duration {
 func (l *lockout) calm() {
 	select {
 	case <-l.alarm:
+		l.near.Store(map[string]bool{})
 	default:
 	}
 }
@@ -130,7 +139,7 @@ func (l *lockout) add(house netip.Prefix, digest [sha256.Size]byte, now time.Tim
 	if len(recent) < l.max {
 		return false
 	}
-	l.sound(recent[0].at.Add(l.window))
+	l.sound(house, recent[0].at.Add(l.window))
 	return true
 }
 
@@ -143,10 +152,16 @@ func (l *lockout) recent(house netip.Prefix, now time.Time) []attempt {
 	return attempts
 }
 
-func (l *lockout) sound(until time.Time) {
+func (l *lockout) sound(house netip.Prefix, until time.Time) {
 	if until.After(l.until) {
 		l.until = until
 	}
+	near := map[string]bool{}
+	for text := range l.near.Load().(map[string]bool) {
+		near[text] = true
+	}
+	suspect(near, house)
+	l.near.Store(near)
 	select {
 	case l.alarm <- struct{}{}:
 	default:

@@ -81,7 +81,7 @@ func (u *uploadLimit) warnOfReadTimeout(r *http.Request) {
 		return
 	}
 	u.check.Do(func() {
-		u.deny.warn(fmt.Sprintf("this entry point cuts every upload that takes longer than %s: in Traefik's static configuration, set "+
+		u.deny.log.warn(fmt.Sprintf("this entry point cuts every upload that takes longer than %s: in Traefik's static configuration, set "+
 			"entryPoints.NAME.transport.respondingTimeouts.readTimeout to 0", server.ReadTimeout))
 	})
 }

@@ -52,6 +52,9 @@ func mainImpl(args, environ []string, out, errOut io.Writer) int {
 	if len(args) > 0 && (args[0] == "--help" || args[0] == "-h") {
 		name = "help"
 	}
+	if len(args) > 0 && args[0] == "--version" {
+		name = "version"
+	}
 	command, known := commands[name]
 	if !known {
 		command = func(*console) error { return usageError{fmt.Errorf("there is no command %q; --help shows all", name)} }

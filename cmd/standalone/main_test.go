@@ -30,6 +30,7 @@ func TestCommands(t *testing.T) {
 		"help":              {args: []string{"--help"}, out: "immichaccess is the door in front of Immich"},
 		"help of a command": {args: []string{"check", "--help"}, out: "immichaccess is the door in front of Immich"},
 		"version":           {args: []string{"version"}, out: "immichaccess "},
+		"version as a flag": {args: []string{"--version"}, out: "immichaccess "},
 		"check":             {args: []string{"check", keyFlag}, out: "access.keys"},
 		"check finds":       {args: []string{"check", keyFlag, "--http3=maybe"}, code: 2, err: "immichaccess: http3: \"maybe\""},
 		"run without key":   {args: nil, code: 2, err: "there is no key, so nobody could get in"},

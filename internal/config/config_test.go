@@ -133,8 +133,9 @@ func TestErrors(t *testing.T) {
 		"section for a value":    {file: "listen: {https: {port: 1}}", want: []string{"listen.https.port: there is no such option"}},
 		"list for a value":       {file: "listen: {https: [a, b]}", want: []string{"listen.https: [a b] in"}},
 		"far from everything":    {args: []string{"--x=1"}, want: []string{"--x: there is no such option; --help shows all options"}},
-		"no option at all":       {args: []string{"--log.access", "true", "--http3=false"}, want: []string{"true: this is neither a command nor an option"}},
+		"no option at all":       {args: []string{"--log.access", "true", "--http3=false"}, want: []string{"true: this is no option; a command comes first"}},
 		"no bool":                {args: []string{"--http3=maybe"}, want: []string{`http3: "maybe" in flag is not valid; allowed is true or false`}},
+		"key that is a map":      {file: "access: {keys: [{phone: correct-horse-battery-staple}]}", want: []string{"access.keys: what stands there in"}},
 		"no number":              {args: []string{"--access.denyStatus=forbidden"}, want: []string{`access.denyStatus: "forbidden" in flag is not valid; allowed is a number`}},
 		"no duration":            {environ: []string{"IMMICHACCESS_TIMEOUTS_IDLE=long"}, want: []string{`timeouts.idle: "long" in environment is not valid; allowed is a duration`}},
 		"zero duration":          {args: []string{"--timeouts.header=0"}, want: []string{"timeouts.header: 0s is no time to wait"}},
@@ -174,10 +175,22 @@ func TestErrors(t *testing.T) {
 					t.Errorf("%q does not say %q", err, want)
 				}
 			}
+			if strings.Contains(err.Error(), "correct-horse") {
+				t.Errorf("the error shows a secret: %v", err)
+			}
 			if lines := strings.Count(err.Error(), "\n") + 1; lines != len(c.want) {
 				t.Errorf("%d lines: %v", lines, err)
 			}
 		})
+	}
+}
+
+// Without any option at all, it is the file that is missing.
+func TestNothingGiven(t *testing.T) {
+	t.Parallel()
+	_, err := Load(nil, nil)
+	if err == nil || !strings.Contains(err.Error(), "there is no key") || !strings.Contains(err.Error(), "configFile: none was read") {
+		t.Errorf("the error is %v", err)
 	}
 }
 

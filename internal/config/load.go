@@ -42,6 +42,9 @@ func Load(args, environ []string) (*Loaded, error) {
 	if flagsReadable && fileReadable { // else what they hold would be reported as missing
 		loaded.check(&errs)
 	}
+	if len(errs) > 0 && len(args)+len(fromEnv) == 0 && loaded.ConfigFile == "" {
+		errs.add("configFile", "none was read: there is no %s beside the binary or in %s; --configFile= names another", defaultFileName, systemDirectory)
+	}
 	return loaded, errs.err()
 }
 
@@ -58,7 +61,7 @@ func onlyConfigFile(all []assignment) []assignment {
 func (l *Loaded) apply(layer []assignment, errs *problems) {
 	for _, a := range layer {
 		if err := a.set(&l.Settings); err != nil {
-			errs.add(a.option.name, "%v in %s is not valid; allowed is %s", quoted(a.value), a.source, a.option.allowed())
+			errs.add(a.option.name, "%v in %s is not valid; allowed is %s", a.shown(), a.source, a.option.allowed())
 			continue
 		}
 		l.sources[a.option.name] = a.source
@@ -86,11 +89,15 @@ func nest(name string, value any) map[string]any {
 	return map[string]any{section: value}
 }
 
-func quoted(value any) string {
-	if reflect.TypeOf(value).Kind() == reflect.String {
-		return fmt.Sprintf("%q", value)
+// shown is the value for an error, unless it is a secret.
+func (a assignment) shown() string {
+	if a.option.isSecret() {
+		return "what stands there"
 	}
-	return fmt.Sprint(value)
+	if reflect.TypeOf(a.value).Kind() == reflect.String {
+		return fmt.Sprintf("%q", a.value)
+	}
+	return fmt.Sprint(a.value)
 }
 
 // problems gathers what is wrong, so that one start reports all of it.

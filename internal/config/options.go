@@ -60,11 +60,18 @@ func (o option) value(s *Settings) any {
 	return reflect.ValueOf(s).Elem().FieldByIndex(o.index).Interface()
 }
 
+// isSecret is true of what no output may show.
+func (o option) isSecret() bool {
+	return o.name == "access.keys" || o.name == "acme.eab.hmacKey"
+}
+
 // allowed says what the option takes.
 func (o option) allowed() string {
 	switch {
 	case o.kind == durationType:
 		return "a duration such as 90s, 10m or 1h"
+	case o.name == "access.keys":
+		return "a list of entries; in YAML, an entry has no blank after its colon"
 	case o.kind == listType:
 		return "a list"
 	case o.kind.Kind() == reflect.Bool:

@@ -22,7 +22,7 @@ const (
 
 func readFlags(args []string, errs *problems) (layer []assignment, readable bool) {
 	if stray := strayArgument(args); stray != "" {
-		errs.add(stray, "this is neither a command nor an option; --help shows both")
+		errs.add(stray, "this is no option; a command comes first, a file is given as --configFile=FILE; --help shows all")
 		return nil, false
 	}
 	values, err := flag.Parse(args, &Settings{})

@@ -1,0 +1,114 @@
+package immichaccess
+
+import (
+	"fmt"
+	"log"
+	"net/http"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// linesPerSecond bounds the log, so that an attack does not fill the disk.
+const linesPerSecond = 10
+
+// logbook writes lines, never with a secret, through package log: Traefik gives it its own format, at level ERROR, the only
+// one it shows by default.
+type logbook struct {
+	name  string
+	lines bool // for each request that is denied
+
+	mu     sync.Mutex
+	second int64 // since 1970, of the lines counted; guarded by mu
+	shown  int   // guarded by mu
+	hidden int   // guarded by mu
+}
+
+func newLogbook(config *Config, name string) *logbook {
+	return &logbook{name: name, lines: config.LogDenied}
+}
+
+func (l *logbook) denied(r *http.Request, client, reason, key string) {
+	if !l.lines {
+		return
+	}
+	show, hidden := l.count(time.Now().Unix())
+	if hidden > 0 {
+		l.warn(fmt.Sprintf("%d more requests were denied and not logged", hidden))
+	}
+	if !show {
+		return
+	}
+	line := fmt.Sprintf("denied client=%s method=%s path=%s reason=%q", client, loggable(r.Method), loggable(withoutSecrets(r.URL.Path)), reason)
+	if key != "" {
+		line += " key=" + key
+	}
+	l.warn(line)
+}
+
+// count tells whether this second still has room for a line, and how many found none before.
+func (l *logbook) count(second int64) (show bool, hidden int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.second != second {
+		hidden = l.hidden
+		l.second, l.shown, l.hidden = second, 0, 0
+	}
+	if l.shown == linesPerSecond {
+		l.hidden++
+		return false, hidden
+	}
+	l.shown++
+	return true, hidden
+}
+
+func (l *logbook) warn(line string) {
+	log.Printf("immichaccess: %s: %s", l.name, line)
+}
+
+// warnOfKeys logs a line for each thing that some keys are to be warned of.
+func (l *logbook) warnOfKeys(set *keySet) {
+	names := map[string][]string{}
+	for _, e := range set.byDigest {
+		if e.warning != "" {
+			names[e.warning] = append(names[e.warning], e.name)
+		}
+		if !e.until.IsZero() && !time.Now().Before(e.until) {
+			names[hasExpired] = append(names[hasExpired], e.name)
+		}
+	}
+	for _, warning := range []string{isWeak, isPublished, isLikeDigest, hasExpired} {
+		if names[warning] != nil {
+			l.warn(warning + ": " + firstFew(names[warning]))
+		}
+	}
+}
+
+func firstFew(names []string) string {
+	sort.Strings(names)
+	if len(names) > 10 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:10], ", "), len(names)-10)
+	}
+	return strings.Join(names, ", ")
+}
+
+// loggable keeps a client from writing lines of its own, or long ones, into the log.
+func loggable(s string) string {
+	if len(s) > 200 {
+		s = s[:200] + "…"
+	}
+	return strconv.Quote(s)
+}
+
+// withoutSecrets masks what in a path of Immich's is as good as a password: the key or slug of a shared link.
+func withoutSecrets(path string) string {
+	plain := "/" + strings.TrimLeft(strings.ToLower(path), "/")
+	for _, prefix := range []string{"/share/", "/s/"} {
+		if strings.HasPrefix(plain, prefix) {
+			return prefix + "…"
+		}
+	}
+	return path
+}
