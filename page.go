@@ -25,10 +25,10 @@ var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <h1>{{.Title}}</h1>
 {{with .Message}}<p role="alert">{{.}}</p>
 {{end}}{{if .Logout}}<p>This browser will ask for the access key again.</p>
-<form method="post" action="/.immichaccess/logout">
+<form method="post" action="` + logoutPath + `">
 <button>Log out</button>
 </form>
-{{else}}<form method="post" action="/.immichaccess">
+{{else}}<form method="post" action="` + loginPath + `">
 <label for="key">The photos behind this page are private. Type the access key that you were given.</label>
 <input id="key" name="key" type="password" required autofocus autocomplete="current-password" autocapitalize="none" spellcheck="false">
 <input name="to" type="hidden" value="{{.To}}">
