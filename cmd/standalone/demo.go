@@ -15,7 +15,7 @@ import (
 const (
 	demoAddress = "127.0.0.1:8443"
 	demoText    = `The door is at https://%[1]s, with a fresh key and a certificate nobody knows: hence -k, and a browser
-warns of it; go on. Behind it is a stand-in for Immich. --listen.https=127.0.0.1:8444 is for another port.
+warns of it; go on. Behind it is a stand-in for Immich.
 
 Without the key, nobody gets in:
     curl -k https://%[1]s/api/server/ping
@@ -61,6 +61,9 @@ func runDemo(c *console) error {
 	if err != nil {
 		return err
 	}
+	if err := isFree(loaded.Listen.HTTPS); err != nil {
+		return fmt.Errorf("demo: %w; --listen.https=127.0.0.1:8444 takes another port", err)
+	}
 	c.print(demoText, loaded.Listen.HTTPS, secret)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -69,4 +72,13 @@ func runDemo(c *console) error {
 		return fmt.Errorf("demo: %w", err)
 	}
 	return nil
+}
+
+// isFree lets the demo say that it can't run before it says what to try.
+func isFree(address string) error {
+	probe, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	return probe.Close()
 }

@@ -37,6 +37,7 @@ func TestCommands(t *testing.T) {
 		"unknown command":   {args: []string{"chekc"}, code: 2, err: `there is no command "chekc"`},
 		"key without name":  {args: []string{"key"}, code: 2, err: "give the new key a name"},
 		"key, wrong name":   {args: []string{"key", "my phone"}, code: 2, err: `"my phone" is not a name`},
+		"demo, port in use": {args: []string{"demo", "--listen.https=192.0.2.1:443"}, code: 1, err: "--listen.https=127.0.0.1:8444 takes another port"},
 		"port in use":       {args: []string{"--listen.https=192.0.2.1:443", keyFlag}, code: 1, err: "listen.https: "},
 		"nobody is healthy": {args: []string{"healthcheck", keyFlag, "--admin.address=127.0.0.1:1"}, code: 1, err: "healthcheck: "},
 	} {
