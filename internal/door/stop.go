@@ -9,15 +9,17 @@ import (
 
 const progressInterval = 5 * time.Second
 
-// errCut is why the process fails when it stops before its transfers have.
-var errCut = errors.New("stopped")
+var (
+	errCut     = errors.New("stopped") // and the process fails: its transfers had not
+	errTooLong = errors.New("timeouts.shutdown is over")
+)
 
 // Stop accepts no more requests, lets those that run finish, and says how far they are. When patience or timeouts.shutdown
 // ends, it cuts them off.
 func (d *Door) Stop(patience context.Context) error {
 	defer d.Close()
 	d.stopping.Store(true)
-	ctx, cancel := context.WithTimeout(patience, time.Duration(d.settings.Timeouts.Shutdown))
+	ctx, cancel := context.WithTimeoutCause(patience, time.Duration(d.settings.Timeouts.Shutdown), errTooLong)
 	defer cancel()
 
 	done := make(chan error, 1)
@@ -28,6 +30,9 @@ func (d *Door) Stop(patience context.Context) error {
 	for {
 		select {
 		case err := <-done:
+			if err != nil && ctx.Err() != nil { // which each server reports
+				err = context.Cause(ctx)
+			}
 			return d.stopped(err)
 		case <-progress.C:
 			d.logger.Info("waiting for transfers to finish", "transfers", d.ledger.Running(),
@@ -41,5 +46,5 @@ func (d *Door) stopped(err error) error {
 		d.logger.Info("stopped")
 		return nil
 	}
-	return fmt.Errorf("%w with %d transfers unfinished: %w", errCut, d.ledger.Running(), err)
+	return fmt.Errorf("%w, transfers unfinished: %d: %w", errCut, d.ledger.Running(), err)
 }

@@ -88,7 +88,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	signals := make(chan os.Signal, 2)
 	signals <- syscall.SIGTERM
 	signals <- syscall.SIGTERM
-	if err := d.live(nil, watchFile(""), signals); !errors.Is(err, errCut) {
+	if err := d.live(nil, watchFile(""), signals); !errors.Is(err, errCut) || err.Error() != "stopped, transfers unfinished: 1: second signal: terminated" {
 		t.Errorf("%v", err)
 	}
 	if err := <-ended; err == nil {
