@@ -119,14 +119,20 @@ func get(t *testing.T, client *http.Client, url string) (status int, body string
 	return send(t, client, http.MethodGet, url, nil)
 }
 
-func send(t *testing.T, client *http.Client, method, url string, body io.Reader) (status int, answer string) {
+// newRequest has the key.
+func newRequest(t *testing.T, method, url string, body io.Reader) *http.Request {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	request.Header.Set("X-Access-Key", key)
-	response, err := client.Do(request)
+	return request
+}
+
+func send(t *testing.T, client *http.Client, method, url string, body io.Reader) (status int, answer string) {
+	t.Helper()
+	response, err := client.Do(newRequest(t, method, url, body))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,11 +70,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	d := open(t, unchanged)
 	client := &http.Client{Transport: protocols["HTTP/1.1"](t)}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.url("/api/server/slow?delay=1h"), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("X-Access-Key", key)
+	request := newRequest(t, http.MethodGet, d.url("/api/server/slow?delay=1h"), nil)
 	ended := make(chan error, 1)
 	go func() {
 		response, err := client.Do(request)

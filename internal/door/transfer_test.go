@@ -57,11 +57,7 @@ func upload(t *testing.T, client *http.Client, url string, content io.Reader) (s
 		}
 		_ = writer.CloseWithError(err)
 	}()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("X-Access-Key", key)
+	request := newRequest(t, http.MethodPost, url, body)
 	request.Header.Set("Content-Type", form.FormDataContentType())
 	response, err := client.Do(request)
 	if err != nil {
@@ -133,12 +129,7 @@ func TestStalledDownloadEnds(t *testing.T) {
 	t.Parallel()
 	onEachProtocol(t, func(t *testing.T, _ string, client *http.Client) {
 		d := open(t, shortIdle)
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.url("/api/assets/1/original?size=1073741824"), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("X-Access-Key", key)
-		response, err := client.Do(request)
+		response, err := client.Do(newRequest(t, http.MethodGet, d.url("/api/assets/1/original?size=1073741824"), nil))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -182,12 +173,7 @@ func TestImmichThatFallsSilentIsLeft(t *testing.T) {
 			shortIdle(s)
 			s.Upstreams = []string{stuck.URL}
 		})
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.url("/"), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("X-Access-Key", key)
-		response, err := client.Do(request)
+		response, err := client.Do(newRequest(t, http.MethodGet, d.url("/"), nil))
 		if err != nil {
 			t.Fatal(err)
 		}
