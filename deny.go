@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"math"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -58,15 +57,15 @@ type denial struct {
 
 // denials answers the requests that are turned away.
 type denials struct {
-	log    *logbook
-	status int    // denyStatus
-	header string // that carries the key; named in the answer
-	client func(*http.Request) netip.Addr
-	page   func(w http.ResponseWriter, r *http.Request, status int, denied *denial) // for browsers; nil without browserLogin
+	log        *logbook
+	forwarding *forwarding
+	status     int                                                                      // denyStatus
+	header     string                                                                   // that carries the key; named in the answer
+	page       func(w http.ResponseWriter, r *http.Request, status int, denied *denial) // for browsers; nil without browserLogin
 }
 
-func newDenials(config *Config, log *logbook, errs *problems) *denials {
-	d := &denials{log: log, status: config.DenyStatus, header: orDefault(config.KeyHeader, defaultKeyHeader)}
+func newDenials(config *Config, log *logbook, forwarding *forwarding, errs *problems) *denials {
+	d := &denials{log: log, forwarding: forwarding, status: config.DenyStatus, header: orDefault(config.KeyHeader, defaultKeyHeader)}
 	if d.status == 0 {
 		d.status = http.StatusForbidden
 	}
@@ -90,7 +89,7 @@ func (d *denials) forKey(w http.ResponseWriter, r *http.Request, denied *denial)
 }
 
 func (d *denials) logKey(r *http.Request, denied *denial) {
-	d.log.denied(r, addressText(d.client(r), unknownClient), denied.reason, denied.key)
+	d.log.denied(r, addressText(d.forwarding.client(r), unknownClient), denied.reason, denied.key)
 }
 
 // isNavigation tells whether a person waits for a page: the browser says so (Fetch Metadata), or, where it can't, as over

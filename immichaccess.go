@@ -122,18 +122,18 @@ func prepare(next http.Handler, config *Config, name string) (*access, error) {
 	}
 	var errs problems
 	log := newLogbook(config, name)
-	deny := newDenials(config, log, &errs)
+	forwarding := newForwarding(config, &errs)
+	deny := newDenials(config, log, forwarding, &errs)
 	a := &access{
 		next:       next,
 		keys:       newKeyring(config, log, &errs),
-		forwarding: newForwarding(config, &errs),
+		forwarding: forwarding,
 		keyless:    parseNetworks("keylessNetworks", config.KeylessNetworks, &errs),
 		public:     newRoutes(config.PublicRoutes, &errs),
 		lockout:    newLockout(config, &errs),
 		limit:      newUploadLimit(config, next, deny, &errs),
 		deny:       deny,
 	}
-	deny.client = a.forwarding.client
 	a.browser = newBrowser(config, a, &errs)
 	return a, errs.err(name)
 }
