@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// answer is an error in the shape Immich gives its own, so that its apps can show it.
-type answer struct {
+// errorBody is an error in the form that Immich's own have, so that its apps can show it.
+type errorBody struct {
 	Message    string `json:"message"`
 	Error      string `json:"error"`
 	StatusCode int    `json:"statusCode"`
 }
 
-// reasonPhrase is that of Immich's framework, NestJS, which for 413 differs from net/http's.
+// reasonPhrase is the one of NestJS, Immich's framework, which for 413 differs from net/http's.
 func reasonPhrase(status int) string {
 	if status == http.StatusRequestEntityTooLarge {
 		return "Payload Too Large"
@@ -26,14 +26,14 @@ func reasonPhrase(status int) string {
 }
 
 func writeError(w http.ResponseWriter, r *http.Request, status int, message string) {
-	body, _ := json.Marshal(answer{Message: message, Error: reasonPhrase(status), StatusCode: status}) // can't fail
+	body, _ := json.Marshal(errorBody{Message: message, Error: reasonPhrase(status), StatusCode: status}) // can't fail
 	writeAnswer(w, r, status, "application/json; charset=utf-8", body)
 }
 
-// writeAnswer writes what comes from us and not from Immich. The request's body need not have been read.
+// writeAnswer writes an answer of the gateway's own. The request's body need not have been read.
 func writeAnswer(w http.ResponseWriter, r *http.Request, status int, contentType string, body []byte) {
 	h := w.Header()
-	for _, name := range []string{"Content-Encoding", "Etag", "Last-Modified"} { // of an answer that we take the place of
+	for _, name := range []string{"Content-Encoding", "Etag", "Last-Modified"} { // of the answer that this one replaces
 		h.Del(name)
 	}
 	h.Set("Content-Type", contentType)
@@ -46,54 +46,56 @@ func writeAnswer(w http.ResponseWriter, r *http.Request, status int, contentType
 	_, _ = w.Write(body) // a client that has gone needs no answer
 }
 
+// Reasons of denials that are told apart.
+const (
+	noKey        = "no key"
+	expiredKey   = "expired key"
+	sessionEnded = "session ended"
+)
+
 // denial is why a request may not pass.
 type denial struct {
 	reason string // for the log
-	key    string // the name of the request's key, if there is such a key
-	wrong  bool   // there is none
+	key    string // the name of the request's key, if it is known
+	wrong  bool   // there is no such key
 	digest [sha256.Size]byte
-	wait   time.Duration // until it is worth to try again; 0 unless there were too many wrong keys
+	wait   time.Duration // until the client may try again; 0 unless it is locked out
 }
 
-// denials answers the requests that are turned away.
-type denials struct {
-	log        *logbook
+// denyResponder answers the requests that are denied.
+type denyResponder struct {
+	status     int    // denyStatus
+	header     string // that carries the key, canonical
 	forwarding *forwarding
-	status     int                                                                      // denyStatus
-	header     string                                                                   // that carries the key; named in the answer
-	page       func(w http.ResponseWriter, r *http.Request, status int, denied *denial) // for browsers; nil without browserLogin
+	sessions   *sessions // nil without browserLogin
+	log        *denialLog
 }
 
-func newDenials(config *Config, log *logbook, forwarding *forwarding, errs *problems) *denials {
-	d := &denials{log: log, forwarding: forwarding, status: config.DenyStatus, header: orDefault(config.KeyHeader, defaultKeyHeader)}
-	if d.status == 0 {
-		d.status = http.StatusForbidden
-	}
-	switch d.status {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
-	default:
-		errs.add("denyStatus", "%d is not allowed; choose 401, 403 or 404", d.status)
-	}
-	return d
-}
-
-// forKey answers a request for want of a key.
-func (d *denials) forKey(w http.ResponseWriter, r *http.Request, denied *denial) {
+// forKey answers a request that has no valid key.
+func (d *denyResponder) forKey(w http.ResponseWriter, r *http.Request, denied *denial) {
 	d.logKey(r, denied)
-	status := d.announce(w, denied)
-	if d.page != nil && isNavigation(r) {
-		d.page(w, r, status, denied)
+	status := d.statusAndHeaders(w, denied)
+	if d.sessions != nil && isNavigation(r) {
+		d.showLogin(w, r, status, denied)
 		return
 	}
-	writeError(w, r, status, d.message(status))
+	writeError(w, r, status, d.message(r, status, denied))
 }
 
-func (d *denials) logKey(r *http.Request, denied *denial) {
+// showLogin answers with the login page, which leads back to what was asked for.
+func (d *denyResponder) showLogin(w http.ResponseWriter, r *http.Request, status int, denied *denial) {
+	if denied.reason == sessionEnded {
+		d.sessions.clear(w, r)
+	}
+	writePage(w, r, status, loginPage(explain(denied), r.URL.RequestURI()))
+}
+
+func (d *denyResponder) logKey(r *http.Request, denied *denial) {
 	d.log.denied(r, addressText(d.forwarding.client(r), unknownClient), denied.reason, denied.key)
 }
 
-// isNavigation tells whether a person waits for a page: the browser says so (Fetch Metadata), or, where it can't, as over
-// plain HTTP, it accepts HTML. Requests of the API never get the page.
+// isNavigation tells whether a browser asks for a page: it says so (Fetch Metadata, https://www.w3.org/TR/fetch-metadata/)
+// or, where it can't, as over plain HTTP, it accepts HTML. Requests to the API never get the page.
 func isNavigation(r *http.Request) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead || r.URL.Path == "/api" || strings.HasPrefix(r.URL.Path, "/api/") {
 		return false
@@ -104,30 +106,38 @@ func isNavigation(r *http.Request) bool {
 	return strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// announce returns the status of a denial, and sets the headers that belong to it.
-func (d *denials) announce(w http.ResponseWriter, denied *denial) int {
+// statusAndHeaders returns the status of a denial and sets the headers that belong to it.
+func (d *denyResponder) statusAndHeaders(w http.ResponseWriter, denied *denial) int {
 	if denied.wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(denied.wait.Seconds()))))
 		return http.StatusTooManyRequests
 	}
 	if d.status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", "AccessKey header="+strconv.Quote(d.header)) // RFC 9110, section 11.6.1, asks for one
+		w.Header().Set("WWW-Authenticate", "AccessKey header="+strconv.Quote(d.header)) // required by RFC 9110, section 11.6.1
 	}
 	return d.status
 }
 
-// message tells who is denied what to do, except with 404, which is chosen to tell nothing.
-func (d *denials) message(status int) string {
-	switch status {
-	case http.StatusNotFound:
+// message says what is missing, except with 404, which is chosen to give nothing away.
+func (d *denyResponder) message(r *http.Request, status int, denied *denial) string {
+	switch {
+	case status == http.StatusTooManyRequests:
+		return "Too many wrong access keys; try again later"
+	case d.sessions != nil && isOpenTab(r, denied):
+		return "This browser's access has ended. Reload the page."
+	case status == http.StatusNotFound:
 		return "Not Found"
-	case http.StatusTooManyRequests:
-		return "Too many wrong access keys: try again later"
 	}
-	return "A right access key is needed, in the header " + d.header
+	return "Missing or invalid access key (header " + d.header + ")"
 }
 
-func (d *denials) forSize(w http.ResponseWriter, r *http.Request, limit string) {
+// isOpenTab tells whether a page of Immich's that was open when its session ended sends the request. Immich shows the
+// message to the person. A cookie that has expired is not sent any more, but the browser says where the request is from.
+func isOpenTab(r *http.Request, denied *denial) bool {
+	return denied.reason == sessionEnded || denied.reason == noKey && r.Header.Get("Sec-Fetch-Site") == "same-origin"
+}
+
+func (d *denyResponder) forSize(w http.ResponseWriter, r *http.Request, limit string) {
 	d.log.denied(r, orDefault(r.Header.Get("X-Real-Ip"), unknownClient), "upload larger than "+limit, "")
 	writeError(w, r, http.StatusRequestEntityTooLarge, tooLarge(limit))
 }

@@ -19,7 +19,7 @@ var denied = map[string]struct {
 	peer   string // 192.0.2.1:1234 unless given
 	header http.Header
 	length int64
-	want   string // in the line, after "immichaccess: door: "
+	want   string // in the line, after "immichaccess: test: "
 }{
 	"no key":       {want: `denied client=192.0.2.1 method="GET" path="/api/albums" reason="no key"`},
 	"empty key":    {header: http.Header{"X-Access-Key": {""}}, want: `reason="wrong key"`},
@@ -48,7 +48,7 @@ var denied = map[string]struct {
 	"no shared link":          {path: "/api/share/1", want: `path="/api/share/1" reason`},
 	"settings":                {path: "/settings/s/", want: `path="/settings/s/" reason`},
 	"quotes in the path":      {path: `/" reason="none`, want: `path="/\" reason=\"none" reason="no key"`},
-	"line ends in the path":   {path: "/a\r\nimmichaccess: door: denied\x1b[2J", want: `path="/a\r\nimmichaccess: door: denied\x1b[2J" reason`},
+	"line ends in the path":   {path: "/a\r\nimmichaccess: test: denied\x1b[2J", want: `path="/a\r\nimmichaccess: test: denied\x1b[2J" reason`},
 	"line of another kind":    {path: "/a\u2028b\u202e", want: `path="/a\u2028b\u202e" reason`},
 	"bytes that are no text":  {path: "/\xff\x00", want: `path="/\xff\x00" reason`},
 	"200 bytes of path":       {path: "/" + strings.Repeat("a", 199), want: `path="/` + strings.Repeat("a", 199) + `" reason`},
@@ -73,16 +73,16 @@ func denyingConfig() *Config {
 func TestDenialLine(t *testing.T) {
 	for name, c := range denied {
 		t.Run(name, func(t *testing.T) {
-			var door http.Handler
-			logLines(func() { door = newDoor(t, denyingConfig(), &keeper{}) })
+			var handler http.Handler
+			logLines(func() { handler = newTestHandler(t, denyingConfig(), &recorder{}) })
 			r := newRequest(c.header)
 			r.ContentLength = c.length
 			r.Method, r.RemoteAddr = orDefault(c.method, "GET"), orDefault(c.peer, r.RemoteAddr)
 			r.URL.Path = orDefault(c.path, r.URL.Path)
 			r.URL.RawQuery, r.RequestURI = "key="+rightKey, r.URL.Path+"?key="+rightKey
-			lines := logLines(func() { ask(door, r) })
+			lines := logLines(func() { ask(handler, r) })
 			wantLines(t, lines, c.want)
-			if !strings.HasPrefix(lines[0], "immichaccess: door: denied client=") {
+			if !strings.HasPrefix(lines[0], "immichaccess: test: denied client=") {
 				t.Errorf("log line %q", lines[0])
 			}
 		})
@@ -97,24 +97,24 @@ func TestDenialLineOfUnknownLength(t *testing.T) {
 		}
 	})
 	lines := logLines(func() {
-		ask(newDoor(t, &Config{RequireKey: "false", MaxUploadSize: "1k", LogDenied: true}, next), upload(-1, strings.Repeat("x", 1025)))
+		ask(newTestHandler(t, &Config{RequireKey: "false", MaxUploadSize: "1k", LogDenied: true}, next), upload(-1, strings.Repeat("x", 1025)))
 	})
 	wantLines(t, lines, `denied client=192.0.2.1 method="POST" path="/api/albums" reason="upload larger than 1k"`)
 }
 
 func TestNoLines(t *testing.T) {
 	t.Run("logDenied is false", func(t *testing.T) {
-		door := newDoor(t, &Config{Keys: []string{rightKey}, MaxUploadSize: "1k"}, &keeper{})
+		handler := newTestHandler(t, &Config{Keys: []string{rightKey}, MaxUploadSize: "1k"}, &recorder{})
 		wantLines(t, logLines(func() {
-			ask(door, newRequest(nil))
+			ask(handler, newRequest(nil))
 			r := withKey(rightKey)
 			r.ContentLength = 1025
-			ask(door, r)
+			ask(handler, r)
 		}))
 	})
 	t.Run("nothing is denied", func(t *testing.T) {
-		door := newDoor(t, &Config{Keys: []string{rightKey}, LogDenied: true}, &keeper{})
-		wantLines(t, logLines(func() { ask(door, withKey(rightKey)) }))
+		handler := newTestHandler(t, &Config{Keys: []string{rightKey}, LogDenied: true}, &recorder{})
+		wantLines(t, logLines(func() { ask(handler, withKey(rightKey)) }))
 	})
 }
 
@@ -122,10 +122,10 @@ func TestNoLines(t *testing.T) {
 func TestDenialLinesAreBounded(t *testing.T) {
 	lines := logLines(func() {
 		synctest.Test(t, func(t *testing.T) {
-			door := newDoor(t, &Config{Keys: []string{rightKey}, LogDenied: true}, &keeper{})
+			handler := newTestHandler(t, &Config{Keys: []string{rightKey}, LogDenied: true}, &recorder{})
 			denials := func(count int) {
 				for range count {
-					ask(door, newRequest(nil))
+					ask(handler, newRequest(nil))
 				}
 			}
 			denials(25)
@@ -141,7 +141,7 @@ func TestDenialLinesAreBounded(t *testing.T) {
 	for range linesPerSecond {
 		want = append(want, "denied")
 	}
-	want = append(want, "immichaccess: door: 16 more requests were denied and not logged")
+	want = append(want, "immichaccess: test: 16 more requests were denied and not logged")
 	for range linesPerSecond + 1 {
 		want = append(want, "denied client")
 	}
@@ -158,16 +158,16 @@ func TestDenialAnswer(t *testing.T) {
 		status int
 		body   string
 	}{
-		"no key":       {Config{Keys: []string{rightKey}}, nil, 0, 403, `{"message":"A right access key is needed, in the header X-Access-Key","error":"Forbidden","statusCode":403}`},
-		"other header": {Config{Keys: []string{rightKey}, KeyHeader: "X-Door"}, http.Header{"X-Access-Key": {rightKey}}, 0, 403, `{"message":"A right access key is needed, in the header X-Door","error":"Forbidden","statusCode":403}`},
-		"wrong key":    {Config{Keys: []string{rightKey}}, http.Header{"X-Access-Key": {otherKey}}, 0, 403, `{"message":"A right access key is needed, in the header X-Access-Key","error":"Forbidden","statusCode":403}`},
+		"no key":       {Config{Keys: []string{rightKey}}, nil, 0, 403, `{"message":"Missing or invalid access key (header X-Access-Key)","error":"Forbidden","statusCode":403}`},
+		"other header": {Config{Keys: []string{rightKey}, KeyHeader: "X-Door"}, http.Header{"X-Access-Key": {rightKey}}, 0, 403, `{"message":"Missing or invalid access key (header X-Door)","error":"Forbidden","statusCode":403}`},
+		"wrong key":    {Config{Keys: []string{rightKey}}, http.Header{"X-Access-Key": {otherKey}}, 0, 403, `{"message":"Missing or invalid access key (header X-Access-Key)","error":"Forbidden","statusCode":403}`},
 		"too large":    {Config{RequireKey: "false", MaxUploadSize: "1k"}, nil, 1025, 413, `{"message":"The upload is larger than 1k","error":"Payload Too Large","statusCode":413}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRequest(c.header)
 			r.ContentLength = c.length
-			w := ask(newDoor(t, &c.config, &keeper{}), r)
+			w := ask(newTestHandler(t, &c.config, &recorder{}), r)
 			if w.Code != c.status || w.Body.String() != c.body {
 				t.Errorf("%d %s, want %d %s", w.Code, w.Body, c.status, c.body)
 			}
@@ -205,7 +205,7 @@ func TestDeniedBodyIsNotRead(t *testing.T) {
 			r.ProtoMajor, r.ContentLength = c.major, c.length
 			r.Body = io.NopCloser(readerFunc(func([]byte) (int, error) { touched = true; return 0, io.EOF }))
 			w := httptest.NewRecorder()
-			newDoor(t, &c.config, &keeper{}).ServeHTTP(w, r)
+			newTestHandler(t, &c.config, &recorder{}).ServeHTTP(w, r)
 			if touched {
 				t.Error("the body is read")
 			}

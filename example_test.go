@@ -12,7 +12,7 @@ import (
 	"github.com/immichaccess/immichaccess"
 )
 
-// A door for one phone, in front of Immich.
+// A gateway with a key for one phone, in front of Immich.
 func ExampleNew() {
 	immich := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "Hello, %s at %s", r.Header.Get("X-Key-Name"), r.Header.Get("X-Real-IP"))
@@ -37,11 +37,11 @@ func ExampleNew() {
 	if err != nil {
 		panic(err)
 	}
-	door := httptest.NewServer(handler)
-	defer door.Close()
+	gateway := httptest.NewServer(handler)
+	defer gateway.Close()
 
 	for _, key := range []string{"", "correct-horse-battery-staple"} {
-		request, err := http.NewRequest(http.MethodGet, door.URL, nil)
+		request, err := http.NewRequest(http.MethodGet, gateway.URL, nil)
 		if err != nil {
 			panic(err)
 		}
@@ -58,6 +58,6 @@ func ExampleNew() {
 		fmt.Printf("%d %s\n", response.StatusCode, body)
 	}
 	// Output:
-	// 403 {"message":"A right access key is needed, in the header X-Access-Key","error":"Forbidden","statusCode":403}
+	// 403 {"message":"Missing or invalid access key (header X-Access-Key)","error":"Forbidden","statusCode":403}
 	// 200 Hello, phone at 127.0.0.1
 }

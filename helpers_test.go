@@ -17,22 +17,22 @@ const (
 )
 
 // newDoor returns the handler that is under test in most files.
-func newDoor(t *testing.T, config *Config, next http.Handler) http.Handler {
+func newTestHandler(t *testing.T, config *Config, next http.Handler) http.Handler {
 	t.Helper()
-	handler, err := New(t.Context(), next, config, "door")
+	handler, err := New(t.Context(), next, config, "test")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return handler
 }
 
-// keeper is a next handler that keeps what has reached it.
-type keeper struct {
+// recorder is a next handler that keeps what has reached it.
+type recorder struct {
 	w http.ResponseWriter
 	r *http.Request
 }
 
-func (k *keeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (k *recorder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	k.w, k.r = w, r
 }
 
@@ -56,13 +56,13 @@ func ask(handler http.Handler, r *http.Request) *httptest.ResponseRecorder {
 	return w
 }
 
-func wantEntry(t *testing.T, door http.Handler, key string, want bool) {
+func wantAccess(t *testing.T, handler http.Handler, key string, want bool) {
 	t.Helper()
 	status := http.StatusForbidden
 	if want {
 		status = http.StatusOK
 	}
-	if got := ask(door, withKey(key)).Code; got != status {
+	if got := ask(handler, withKey(key)).Code; got != status {
 		t.Errorf("the key %q gets %d, want %d", key, got, status)
 	}
 }

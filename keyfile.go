@@ -2,7 +2,6 @@ package immichaccess
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
@@ -10,50 +9,50 @@ import (
 
 const (
 	maxKeyFile   = 4 << 20     // bytes; some 40,000 keys, which take Yaegi 3 s to read
-	lookInterval = time.Second // between two looks at the file
-	maxLooks     = 3           // at a file that is different each time
+	pollInterval = time.Second // between two looks at the file
+	maxPolls     = 3           // of a file that is different each time
 )
 
-// keyFile is a file with keys, which add to those of the configuration.
+// keyFile is a file with keys in addition to those of the configuration.
 type keyFile struct {
-	path   string
-	inline *keySet
-	read   os.FileInfo // the version whose content was read, good or bad
-	seen   os.FileInfo // the version at the last look, if it was another
-	looks  int         // since it has been another
-	told   string      // the last error
+	path     string
+	inline   *keySet
+	loaded   os.FileInfo // the version whose content was read, valid or not
+	pending  os.FileInfo // the version at the last poll, if it was another
+	polls    int         // since it is another
+	reported string      // the last error
 }
 
-// changed returns the keys if the file has changed, nil if it has not, and each error once. While an editor may still be
-// writing, which shows in two looks that differ, it has not changed.
-func (f *keyFile) changed() (*keySet, error) {
+// poll returns the keys if the file has changed, nil if it has not, and each error once. A file that differs between two
+// polls may still be being written, and counts as changed when it has settled, or after maxPolls.
+func (f *keyFile) poll() (*keySet, error) {
 	info, err := os.Stat(f.path)
 	if err != nil {
-		f.seen, f.looks = nil, 0
+		f.pending, f.polls = nil, 0
 		return nil, f.once(err)
 	}
-	if f.read != nil && sameVersion(f.read, info) {
-		f.looks = 0
+	if f.loaded != nil && sameVersion(f.loaded, info) {
+		f.polls = 0
 		return nil, nil
 	}
-	f.looks++
-	settled := f.seen != nil && sameVersion(f.seen, info)
-	f.seen = info
-	if !settled && f.looks < maxLooks {
+	f.polls++
+	settled := f.pending != nil && sameVersion(f.pending, info)
+	f.pending = info
+	if !settled && f.polls < maxPolls {
 		return nil, nil
 	}
-	f.looks = 0
+	f.polls = 0
 	set, err := f.load()
 	return set, f.once(err)
 }
 
-// once forgets an error that it has returned before.
+// once returns nil for the error that it returned last.
 func (f *keyFile) once(err error) error {
 	text := fmt.Sprint(err)
-	if text == f.told {
+	if text == f.reported {
 		return nil
 	}
-	f.told = text
+	f.reported = text
 	return err
 }
 
@@ -61,13 +60,13 @@ func sameVersion(a, b os.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
-// load reads the file. What can't be read, is read again at the next look.
+// load reads the file. If it can't be read, the next poll tries again.
 func (f *keyFile) load() (*keySet, error) {
-	info, text, err := readKeyFile(f.path)
+	info, text, err := readRegularFile(f.path, maxKeyFile)
 	if err != nil {
 		return nil, err
 	}
-	f.read = info
+	f.loaded = info
 	return f.parse(text)
 }
 
@@ -85,30 +84,7 @@ func (f *keyFile) parse(text string) (*keySet, error) {
 	return set, nil
 }
 
-func readKeyFile(path string) (os.FileInfo, string, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, "", err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, "", fmt.Errorf("%s is not a regular file", path)
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, "", err
-	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxKeyFile+1))
-	if err != nil {
-		return nil, "", err
-	}
-	if len(text) > maxKeyFile {
-		return nil, "", fmt.Errorf("%s is larger than 4 MiB", path)
-	}
-	return info, strings.TrimPrefix(string(text), "\ufeff"), nil // Windows' editors begin with a byte order mark
-}
-
-// withoutComment ends a line at a "#" that begins a word.
+// withoutComment cuts a line at a "#" that begins a word.
 func withoutComment(line string) string {
 	fields := strings.Fields(line)
 	for i, field := range fields {

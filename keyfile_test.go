@@ -37,12 +37,12 @@ func TestKeyFile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			config := &Config{Keys: []string{"inline:" + inlineKey}, KeysFile: newFile(t, c.text)}
-			a, err := prepare(&keeper{}, config, "door")
+			s, err := parse(config, "test")
 			if err != nil {
 				t.Fatal(err)
 			}
 			want := slices.Sorted(slices.Values(append(c.want, "inline")))
-			if got := slices.Sorted(maps.Keys(a.keys.set.Load().(*keySet).names)); !slices.Equal(got, want) {
+			if got := slices.Sorted(maps.Keys(s.keys.byName)); !slices.Equal(got, want) {
 				t.Errorf("the keys are %v, want %v", got, want)
 			}
 		})
@@ -51,18 +51,18 @@ func TestKeyFile(t *testing.T) {
 
 func TestKeyMayHoldNumberSign(t *testing.T) {
 	t.Parallel()
-	door := newDoor(t, &Config{KeysFile: newFile(t, "phone:"+rightKey+"#1 # comment\n")}, &keeper{})
-	wantEntry(t, door, rightKey+"#1", true)
-	wantEntry(t, door, rightKey, false)
+	handler := newTestHandler(t, &Config{KeysFile: newFile(t, "phone:"+rightKey+"#1 # comment\n")}, &recorder{})
+	wantAccess(t, handler, rightKey+"#1", true)
+	wantAccess(t, handler, rightKey, false)
 }
 
 // Entries without a name are counted on from those of the configuration.
 func TestNamesOfKeyFile(t *testing.T) {
 	t.Parallel()
-	next := &keeper{}
-	door := newDoor(t, &Config{Keys: []string{rightKey}, KeysFile: newFile(t, otherKey), KeyNameHeader: "X-Key-Name"}, next)
+	next := &recorder{}
+	handler := newTestHandler(t, &Config{Keys: []string{rightKey}, KeysFile: newFile(t, otherKey), KeyNameHeader: "X-Key-Name"}, next)
 	for key, want := range map[string]string{rightKey: "key1", otherKey: "key2"} {
-		wantEntry(t, door, key, true)
+		wantAccess(t, handler, key, true)
 		if got := next.r.Header.Get("X-Key-Name"); got != want {
 			t.Errorf("the name is %q, want %q", got, want)
 		}
@@ -84,9 +84,9 @@ func TestWrongKeyFile(t *testing.T) {
 		"socket":              {socket, "is not a regular file"},
 		"huge":                {huge, "is larger than 4 MiB"},
 		"all bytes":           {allBytes, "line 1: the secret has a character"},
-		"UTF-16":              {fileOf("\xff\xfep\x00:\x00s\x00\n\x00"), "line 1: what stands before the first colon is not a name"},
+		"UTF-16":              {fileOf("\xff\xfep\x00:\x00s\x00\n\x00"), "line 1: the text before the first colon is not a name"},
 		"picture":             {fileOf("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"), "line 1: the secret has a character"},
-		"third line":          {fileOf("# keys\nphone:" + rightKey + "\ntablet:" + otherKey + " forever\n"), `line 3: "tablet": attribute 1: it is not known`},
+		"third line":          {fileOf("# keys\nphone:" + rightKey + "\ntablet:" + otherKey + " forever\n"), `line 3: "tablet": attribute 1: unknown attribute`},
 		"binary attribute":    {fileOf("phone:" + rightKey + " expires=\x1b[2J\x00\n"), "line 1: "},
 		"name twice":          {fileOf("phone:" + rightKey + "\nphone:" + otherKey + "\n"), `line 2: the name "phone" is taken`},
 		"inline name":         {fileOf("inline:" + rightKey + "\n"), `line 1: the name "inline" is taken`},
@@ -117,7 +117,7 @@ func TestKeyFileWithoutKeys(t *testing.T) {
 
 func TestKeyFileWithUnusedKeys(t *testing.T) {
 	path := newFile(t, "phone:"+rightKey)
-	lines := logLines(func() { newDoor(t, &Config{RequireKey: "false", KeysFile: path}, &keeper{}) })
+	lines := logLines(func() { newTestHandler(t, &Config{RequireKey: "false", KeysFile: path}, &recorder{}) })
 	wantLines(t, lines, "requireKey is false")
 }
 
@@ -197,23 +197,23 @@ func TestKeyFileIsFollowed(t *testing.T) {
 	if err := os.WriteFile(path, []byte("phone:"+rightKey), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	door := newDoor(t, &Config{KeysFile: path}, &keeper{})
-	wantEntry(t, door, rightKey, true)
+	handler := newTestHandler(t, &Config{KeysFile: path}, &recorder{})
+	wantAccess(t, handler, rightKey, true)
 	if err := os.WriteFile(path, []byte("phone:"+otherKey), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(5 * time.Second); ask(door, withKey(otherKey)).Code != http.StatusOK; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Second); ask(handler, withKey(otherKey)).Code != http.StatusOK; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the new key does not work after 5 s")
 		}
 	}
-	wantEntry(t, door, rightKey, false)
+	wantAccess(t, handler, rightKey, false)
 }
 
 const (
 	inlineKey = "the-key-in-the-configuration"
-	// betweenLooks keeps an edit, which takes no time in synctest, from meeting a look half-way.
-	betweenLooks = time.Minute + lookInterval/2
+	// betweenPolls keeps an edit, which takes no time in synctest, from meeting a poll half-way.
+	betweenPolls = time.Minute + pollInterval/2
 )
 
 // What 5 s after a change works and does not, and what the log says within a minute.
@@ -269,7 +269,7 @@ func TestKeyFileChanges(t *testing.T) {
 		},
 		"broken": {
 			func(t *testing.T, path string) { edit(t, path, "tablet:"+otherKey+"\nphone:"+rightKey+" forever") },
-			[]string{rightKey}, []string{otherKey}, []string{"line 2: \"phone\": attribute 1: it is not known; allowed are expires=2027-01-31 and methods=GET,HEAD; the keys stay as they were"},
+			[]string{rightKey}, []string{otherKey}, []string{"line 2: \"phone\": attribute 1: unknown attribute; allowed are expires=2027-01-31 and methods=GET,HEAD; the keys stay as they were"},
 		},
 		"broken by an inline name": {
 			func(t *testing.T, path string) { edit(t, path, "inline:"+otherKey) },
@@ -330,10 +330,24 @@ func TestKeyFileChanges(t *testing.T) {
 				edit(t, path, before+"tablet:"+otherKey)
 				time.Sleep(10 * time.Second)
 				edit(t, path, "phone:")
-				time.Sleep(lookInterval)
+				time.Sleep(pollInterval)
 				edit(t, path, "phone:"+otherKey)
 			},
 			[]string{otherKey}, []string{rightKey}, []string{"has changed", "has changed"},
+		},
+		"being edited, away, and then edited slowly": {
+			func(t *testing.T, path string) {
+				edit(t, path, "phone:")
+				time.Sleep(pollInterval)
+				if err := os.Remove(path); err != nil {
+					t.Fatal(err)
+				}
+				for _, text := range []string{"phone:", "phone: ", "phone:" + otherKey} {
+					time.Sleep(pollInterval)
+					edit(t, path, text)
+				}
+			},
+			[]string{otherKey}, []string{rightKey}, []string{"no such file", "has changed"},
 		},
 		"away for a while, and then edited slowly": {
 			func(t *testing.T, path string) {
@@ -343,7 +357,7 @@ func TestKeyFileChanges(t *testing.T) {
 				}
 				time.Sleep(10 * time.Second)
 				edit(t, path, "")
-				time.Sleep(lookInterval)
+				time.Sleep(pollInterval)
 				edit(t, path, "phone:"+otherKey)
 			},
 			[]string{otherKey}, []string{rightKey}, []string{"is not a regular file", "has changed"},
@@ -361,15 +375,15 @@ func TestKeyFileChanges(t *testing.T) {
 			lines := logLines(func() {
 				synctest.Test(t, func(t *testing.T) {
 					write(t, path, before, time.Now())
-					door := newDoor(t, &Config{Keys: []string{"inline:" + inlineKey}, KeysFile: path}, &keeper{})
-					time.Sleep(betweenLooks)
+					handler := newTestHandler(t, &Config{Keys: []string{"inline:" + inlineKey}, KeysFile: path}, &recorder{})
+					time.Sleep(betweenPolls)
 					c.change(t, path)
 					time.Sleep(5 * time.Second)
 					for _, key := range append(c.works, inlineKey) {
-						wantEntry(t, door, key, true)
+						wantAccess(t, handler, key, true)
 					}
 					for _, key := range c.revoked {
-						wantEntry(t, door, key, false)
+						wantAccess(t, handler, key, false)
 					}
 					time.Sleep(time.Minute)
 				})
@@ -384,14 +398,14 @@ func TestKeyFileThatNeverRests(t *testing.T) {
 	path := newFile(t, "phone:"+rightKey)
 	logLines(func() {
 		synctest.Test(t, func(t *testing.T) {
-			door := newDoor(t, &Config{KeysFile: path}, &keeper{})
-			time.Sleep(betweenLooks)
+			handler := newTestHandler(t, &Config{KeysFile: path}, &recorder{})
+			time.Sleep(betweenPolls)
 			for i := range 16 {
 				write(t, path, "phone:"+otherKey+strings.Repeat("\n#", i), time.Now())
 				time.Sleep(310 * time.Millisecond)
 			}
-			wantEntry(t, door, otherKey, true)
-			wantEntry(t, door, rightKey, false)
+			wantAccess(t, handler, otherKey, true)
+			wantAccess(t, handler, rightKey, false)
 		})
 	})
 }
@@ -441,16 +455,16 @@ func TestKeyFileIsLeftAlone(t *testing.T) {
 		wantLines(t, logLines(func() {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
-				door, err := New(ctx, &keeper{}, &Config{KeysFile: path}, "door")
+				handler, err := New(ctx, &recorder{}, &Config{KeysFile: path}, "test")
 				if err != nil {
 					t.Fatal(err)
 				}
-				time.Sleep(betweenLooks)
+				time.Sleep(betweenPolls)
 				cancel()
 				write(t, path, "phone:"+otherKey, time.Now())
 				time.Sleep(time.Minute)
-				wantEntry(t, door, rightKey, true)
-				wantEntry(t, door, otherKey, false)
+				wantAccess(t, handler, rightKey, true)
+				wantAccess(t, handler, otherKey, false)
 			})
 		}))
 	})
@@ -458,10 +472,10 @@ func TestKeyFileIsLeftAlone(t *testing.T) {
 		path := newFile(t, "phone:"+rightKey)
 		wantLines(t, logLines(func() {
 			synctest.Test(t, func(t *testing.T) {
-				if _, err := New(t.Context(), &keeper{}, &Config{KeysFile: path, MaxUploadSize: "lots"}, "door"); err == nil {
+				if _, err := New(t.Context(), &recorder{}, &Config{KeysFile: path, MaxUploadSize: "lots"}, "test"); err == nil {
 					t.Fatal("New takes the options")
 				}
-				time.Sleep(betweenLooks)
+				time.Sleep(betweenPolls)
 				write(t, path, "phone:"+otherKey, time.Now())
 				time.Sleep(time.Minute)
 			})

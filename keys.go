@@ -5,127 +5,66 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/http"
-	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
-)
-
-const (
-	defaultKeyHeader = "X-Access-Key"
-	expiredKey       = "expired key"
 )
 
 // digests is a set of SHA-256 digests of keys.
 type digests map[[sha256.Size]byte]bool
 
-// keyring decides who gets in. Keys are compared by digest: how long that takes depends neither on how much of a key was
-// right nor on how many there are.
+// keyring decides which keys count. Keys are compared by digest: how long that takes depends neither on how much of a key
+// was right nor on how many keys there are.
 type keyring struct {
-	header     string // canonical
-	spent      string // the header to remove once it was looked at; none with forwardKey
-	nameHeader string
-	forged     []string // what a client could send for nameHeader
-	required   bool
-	log        *logbook
-	file       *keyFile     // nil: the keys do not change
-	set        atomic.Value // *keySet
-	plain      atomic.Value // digests: the keys that need no second look
+	header       string // canonical
+	stripHeader  string // the header to remove from authorized requests; "" with forwardKey
+	nameHeader   string
+	nameVariants []string // of nameHeader, which a client could send
+	required     bool
+	log          *denialLog
+	file         *keyFile     // nil: the keys do not change
+	set          atomic.Value // *keySet
+	unrestricted atomic.Value // digests: the keys that need no second look
 }
 
-func newKeyring(config *Config, log *logbook, errs *problems) *keyring {
-	k := &keyring{
-		header: http.CanonicalHeaderKey(orDefault(config.KeyHeader, defaultKeyHeader)),
-		log:    log,
+func newKeyring(s *settings, log *denialLog) *keyring {
+	k := &keyring{header: s.keyHeader, nameHeader: s.keyNameHeader, required: s.requireKey, log: log, file: s.keysFile}
+	if !s.forwardKey {
+		k.stripHeader = k.header
 	}
-	checkHeaderName("keyHeader", k.header, errs)
-	if !config.ForwardKey {
-		k.spent = k.header
+	if k.nameHeader != "" {
+		k.nameVariants = underscoreVariants(k.nameHeader)
 	}
-	k.setNameHeader(config.KeyNameHeader, errs)
-	k.setRequired(config.RequireKey, errs)
-	k.publish(k.read(config, errs))
+	k.publish(s.keys)
 	return k
 }
 
-// read collects the keys of the configuration and of the file.
-func (k *keyring) read(config *Config, errs *problems) *keySet {
-	before := len(errs.list)
-	inline := newKeySet()
-	for i, text := range config.Keys {
-		if err := inline.add(text); err != nil {
-			errs.add("keys", "entry %d: %v", i+1, err)
-		}
-	}
-	all := inline
-	if config.KeysFile != "" {
-		k.file = &keyFile{path: config.KeysFile, inline: inline}
-		var err error
-		if all, err = k.file.load(); err != nil {
-			errs.add("keysFile", "%v", err)
-		}
-	}
-	if len(errs.list) > before {
-		return inline
-	}
-	k.checkUse(config, len(all.byDigest), errs)
-	return all
-}
-
-func (k *keyring) setNameHeader(name string, errs *problems) {
-	if name == "" {
-		return
-	}
-	k.nameHeader = http.CanonicalHeaderKey(name)
-	if k.nameHeader == k.header {
-		errs.add("keyNameHeader", "%q is the header that carries the key; choose another", name)
-	}
-	if checkHeaderName("keyNameHeader", k.nameHeader, errs) {
-		k.forged = spellings(k.nameHeader)
-	}
-}
-
-func (k *keyring) setRequired(value string, errs *problems) {
-	required, err := strconv.ParseBool(orDefault(value, "true"))
-	if err != nil {
-		errs.add("requireKey", "%q is neither true nor false", value)
-	}
-	k.required = required || err != nil
-}
-
-func (k *keyring) checkUse(config *Config, count int, errs *problems) {
-	if k.required && count == 0 {
-		errs.add("requireKey", "there is no key, so nobody could get in; give keys or keysFile, or set requireKey to false to let everybody in")
-	}
-	if !k.required && (count > 0 || config.BrowserLogin || len(config.KeylessNetworks)+len(config.PublicRoutes) > 0) {
-		k.log.warn("requireKey is false: everybody gets in, and keys, keysFile, keylessNetworks, publicRoutes and browserLogin have no effect")
-	}
-}
-
 func (k *keyring) publish(set *keySet) {
-	plain := digests{}
+	unrestricted := digests{}
 	if k.required && k.nameHeader == "" {
 		for digest, e := range set.byDigest {
-			plain[digest] = e.until.IsZero() && e.methods == nil
+			unrestricted[digest] = e.isUnrestricted()
 		}
 	}
 	k.log.warnOfKeys(set)
 	k.set.Store(set)
-	k.plain.Store(plain)
+	k.unrestricted.Store(unrestricted)
+	atomic.AddInt32(&process.changes, 1)
 }
 
-// follow publishes the keys anew when the file changes, until ctx is done. It is a timer, and no goroutine that waits, so
+// watch publishes the keys again when the file changes, until ctx is done. It is a timer and not a goroutine that waits, so
 // that there is nothing to stop.
-func (k *keyring) follow(ctx context.Context) {
+func (k *keyring) watch(ctx context.Context) {
 	if k.file != nil {
-		time.AfterFunc(lookInterval, func() { k.look(ctx) })
+		time.AfterFunc(pollInterval, func() { k.poll(ctx) })
 	}
 }
 
-func (k *keyring) look(ctx context.Context) {
+func (k *keyring) poll(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
-	set, err := k.file.changed()
+	set, err := k.file.poll()
 	if err != nil {
 		k.log.warn(fmt.Sprintf("keysFile: %v; the keys stay as they were", err))
 	}
@@ -133,41 +72,60 @@ func (k *keyring) look(ctx context.Context) {
 		k.publish(set)
 		k.log.warn(fmt.Sprintf("keysFile: %s has changed; there are %d keys now", k.file.path, len(set.byDigest)))
 	}
-	k.follow(ctx)
+	k.watch(ctx)
 }
 
-// guarded is false when there is nothing to look at in a request.
-func (k *keyring) guarded() bool {
+// checked is false when there is nothing to look at in a request.
+func (k *keyring) checked() bool {
 	return k.required || k.nameHeader != ""
 }
 
-// introduce tells Immich the name of the key, if it shall know, and nothing that the client says of it.
-func (k *keyring) introduce(r *http.Request, name string) {
-	for _, forged := range k.forged {
-		delete(r.Header, forged)
+// setNameHeader tells Immich the name of the key, if that is asked for, and removes what the client sent for it.
+func (k *keyring) setNameHeader(r *http.Request, name string) {
+	for _, variant := range k.nameVariants {
+		delete(r.Header, variant)
 	}
 	if k.nameHeader != "" && name != "" {
 		r.Header[k.nameHeader] = []string{name}
 	}
 }
 
-// judge returns the name of the key that the values are, or why it is denied.
-func (k *keyring) judge(values []string, method string) (name string, denied *denial) {
+// authorize returns the entry of the request's key or, without a key, of its session, or why it is denied.
+func (k *keyring) authorize(r *http.Request, s *session) (*entry, *denial) {
+	e, denied := k.identify(r.Header[k.header], s)
+	if denied == nil {
+		denied = e.forbids(r)
+	}
+	return e, denied
+}
+
+func (k *keyring) identify(key []string, s *session) (*entry, *denial) {
+	switch {
+	case len(key) > 0 || s == nil:
+		return k.lookup(key)
+	case s.entry == nil:
+		return nil, &denial{reason: sessionEnded}
+	}
+	return s.entry, nil
+}
+
+// lookup returns the entry of a key. Blanks around the key do not count: over HTTP/1.1 net/http has trimmed them, over
+// HTTP/2 and HTTP/3 it has not.
+func (k *keyring) lookup(values []string) (*entry, *denial) {
 	if len(values) == 0 {
-		return "", &denial{reason: "no key"}
+		return nil, &denial{reason: noKey}
 	}
 	if len(values) > 1 {
-		return "", &denial{reason: "several keys"}
+		return nil, &denial{reason: "several keys"}
 	}
-	digest := sha256.Sum256([]byte(values[0]))
+	digest := sha256.Sum256([]byte(strings.Trim(values[0], " \t")))
 	e := k.set.Load().(*keySet).byDigest[digest]
-	switch {
-	case e == nil:
-		return "", &denial{reason: "wrong key", wrong: true, digest: digest}
-	case !e.until.IsZero() && !time.Now().Before(e.until):
-		return "", &denial{reason: expiredKey, key: e.name}
-	case e.methods != nil && !e.methods[method]:
-		return "", &denial{reason: "method not allowed for this key", key: e.name}
+	if e == nil {
+		return nil, &denial{reason: "wrong key", wrong: true, digest: digest}
 	}
-	return e.name, nil
+	return e, nil
+}
+
+func (k *keyring) byName(name string) *entry {
+	return k.set.Load().(*keySet).byName[name]
 }

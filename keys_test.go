@@ -56,8 +56,8 @@ func TestEntry(t *testing.T) {
 			}
 			e := slices.Collect(maps.Values(set.byDigest))[0]
 			expires := ""
-			if !e.until.IsZero() {
-				expires = e.until.Format(time.DateOnly)
+			if !e.expiresAt.IsZero() {
+				expires = e.expiresAt.Format(time.DateOnly)
 			}
 			if want.digest == "" {
 				want.digest = rightDigest
@@ -85,7 +85,7 @@ func TestNamesOfEntries(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := slices.Sorted(maps.Keys(set.names)); !slices.Equal(got, []string{"key1", "key2", "phone"}) {
+	if got := slices.Sorted(maps.Keys(set.byName)); !slices.Equal(got, []string{"key1", "key2", "phone"}) {
 		t.Errorf("the names are %v", got)
 	}
 }
@@ -96,42 +96,42 @@ func TestManyKeys(t *testing.T) {
 	for i := range 10000 {
 		config.Keys = append(config.Keys, fmt.Sprintf("name-%d:secret-of-number-%d", i, i))
 	}
-	next := &keeper{}
-	door := newDoor(t, config, next)
+	next := &recorder{}
+	handler := newTestHandler(t, config, next)
 	for _, i := range []int{0, 1, 4999, 9999} {
-		wantEntry(t, door, fmt.Sprintf("secret-of-number-%d", i), true)
+		wantAccess(t, handler, fmt.Sprintf("secret-of-number-%d", i), true)
 		if got, want := next.r.Header.Get("X-Key-Name"), fmt.Sprintf("name-%d", i); got != want {
 			t.Errorf("the key of %s has the name %q", want, got)
 		}
 	}
-	wantEntry(t, door, "secret-of-number-10000", false)
+	wantAccess(t, handler, "secret-of-number-10000", false)
 }
 
 // A key works through the end of its last day, in UTC.
 func TestLastDayOfKey(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) { // here it is midnight, 1 January 2000
-		door := newDoor(t, &Config{Keys: []string{"guest:" + rightKey + " expires=2000-01-31"}}, &keeper{})
+		handler := newTestHandler(t, &Config{Keys: []string{"guest:" + rightKey + " expires=2000-01-31"}}, &recorder{})
 		time.Sleep(31*24*time.Hour - time.Nanosecond)
-		wantEntry(t, door, rightKey, true)
+		wantAccess(t, handler, rightKey, true)
 		time.Sleep(time.Nanosecond)
-		wantEntry(t, door, rightKey, false)
+		wantAccess(t, handler, rightKey, false)
 	})
 }
 
 // A key for some methods is none for the others, also when its methods are written small.
 func TestMethodsOfKey(t *testing.T) {
 	t.Parallel()
-	door := newDoor(t, &Config{Keys: []string{"reader:" + rightKey + " methods=get+HEAD", "all:" + otherKey}}, &keeper{})
+	handler := newTestHandler(t, &Config{Keys: []string{"reader:" + rightKey + " methods=get+HEAD", "all:" + otherKey}}, &recorder{})
 	for method, want := range map[string]int{"GET": 200, "HEAD": 200, "POST": 403, "PUT": 403, "DELETE": 403, "get": 403, "FETCH": 403} {
 		r := withKey(rightKey)
 		r.Method = method
-		if got := ask(door, r).Code; got != want {
+		if got := ask(handler, r).Code; got != want {
 			t.Errorf("%s gets %d, want %d", method, got, want)
 		}
 		r = withKey(otherKey)
 		r.Method = method
-		if got := ask(door, r).Code; got != http.StatusOK {
+		if got := ask(handler, r).Code; got != http.StatusOK {
 			t.Errorf("%s with a key for all methods gets %d", method, got)
 		}
 	}
@@ -153,8 +153,8 @@ func TestNameOfKeyCannotBeForged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			next := &keeper{}
-			ask(newDoor(t, &c.config, next), newRequest(forged))
+			next := &recorder{}
+			ask(newTestHandler(t, &c.config, next), newRequest(forged))
 			for header, values := range next.r.Header {
 				if slices.Contains(values, "admin") {
 					t.Errorf("%s arrives as %q", header, values)
@@ -179,22 +179,22 @@ func TestKeyWarnings(t *testing.T) {
 		"strong key":              {Config{Keys: []string{"phone:" + rightKey}}, nil},
 		"digest":                  {Config{Keys: []string{"phone:sha256:" + rightDigest}}, nil},
 		"open":                    {Config{RequireKey: "false"}, nil},
-		"weak key":                {Config{Keys: []string{"phone:tr0ub4dor&3", "tablet:" + rightKey}}, []string{"immichaccess: door: secrets of less than 16 characters are easy to guess: phone"}},
+		"weak key":                {Config{Keys: []string{"phone:tr0ub4dor&3", "tablet:" + rightKey}}, []string{"immichaccess: test: secrets of less than 16 characters are easy to guess: phone"}},
 		"weak keys":               {Config{Keys: []string{"phone:tr0ub4dor&3", "correct-horse"}}, []string{": key1, phone"}},
 		"many weak keys":          {Config{Keys: crowd}, []string{"n08, n09 and 2 more"}},
 		"expired key":             {Config{Keys: []string{"old:" + rightKey + " expires=2020-01-31", "new:" + otherKey + " expires=2999-12-31"}}, []string{"keys that have expired: old"}},
-		"key of the examples":     {Config{Keys: []string{"phone:sha256:dbb66a212f682229ee620be615b0688d7e6e65cdccb6b6cc9c5cbe9292dfd984"}}, []string{"which everybody knows; make your own: phone"}},
-		"digest, maybe":           {Config{Keys: []string{"phone:" + digestHex("x")}}, []string{"look like a digest; if they are, write sha256: in front, else the digest itself is the key: phone"}},
+		"key of the examples":     {Config{Keys: []string{"phone:sha256:dbb66a212f682229ee620be615b0688d7e6e65cdccb6b6cc9c5cbe9292dfd984"}}, []string{"which everybody knows; generate your own: phone"}},
+		"digest, maybe":           {Config{Keys: []string{"phone:" + digestHex("x")}}, []string{"look like a digest; if so, put sha256: in front, since as it is the digest itself is the key: phone"}},
 		"weak, and expired":       {Config{Keys: []string{"old:tr0ub4dor&3 expires=2020-01-31"}}, []string{"easy to guess: old", "expired: old"}},
 		"key that is not used":    {Config{RequireKey: "false", Keys: []string{"phone:" + rightKey}}, []string{"requireKey is false: everybody gets in"}},
 		"also without logDenied":  {Config{LogDenied: false, Keys: []string{"phone:tr0ub4dor&3"}}, []string{"easy to guess: phone"}},
 		"also with all its lines": {Config{LogDenied: true, Keys: []string{"phone:tr0ub4dor&3"}}, []string{"easy to guess: phone"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			lines := logLines(func() { newDoor(t, &c.config, &keeper{}) })
+			lines := logLines(func() { newTestHandler(t, &c.config, &recorder{}) })
 			wantLines(t, lines, c.want...)
 			for _, line := range lines {
-				if !strings.HasPrefix(line, "immichaccess: door: ") || strings.Contains(line, "pass") {
+				if !strings.HasPrefix(line, "immichaccess: test: ") || strings.Contains(line, "pass") {
 					t.Errorf("log line %q", line)
 				}
 			}
@@ -206,8 +206,8 @@ var validName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
 // An entry that is read has a name, and can't be added again; the errors show nothing of its secret.
 func FuzzParseEntry(f *testing.F) {
-	for _, name := range slices.Sorted(maps.Keys(wrongKeys)) {
-		for _, text := range wrongKeys[name].keys {
+	for _, name := range slices.Sorted(maps.Keys(invalidEntries)) {
+		for _, text := range invalidEntries[name].keys {
 			f.Add(text)
 		}
 	}
@@ -222,10 +222,10 @@ func FuzzParseEntry(f *testing.F) {
 		set := newKeySet()
 		err := set.add(text)
 		if err == nil {
-			if len(set.names) != 1 || len(set.byDigest) != 1 {
-				t.Fatalf("one entry became %d names and %d digests", len(set.names), len(set.byDigest))
+			if len(set.byName) != 1 || len(set.byDigest) != 1 {
+				t.Fatalf("one entry became %d names and %d digests", len(set.byName), len(set.byDigest))
 			}
-			for name := range set.names {
+			for name := range set.byName {
 				if !validName.MatchString(name) {
 					t.Errorf("the name is %q", name)
 				}

@@ -4,184 +4,219 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/netip"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
 const (
-	defaultMaxWrongKeys   = "10"
-	defaultWrongKeyWindow = "15m"
-
-	// What is remembered at most, some 6 MB: so many clients, and so many wrong keys of all of them together.
-	mostClients   = 10_000
+	// What is remembered at most, some 6 MB each for clients and for IPv6 networks: so many prefixes, and so many wrong keys
+	// of all of them together.
+	mostPrefixes  = 10_000
 	mostWrongKeys = 100_000
+
+	// networkFactor is how many clients' worth of wrong keys an IPv6 /48 has: a site gets up to 65,536 client prefixes.
+	networkFactor = 10
 )
 
-// lockout turns clients away that try one key after another. It counts distinct wrong keys, so that a device that repeats an
-// outdated one never locks its household out. What it remembers is bounded however many clients try, and it starts anew with
-// each New.
+// lockout denies clients that try one key after another. It counts distinct wrong keys, so that a device that repeats an
+// outdated one never locks out the others behind its address. What it remembers is bounded however many clients try, and
+// it starts anew with each New.
 type lockout struct {
-	max    int // distinct wrong keys; 0: off
 	window time.Duration
-	most   int // clients
-	// alarm holds a token while somebody may be locked out. Its length is what costs a request the least to look at.
-	alarm chan struct{}
-	near  atomic.Value // map[string]bool: the first three characters of every peer address that may be locked out
+	// active holds a token while some client may be locked out. Its length is what a request reads at the least cost.
+	active         chan struct{}
+	lockedPrefixes atomic.Value // map[string]bool: the first three characters of every address that may be locked out
 
-	mu      sync.Mutex
-	clients map[netip.Prefix][]attempt // each at most max, the oldest first; guarded by mu
-	until   time.Time                  // the end of the last lock-out; guarded by mu
+	mu       sync.Mutex
+	clients  *wrongKeys // guarded by mu
+	networks *wrongKeys // IPv6 /48; guarded by mu
+	until    time.Time  // the end of the last lockout; guarded by mu
 }
 
-// attempt is the first time of a wrong key.
-type attempt struct {
-	digest [sha256.Size]byte
-	at     time.Time
-}
-
-func newLockout(config *Config, errs *problems) *lockout {
+func newLockout(maxWrongKeys int, window time.Duration) *lockout {
 	l := &lockout{
-		window:  parseDuration("wrongKeyWindow", orDefault(config.WrongKeyWindow, defaultWrongKeyWindow), errs),
-		most:    mostClients,
-		alarm:   make(chan struct{}, 1),
-		clients: map[netip.Prefix][]attempt{},
+		window:   window,
+		active:   make(chan struct{}, 1),
+		clients:  newWrongKeys(maxWrongKeys, window),
+		networks: newWrongKeys(maxWrongKeys*networkFactor, window),
 	}
-	l.near.Store(map[string]bool{})
-	text := orDefault(strings.TrimSpace(config.MaxWrongKeys), defaultMaxWrongKeys)
-	count, err := strconv.Atoi(text)
-	if err != nil || count < 0 || count > 1000 {
-		errs.add("maxWrongKeys", "%q is not a number of keys; allowed are 1 to 1000, and 0 to turn it off", text)
-		return l
-	}
-	l.max = count
-	if count*mostClients > mostWrongKeys {
-		l.most = mostWrongKeys / count
-	}
+	l.lockedPrefixes.Store(map[string]bool{})
 	return l
 }
 
-// alarmed is false while surely nobody is locked out.
-func (l *lockout) alarmed() bool {
-	return len(l.alarm) != 0
+// isActive is false while certainly nobody is locked out.
+func (l *lockout) isActive() bool {
+	return len(l.active) != 0
 }
 
-// mayConcern tells whether a peer may be locked out itself, so that others do not pay for a closer look.
+// mayConcern tells whether a peer may be locked out, so that others do not pay for a closer look.
 func (l *lockout) mayConcern(peer string) bool {
-	return len(peer) < 3 || l.near.Load().(map[string]bool)[peer[:3]]
+	return len(peer) < 3 || l.lockedPrefixes.Load().(map[string]bool)[peer[:3]]
 }
 
 // review returns why the client is denied: because it has tried too many keys, else for the reason it is denied anyway. A
 // client without an address is not counted, since it can't be told from others.
 func (l *lockout) review(client netip.Addr, denied *denial) *denial {
-	if l.max == 0 || !client.IsValid() {
+	if l.clients.limit == 0 || !client.IsValid() {
 		return denied
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	house := household(client)
-	if rest := l.remaining(house, now); rest > 0 {
+	if rest := l.remaining(client, now); rest > 0 {
 		return &denial{reason: "too many wrong keys", wait: rest}
 	}
-	if denied != nil && denied.wrong && l.add(house, denied.digest, now) {
-		denied.reason += fmt.Sprintf(", the last of %d: locked out for %s", l.max, l.remaining(house, now).Round(time.Second))
+	if denied == nil || !denied.wrong {
+		return denied
+	}
+	l.count(l.clients, clientPrefix(client), denied, now)
+	if client.Is6() {
+		l.count(l.networks, networkPrefix(client), denied, now)
 	}
 	return denied
 }
 
-// household is what tries keys together: an IPv4 address, or what one IPv6 customer gets.
-func household(client netip.Addr) netip.Prefix {
+// clientPrefix is what counts as one client: an IPv4 address, or the /64 that an IPv6 customer gets at the least.
+func clientPrefix(client netip.Addr) netip.Prefix {
 	bits := 64
 	if client.Is4() {
 		bits = 32
 	}
-	house, _ := client.Prefix(bits) // can't fail for these
-	return house
+	return netip.PrefixFrom(client, bits).Masked()
 }
 
-// remaining is how long the household stays locked out. It needs mu.
-func (l *lockout) remaining(house netip.Prefix, now time.Time) time.Duration {
+// networkPrefix is the most that an IPv6 customer gets, as a rule (RFC 6177).
+func networkPrefix(client netip.Addr) netip.Prefix {
+	return netip.PrefixFrom(client, 48).Masked()
+}
+
+// remaining is how long the client stays locked out. It needs mu.
+func (l *lockout) remaining(client netip.Addr, now time.Time) time.Duration {
 	if now.After(l.until) {
-		l.calm()
+		l.deactivate()
 		return 0
 	}
-	attempts := l.clients[house]
-	if len(attempts) < l.max {
-		return 0
+	rest := l.clients.remaining(clientPrefix(client), now)
+	if client.Is6() {
+		if ofNetwork := l.networks.remaining(networkPrefix(client), now); ofNetwork > rest {
+			return ofNetwork
+		}
 	}
-	return attempts[0].at.Add(l.window).Sub(now)
+	return rest
 }
 
-func (l *lockout) calm() {
+// count remembers a wrong key, and begins a lockout if it was one too many. It needs mu.
+func (l *lockout) count(in *wrongKeys, prefix netip.Prefix, denied *denial, now time.Time) {
+	if !in.add(prefix, denied.digest, now) {
+		return
+	}
+	rest := in.remaining(prefix, now)
+	l.activate(prefix, now.Add(rest))
+	denied.reason += fmt.Sprintf(", the last of %d: %s locked out for %s", in.limit, prefixText(prefix), rest.Round(time.Second))
+}
+
+func prefixText(prefix netip.Prefix) string {
+	if prefix.IsSingleIP() {
+		return prefix.Addr().String()
+	}
+	return prefix.String()
+}
+
+func (l *lockout) activate(prefix netip.Prefix, until time.Time) {
+	if until.After(l.until) {
+		l.until = until
+	}
+	locked := map[string]bool{}
+	for text := range l.lockedPrefixes.Load().(map[string]bool) {
+		locked[text] = true
+	}
+	addBeginnings(locked, prefix)
+	l.lockedPrefixes.Store(locked)
 	select {
-	case <-l.alarm:
-		l.near.Store(map[string]bool{})
+	case l.active <- struct{}{}:
 	default:
 	}
 }
 
-// add remembers a wrong key, and tells whether it was one too many. It needs mu.
-func (l *lockout) add(house netip.Prefix, digest [sha256.Size]byte, now time.Time) bool {
-	recent := l.recent(house, now)
+func (l *lockout) deactivate() {
+	select {
+	case <-l.active:
+		l.lockedPrefixes.Store(map[string]bool{})
+	default:
+	}
+}
+
+// wrongKeys remembers which wrong keys have come from which prefixes.
+type wrongKeys struct {
+	limit       int // distinct wrong keys until a prefix is locked out
+	window      time.Duration
+	maxPrefixes int
+	byPrefix    map[netip.Prefix][]attempt // each at most limit, the oldest first
+}
+
+// attempt is the first time that a wrong key was tried.
+type attempt struct {
+	digest [sha256.Size]byte
+	at     time.Time
+}
+
+func newWrongKeys(limit int, window time.Duration) *wrongKeys {
+	k := &wrongKeys{limit: limit, window: window, maxPrefixes: mostPrefixes, byPrefix: map[netip.Prefix][]attempt{}}
+	if limit*mostPrefixes > mostWrongKeys {
+		k.maxPrefixes = mostWrongKeys / limit
+	}
+	return k
+}
+
+// remaining is how long the prefix stays locked out.
+func (k *wrongKeys) remaining(prefix netip.Prefix, now time.Time) time.Duration {
+	attempts := k.byPrefix[prefix]
+	if len(attempts) < k.limit {
+		return 0
+	}
+	return attempts[0].at.Add(k.window).Sub(now)
+}
+
+// add remembers a wrong key, and tells whether it was one too many.
+func (k *wrongKeys) add(prefix netip.Prefix, digest [sha256.Size]byte, now time.Time) bool {
+	recent := k.recent(prefix, now)
 	for _, earlier := range recent {
 		if earlier.digest == digest {
 			return false
 		}
 	}
-	if l.clients[house] == nil && len(l.clients) >= l.most {
-		l.forgetOne()
+	if k.byPrefix[prefix] == nil && len(k.byPrefix) >= k.maxPrefixes {
+		k.forgetOne()
 	}
 	recent = append(recent, attempt{digest: digest, at: now})
-	l.clients[house] = recent
-	if len(recent) < l.max {
-		return false
-	}
-	l.sound(house, recent[0].at.Add(l.window))
-	return true
+	k.byPrefix[prefix] = recent
+	return len(recent) == k.limit
 }
 
-// recent returns the attempts of the household that still count.
-func (l *lockout) recent(house netip.Prefix, now time.Time) []attempt {
-	attempts := l.clients[house]
-	for len(attempts) > 0 && now.Sub(attempts[0].at) >= l.window {
+// recent returns the attempts that still count.
+func (k *wrongKeys) recent(prefix netip.Prefix, now time.Time) []attempt {
+	attempts := k.byPrefix[prefix]
+	for len(attempts) > 0 && now.Sub(attempts[0].at) >= k.window {
 		attempts = attempts[1:]
 	}
 	return attempts
 }
 
-func (l *lockout) sound(house netip.Prefix, until time.Time) {
-	if until.After(l.until) {
-		l.until = until
-	}
-	near := map[string]bool{}
-	for text := range l.near.Load().(map[string]bool) {
-		near[text] = true
-	}
-	suspect(near, house)
-	l.near.Store(near)
-	select {
-	case l.alarm <- struct{}{}:
-	default:
-	}
-}
-
-// forgetOne makes room. Of a few clients, in the random order of a map, it takes the one with the fewest wrong keys, so that
-// a flood of new addresses does not set free who is locked out.
-func (l *lockout) forgetOne() {
+// forgetOne makes room. Of a few prefixes, in the random order of a map, it takes the one with the fewest wrong keys, so
+// that a flood of new addresses does not end the lockout of others.
+func (k *wrongKeys) forgetOne() {
 	const sample = 8
 	var least netip.Prefix
-	fewest, seen := l.max+1, 0
-	for house, attempts := range l.clients {
+	fewest, seen := k.limit+1, 0
+	for prefix, attempts := range k.byPrefix {
 		if len(attempts) < fewest {
-			least, fewest = house, len(attempts)
+			least, fewest = prefix, len(attempts)
 		}
 		seen++
 		if seen == sample {
 			break
 		}
 	}
-	delete(l.clients, least)
+	delete(k.byPrefix, least)
 }

@@ -1,34 +1,36 @@
 package immichaccess
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"runtime"
 	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
-func guess(door http.Handler, peer, key string) *httptest.ResponseRecorder {
+func guess(handler http.Handler, peer, key string) *httptest.ResponseRecorder {
 	r := withKey(key)
 	r.RemoteAddr = peer
-	return ask(door, r)
+	return ask(handler, r)
 }
 
 // wantGuess wants a status for a key that a peer tries.
-func wantGuess(t *testing.T, door http.Handler, peer, key string, status int) {
+func wantGuess(t *testing.T, handler http.Handler, peer, key string, status int) {
 	t.Helper()
-	if got := guess(door, peer, key).Code; got != status {
+	if got := guess(handler, peer, key).Code; got != status {
 		t.Errorf("%s with the key %q gets %d, want %d", peer, key, got, status)
 	}
 }
 
-func guesses(t *testing.T, door http.Handler, peer string, first, count int) {
+func guesses(t *testing.T, handler http.Handler, peer string, first, count int) {
 	t.Helper()
 	for i := range count {
-		wantGuess(t, door, peer, "guess-"+strconv.Itoa(first+i), http.StatusForbidden)
+		wantGuess(t, handler, peer, "guess-"+strconv.Itoa(first+i), http.StatusForbidden)
 	}
 }
 
@@ -37,25 +39,25 @@ const guesser = "203.0.113.7:1234"
 func TestLockoutEndsWithTheWindow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		door := newDoor(t, &Config{Keys: []string{rightKey}}, &keeper{})
-		guesses(t, door, guesser, 0, 4)
+		handler := newTestHandler(t, &Config{Keys: []string{rightKey}}, &recorder{})
+		guesses(t, handler, guesser, 0, 4)
 		time.Sleep(5 * time.Minute)
-		guesses(t, door, guesser, 4, 6)
+		guesses(t, handler, guesser, 4, 6)
 
-		wait := guess(door, guesser, rightKey)
+		wait := guess(handler, guesser, rightKey)
 		if got := wait.Header().Get("Retry-After"); wait.Code != http.StatusTooManyRequests || got != "600" {
 			t.Errorf("status %d, Retry-After %q, want the rest of 15 minutes", wait.Code, got)
 		}
 		time.Sleep(10*time.Minute - time.Second)
-		wantGuess(t, door, guesser, rightKey, http.StatusTooManyRequests)
+		wantGuess(t, handler, guesser, rightKey, http.StatusTooManyRequests)
 		time.Sleep(2 * time.Second)
-		wantGuess(t, door, guesser, rightKey, http.StatusOK)
+		wantGuess(t, handler, guesser, rightKey, http.StatusOK)
 
-		guesses(t, door, guesser, 10, 4) // six others are of the last 15 minutes
-		wantGuess(t, door, guesser, rightKey, http.StatusTooManyRequests)
+		guesses(t, handler, guesser, 10, 4) // six others are of the last 15 minutes
+		wantGuess(t, handler, guesser, rightKey, http.StatusTooManyRequests)
 		time.Sleep(15 * time.Minute)
-		guesses(t, door, guesser, 20, 9)
-		wantGuess(t, door, guesser, rightKey, http.StatusOK)
+		guesses(t, handler, guesser, 20, 9)
+		wantGuess(t, handler, guesser, rightKey, http.StatusOK)
 	})
 }
 
@@ -75,59 +77,123 @@ func TestWhoIsLockedOut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			door := newDoor(t, &Config{Keys: []string{rightKey}, MaxWrongKeys: "3"}, &keeper{})
-			guesses(t, door, c.guesser, 0, 3)
+			handler := newTestHandler(t, &Config{Keys: []string{rightKey}, MaxWrongKeys: "3"}, &recorder{})
+			guesses(t, handler, c.guesser, 0, 3)
 			status := http.StatusOK
 			if c.locked {
 				status = http.StatusTooManyRequests
 			}
-			wantGuess(t, door, c.other, rightKey, status)
+			wantGuess(t, handler, c.other, rightKey, status)
 		})
 	}
 }
 
+// A customer with an IPv6 /48 has 65,536 /64s to guess from, and gets no more than ten clients' worth of guesses.
+func TestNetworkIsLockedOut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		handler := newTestHandler(t, &Config{Keys: []string{rightKey}, MaxWrongKeys: "3"}, &recorder{})
+		peer := func(subnet int) string { return fmt.Sprintf("[2001:db8:1:%x::1]:1", subnet) }
+		for i := range 14 {
+			guesses(t, handler, peer(i), 2*i, 2)
+			wantGuess(t, handler, peer(i), rightKey, http.StatusOK)
+		}
+		time.Sleep(time.Minute)
+		guesses(t, handler, peer(14), 28, 2)
+		response := guess(handler, peer(15), rightKey)
+		if got := response.Header().Get("Retry-After"); response.Code != http.StatusTooManyRequests || got != "840" {
+			t.Errorf("status %d, Retry-After %q, want the rest of 15 minutes", response.Code, got)
+		}
+		wantGuess(t, handler, "[2001:db8:2::1]:1", rightKey, http.StatusOK)
+		wantGuess(t, handler, "203.0.113.9:1", rightKey, http.StatusOK)
+		time.Sleep(14*time.Minute + time.Second)
+		wantGuess(t, handler, peer(15), rightKey, http.StatusOK)
+	})
+}
+
+// A lockout goes on to its end, also when another that ends earlier has begun since.
+func TestLockoutsDoNotShortenEachOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		handler := newTestHandler(t, &Config{Keys: []string{rightKey}, MaxWrongKeys: "2"}, &recorder{})
+		const early, late = "192.0.2.8:1", "203.0.113.7:1"
+		guesses(t, handler, early, 0, 1)
+		time.Sleep(10 * time.Minute)
+		guesses(t, handler, late, 0, 2)
+		guesses(t, handler, early, 1, 1) // until 15 minutes after the start
+		time.Sleep(5*time.Minute + time.Second)
+		wantGuess(t, handler, early, rightKey, http.StatusOK)
+		wantGuess(t, handler, late, rightKey, http.StatusTooManyRequests)
+		if got := ask(handler, from(late, newRequest(nil))).Code; got != http.StatusTooManyRequests {
+			t.Errorf("without a key: status %d", got)
+		}
+	})
+}
+
+func from(peer string, r *http.Request) *http.Request {
+	r.RemoteAddr = peer
+	return r
+}
+
+// Guesses of many clients at the same time are for the race detector.
+func TestGuessesAtTheSameTime(t *testing.T) {
+	handler := newTestHandler(t, &Config{Keys: []string{rightKey}, MaxWrongKeys: "3", LogDenied: true}, http.NotFoundHandler())
+	logLines(func() {
+		var wait sync.WaitGroup
+		for i := range 8 {
+			wait.Go(func() {
+				for j := range 50 {
+					peer := fmt.Sprintf("203.0.113.%d:1", (i+j)%16)
+					guess(handler, peer, fmt.Sprint("guess-", j))
+					guess(handler, peer, rightKey)
+				}
+			})
+		}
+		wait.Wait()
+	})
+}
+
 func TestWhatCountsAsAWrongKey(t *testing.T) {
 	t.Parallel()
-	door := newDoor(t, &Config{Keys: []string{rightKey, "old:" + otherKey + " expires=2020-01-31"}, MaxWrongKeys: "2"}, &keeper{})
+	handler := newTestHandler(t, &Config{Keys: []string{rightKey, "old:" + otherKey + " expires=2020-01-31"}, MaxWrongKeys: "2"}, &recorder{})
 	for range 100 {
-		wantGuess(t, door, guesser, "outdated", http.StatusForbidden)
-		wantGuess(t, door, guesser, otherKey, http.StatusForbidden)
-		ask(door, newRequest(nil))
-		ask(door, newRequest(http.Header{"X-Access-Key": {"a", "b"}}))
+		wantGuess(t, handler, guesser, "outdated", http.StatusForbidden)
+		wantGuess(t, handler, guesser, otherKey, http.StatusForbidden)
+		ask(handler, newRequest(nil))
+		ask(handler, newRequest(http.Header{"X-Access-Key": {"a", "b"}}))
 	}
-	wantGuess(t, door, guesser, rightKey, http.StatusOK)
-	wantGuess(t, door, guesser, "another", http.StatusForbidden)
-	wantGuess(t, door, guesser, rightKey, http.StatusTooManyRequests)
+	wantGuess(t, handler, guesser, rightKey, http.StatusOK)
+	wantGuess(t, handler, guesser, "another", http.StatusForbidden)
+	wantGuess(t, handler, guesser, rightKey, http.StatusTooManyRequests)
 }
 
 func TestLockoutOff(t *testing.T) {
 	t.Parallel()
-	door := newDoor(t, &Config{Keys: []string{rightKey}, MaxWrongKeys: "0"}, &keeper{})
-	guesses(t, door, guesser, 0, 100)
-	wantGuess(t, door, guesser, rightKey, http.StatusOK)
+	handler := newTestHandler(t, &Config{Keys: []string{rightKey}, MaxWrongKeys: "0"}, &recorder{})
+	guesses(t, handler, guesser, 0, 100)
+	wantGuess(t, handler, guesser, rightKey, http.StatusOK)
 }
 
 func TestLockoutIsLogged(t *testing.T) {
-	door := newDoor(t, &Config{Keys: []string{rightKey}, MaxWrongKeys: "2", LogDenied: true}, &keeper{})
+	handler := newTestHandler(t, &Config{Keys: []string{rightKey}, MaxWrongKeys: "2", LogDenied: true}, &recorder{})
 	lines := logLines(func() {
-		guesses(t, door, guesser, 0, 2)
-		guess(door, guesser, rightKey)
+		guesses(t, handler, guesser, 0, 2)
+		guess(handler, guesser, rightKey)
 	})
 	wantLines(t, lines, `client=203.0.113.7 method="GET" path="/api/albums" reason="wrong key"`,
-		`reason="wrong key, the last of 2: locked out for 15m0s"`, `client=203.0.113.7 method="GET" path="/api/albums" reason="too many wrong keys"`)
+		`reason="wrong key, the last of 2: 203.0.113.7 locked out for 15m0s"`, `client=203.0.113.7 method="GET" path="/api/albums" reason="too many wrong keys"`)
 }
 
 // Many more clients than are remembered, with a wrong key each, take bounded memory, and do not set free who was locked out
 // before.
 func TestManyClients(t *testing.T) {
-	var errs problems
-	l := newLockout(&Config{}, &errs)
+	l := newLockout(10, 15*time.Minute)
 	locked := netip.MustParseAddr("203.0.113.7")
 	for i := range 10 {
 		l.review(locked, wrong(i))
 	}
 	before := heap()
-	for i := range 10 * mostClients {
+	for i := range 10 * mostPrefixes {
 		l.review(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), wrong(i))
 	}
 	if grown := heap() - before; grown > 10<<20 {
@@ -157,16 +223,15 @@ func heap() int64 {
 // Whatever the limit, what is remembered is bounded.
 func TestManyWrongKeysEach(t *testing.T) {
 	t.Parallel()
-	var errs problems
-	l := newLockout(&Config{MaxWrongKeys: "100"}, &errs) // more would make the test slow: each guess looks through the earlier
+	l := newLockout(100, 15*time.Minute) // more would make the test slow: each guess looks through the earlier
 	for i := range 2 * mostWrongKeys / 100 {
-		house := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
+		client := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
 		for j := range 100 {
-			l.review(house, wrong(j))
+			l.review(client, wrong(j))
 		}
 	}
 	count := 0
-	for _, attempts := range l.clients {
+	for _, attempts := range l.clients.byPrefix {
 		count += len(attempts)
 	}
 	if count > mostWrongKeys {

@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// linesPerSecond bounds the log, so that an attack does not fill the disk.
+// linesPerSecond limits the log, so that an attack does not fill the disk.
 const linesPerSecond = 10
 
-// logbook writes lines, never with a secret, through package log: Traefik gives it its own format, at level ERROR, the only
-// one it shows by default.
-type logbook struct {
-	name  string
-	lines bool // for each request that is denied
+// denialLog writes lines, never with a secret, through package log: Traefik gives that its own format, at level ERROR, the
+// only one it shows by default.
+type denialLog struct {
+	name      string
+	logDenied bool
 
 	mu     sync.Mutex
 	second int64 // since 1970, of the lines counted; guarded by mu
@@ -26,12 +26,12 @@ type logbook struct {
 	hidden int   // guarded by mu
 }
 
-func newLogbook(config *Config, name string) *logbook {
-	return &logbook{name: name, lines: config.LogDenied}
+func newDenialLog(name string, logDenied bool) *denialLog {
+	return &denialLog{name: name, logDenied: logDenied}
 }
 
-func (l *logbook) denied(r *http.Request, client, reason, key string) {
-	if !l.lines {
+func (l *denialLog) denied(r *http.Request, client, reason, key string) {
+	if !l.logDenied {
 		return
 	}
 	show, hidden := l.count(time.Now().Unix())
@@ -41,15 +41,15 @@ func (l *logbook) denied(r *http.Request, client, reason, key string) {
 	if !show {
 		return
 	}
-	line := fmt.Sprintf("denied client=%s method=%s path=%s reason=%q", client, loggable(r.Method), loggable(withoutSecrets(r.URL.Path)), reason)
+	line := fmt.Sprintf("denied client=%s method=%s path=%s reason=%q", client, quoteForLog(r.Method), quoteForLog(withoutSecrets(r.URL.Path)), reason)
 	if key != "" {
 		line += " key=" + key
 	}
 	l.warn(line)
 }
 
-// count tells whether this second still has room for a line, and how many found none before.
-func (l *logbook) count(second int64) (show bool, hidden int) {
+// count tells whether this second has room for another line, and how many lines were left out before.
+func (l *denialLog) count(second int64) (show bool, hidden int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.second != second {
@@ -64,18 +64,18 @@ func (l *logbook) count(second int64) (show bool, hidden int) {
 	return true, hidden
 }
 
-func (l *logbook) warn(line string) {
+func (l *denialLog) warn(line string) {
 	log.Printf("immichaccess: %s: %s", l.name, line)
 }
 
-// warnOfKeys logs a line for each thing that some keys are to be warned of.
-func (l *logbook) warnOfKeys(set *keySet) {
+// warnOfKeys logs one line for each kind of warning, with the names of the keys.
+func (l *denialLog) warnOfKeys(set *keySet) {
 	names := map[string][]string{}
 	for _, e := range set.byDigest {
 		if e.warning != "" {
 			names[e.warning] = append(names[e.warning], e.name)
 		}
-		if !e.until.IsZero() && !time.Now().Before(e.until) {
+		if !e.expiresAt.IsZero() && !time.Now().Before(e.expiresAt) {
 			names[hasExpired] = append(names[hasExpired], e.name)
 		}
 	}
@@ -94,15 +94,15 @@ func firstFew(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// loggable keeps a client from writing lines of its own, or long ones, into the log.
-func loggable(s string) string {
+// quoteForLog keeps a client from writing lines of its own, or long ones, into the log.
+func quoteForLog(s string) string {
 	if len(s) > 200 {
 		s = s[:200] + "…"
 	}
 	return strconv.Quote(s)
 }
 
-// withoutSecrets masks what in a path of Immich's is as good as a password: the key or slug of a shared link.
+// withoutSecrets masks the key or slug of a shared link, which is as good as a password.
 func withoutSecrets(path string) string {
 	plain := "/" + strings.TrimLeft(strings.ToLower(path), "/")
 	for _, prefix := range []string{"/share/", "/s/"} {

@@ -3,45 +3,24 @@ package immichaccess
 import (
 	"fmt"
 	"io"
-	"math"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 )
 
-const defaultMaxUploadSize = "50000M"
-
-// uploadLimit bounds request bodies. One of known length is judged by its header and costs nothing per byte: net/http
-// holds it to what it announced.
+// uploadLimit limits request bodies. One of known length is judged by its header and costs nothing per byte: net/http
+// holds the client to the length that it announced.
 type uploadLimit struct {
-	bytes int64 // 0: no limit
-	text  string
-	next  http.Handler
-	deny  *denials
-	check sync.Once // of the entry point's readTimeout
+	bytes   int64 // 0: no limit
+	text    string
+	next    http.Handler
+	deny    *denyResponder
+	checked sync.Once // the entry point's readTimeout
 }
 
-func newUploadLimit(config *Config, next http.Handler, deny *denials, errs *problems) *uploadLimit {
-	text := orDefault(strings.TrimSpace(config.MaxUploadSize), defaultMaxUploadSize)
-	size, ok := parseSize(text)
-	if !ok {
-		errs.add("maxUploadSize", "%q is not a size; allowed are bytes (1048576) and nginx's units k, m and g (512k, 50000M, 50g) of less than 8 EiB, and 0 for no limit", text)
-	}
-	return &uploadLimit{bytes: size, text: text, next: next, deny: deny}
-}
-
-// parseSize reads nginx's syntax, where units are powers of 1024.
-func parseSize(text string) (size int64, ok bool) {
-	digits := strings.TrimRight(text, "kKmMgG")
-	shift := map[string]uint{"": 0, "k": 10, "m": 20, "g": 30}
-	bits, known := shift[strings.ToLower(text[len(digits):])]
-	size, err := strconv.ParseInt(digits, 10, 64)
-	if !known || err != nil || strings.ContainsAny(digits, "+-_") || size > math.MaxInt64>>bits {
-		return 0, false
-	}
-	return size << bits, true
+func newUploadLimit(bytes int64, text string, next http.Handler, deny *denyResponder) *uploadLimit {
+	return &uploadLimit{bytes: bytes, text: text, next: next, deny: deny}
 }
 
 // serve forwards a request that has, or may have, a body.
@@ -58,7 +37,7 @@ func (u *uploadLimit) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveDownload forwards a request that has no body to speak of: with HTTP/3, its length is unknown all the same.
+// serveDownload forwards a request that has no body, as a rule, though over HTTP/3 its length is unknown all the same.
 func (u *uploadLimit) serveDownload(w http.ResponseWriter, r *http.Request) {
 	if u.bytes > 0 && r.ContentLength < 0 {
 		r.Body = http.MaxBytesReader(nil, r.Body, u.bytes)
@@ -71,7 +50,7 @@ func (u *uploadLimit) serveKnown(w http.ResponseWriter, r *http.Request) {
 	u.next.ServeHTTP(w, r)
 }
 
-// warnOfReadTimeout tells at the first upload that Traefik will cut uploads, since the plugin can't lengthen the time it has.
+// warnOfReadTimeout warns at the first upload that Traefik will cut uploads, since the plugin can't lengthen the timeout.
 func (u *uploadLimit) warnOfReadTimeout(r *http.Request) {
 	if !strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
 		return
@@ -80,18 +59,18 @@ func (u *uploadLimit) warnOfReadTimeout(r *http.Request) {
 	if !ok || server.ReadTimeout <= 0 {
 		return
 	}
-	u.check.Do(func() {
+	u.checked.Do(func() {
 		u.deny.log.warn(fmt.Sprintf("this entry point cuts every upload that takes longer than %s: in Traefik's static configuration, set "+
 			"entryPoints.NAME.transport.respondingTimeouts.readTimeout to 0", server.ReadTimeout))
 	})
 }
 
-// serveUnknown forwards a body of unknown length, and counts.
+// serveUnknown forwards a body of unknown length and counts its bytes.
 func (u *uploadLimit) serveUnknown(w http.ResponseWriter, r *http.Request) {
 	u.warnOfReadTimeout(r)
 	body := &countedBody{body: r.Body, limit: u.bytes, left: u.bytes}
 	r.Body = body
-	u.next.ServeHTTP(&honestWriter{w: w, r: r, body: body, limit: u}, r)
+	u.next.ServeHTTP(&tooLargeWriter{w: w, r: r, body: body, limit: u}, r)
 }
 
 // countedBody fails when there is more than its limit, so that the upstream sees an aborted upload.
@@ -116,23 +95,23 @@ func (b *countedBody) Close() error {
 	return b.body.Close()
 }
 
-// honestWriter turns the 500 that Traefik answers when a body fails into the 413 that it is. In Yaegi it can't offer
-// http.Flusher, so it flushes all that it writes.
-type honestWriter struct {
-	w      http.ResponseWriter
-	r      *http.Request
-	body   *countedBody
-	limit  *uploadLimit
-	turned bool
+// tooLargeWriter turns the 500 that Traefik answers when a body fails into 413. In Yaegi it can't offer http.Flusher, so
+// it flushes everything that it writes.
+type tooLargeWriter struct {
+	w        http.ResponseWriter
+	r        *http.Request
+	body     *countedBody
+	limit    *uploadLimit
+	replaced bool
 }
 
-func (h *honestWriter) Header() http.Header {
+func (h *tooLargeWriter) Header() http.Header {
 	return h.w.Header()
 }
 
-func (h *honestWriter) WriteHeader(status int) {
+func (h *tooLargeWriter) WriteHeader(status int) {
 	if status >= http.StatusInternalServerError && atomic.LoadInt32(&h.body.over) == 1 {
-		h.turned = true
+		h.replaced = true
 		h.limit.deny.forSize(h.w, h.r, h.limit.text)
 		return
 	}
@@ -142,8 +121,8 @@ func (h *honestWriter) WriteHeader(status int) {
 	}
 }
 
-func (h *honestWriter) Write(p []byte) (int, error) {
-	if h.turned {
+func (h *tooLargeWriter) Write(p []byte) (int, error) {
+	if h.replaced {
 		return len(p), nil
 	}
 	n, err := h.w.Write(p)
@@ -151,7 +130,7 @@ func (h *honestWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func (h *honestWriter) flush() {
+func (h *tooLargeWriter) flush() {
 	if flusher, ok := h.w.(http.Flusher); ok {
 		flusher.Flush()
 	}

@@ -24,12 +24,12 @@ func TestSize(t *testing.T) {
 		"512k": 512 << 10, "50000M": 50000 << 20, "50g": 50 << 30,
 		"9223372036854775807": math.MaxInt64, "9007199254740991k": math.MaxInt64 - 1<<10 + 1, "8589934591g": math.MaxInt64 - 1<<30 + 1,
 	} {
-		if got, ok := parseSize(text); !ok || got != want {
+		if got, ok := sizeInBytes(text); !ok || got != want {
 			t.Errorf("%q is %d, %v, want %d", text, got, ok, want)
 		}
 	}
 	for _, text := range append(wrongSizes, "") {
-		if got, ok := parseSize(text); ok {
+		if got, ok := sizeInBytes(text); ok {
 			t.Errorf("%q is %d", text, got)
 		}
 	}
@@ -49,7 +49,7 @@ func FuzzParseSize(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		got, ok := parseSize(text)
+		got, ok := sizeInBytes(text)
 		want, fits := bigSize(text)
 		if ok != fits || got != want {
 			t.Errorf("%q is %d, %v, want %d, %v", text, got, ok, want, fits)
@@ -192,7 +192,7 @@ func TestAnswersToUploads(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := &statuses{ResponseRecorder: httptest.NewRecorder()}
-			newDoor(t, &Config{RequireKey: "false", MaxUploadSize: limit}, c.next).ServeHTTP(w, upload(-1, c.body))
+			newTestHandler(t, &Config{RequireKey: "false", MaxUploadSize: limit}, c.next).ServeHTTP(w, upload(-1, c.body))
 			if !slices.Equal(w.seen, c.seen) {
 				t.Errorf("the statuses are %v, want %v", w.seen, c.seen)
 			}
@@ -202,8 +202,8 @@ func TestAnswersToUploads(t *testing.T) {
 				}
 				return
 			}
-			want := answer{Message: "The upload is larger than 1k", Error: "Payload Too Large", StatusCode: 413}
-			var got answer
+			want := errorBody{Message: "The upload is larger than 1k", Error: "Payload Too Large", StatusCode: 413}
+			var got errorBody
 			if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || got != want {
 				t.Errorf("the answer is %s, %v", w.Body, err)
 			}
@@ -221,7 +221,7 @@ func TestTurnedAnswerIsItsOwn(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusBadGateway)
 	})
-	w := ask(newDoor(t, &Config{RequireKey: "false", MaxUploadSize: "1k"}, next), upload(-1, strings.Repeat("x", 1025)))
+	w := ask(newTestHandler(t, &Config{RequireKey: "false", MaxUploadSize: "1k"}, next), upload(-1, strings.Repeat("x", 1025)))
 	for name, values := range w.Header() {
 		if slices.Contains(values, "of Immich") {
 			t.Errorf("%s is %q", name, values)
@@ -237,11 +237,11 @@ func TestDownloadOfUnknownLength(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
 		for size, over := range map[int]bool{0: false, 1024: false, 1025: true} {
-			next := &keeper{}
-			door := newDoor(t, &Config{RequireKey: "false", MaxUploadSize: "1k"}, next)
+			next := &recorder{}
+			handler := newTestHandler(t, &Config{RequireKey: "false", MaxUploadSize: "1k"}, next)
 			r, w := upload(-1, strings.Repeat("x", size)), httptest.NewRecorder()
 			r.Method = method
-			door.ServeHTTP(w, r)
+			handler.ServeHTTP(w, r)
 			if next.w != w {
 				t.Errorf("%s: the writer is %T", method, next.w)
 			}
@@ -257,7 +257,7 @@ func TestAnswerWithoutFlusher(t *testing.T) {
 	t.Parallel()
 	w := httptest.NewRecorder()
 	next := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })
-	newDoor(t, &Config{RequireKey: "false"}, next).ServeHTTP(struct{ http.ResponseWriter }{w}, upload(-1, "x"))
+	newTestHandler(t, &Config{RequireKey: "false"}, next).ServeHTTP(struct{ http.ResponseWriter }{w}, upload(-1, "x"))
 	if w.Body.String() != "hello" {
 		t.Errorf("the body is %q", w.Body)
 	}
@@ -285,12 +285,12 @@ func TestUploadIsLeftAlone(t *testing.T) {
 		for way, peer := range map[string]string{"direct": "192.0.2.1:1234", "through a trusted proxy": "10.0.0.1:1234"} {
 			t.Run(name+", "+way, func(t *testing.T) {
 				t.Parallel()
-				next := &keeper{}
-				door := newDoor(t, &Config{RequireKey: "false", MaxUploadSize: c.limit, TrustedProxies: []string{"10.0.0.1"}}, next)
+				next := &recorder{}
+				handler := newTestHandler(t, &Config{RequireKey: "false", MaxUploadSize: c.limit, TrustedProxies: []string{"10.0.0.1"}}, next)
 				r, w := upload(c.length, ""), httptest.NewRecorder()
 				r.RemoteAddr = peer
 				body := r.Body
-				door.ServeHTTP(w, r)
+				handler.ServeHTTP(w, r)
 				if w.Code != c.status || (c.status == 200) != (next.r != nil) {
 					t.Fatalf("status %d, want %d; the request %v has reached next", w.Code, c.status, next.r)
 				}
@@ -321,7 +321,7 @@ func TestReadTimeoutWarning(t *testing.T) {
 		"upload that is turned away": {time.Minute, Config{Keys: []string{rightKey}}, []string{form}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := httptest.NewUnstartedServer(newDoor(t, &c.config, &keeper{}))
+			server := httptest.NewUnstartedServer(newTestHandler(t, &c.config, &recorder{}))
 			server.Config.ReadTimeout = c.readTimeout
 			server.Start()
 			defer server.Close()
@@ -340,5 +340,5 @@ func TestReadTimeoutWarning(t *testing.T) {
 
 // A handler that runs without a server has no timeout to tell of.
 func TestNoReadTimeoutWithoutServer(t *testing.T) {
-	wantLines(t, logLines(func() { ask(newDoor(t, &Config{RequireKey: "false"}, &keeper{}), upload(1, "x")) }))
+	wantLines(t, logLines(func() { ask(newTestHandler(t, &Config{RequireKey: "false"}, &recorder{}), upload(1, "x")) }))
 }

@@ -2,7 +2,6 @@ package integration
 
 import (
 	"bytes"
-	"encoding/base64"
 	"fmt"
 	"maps"
 	"net/http"
@@ -42,7 +41,7 @@ func BenchmarkYaegi(b *testing.B) {
 	}
 	b.Run("a browser's cookie", func(b *testing.B) {
 		handler := interpreted(b, builder, doortest.Options{"keys": twoKeys, "browserLogin": true}, next)
-		compare(b, withCookie(handler), empty, 0)
+		compare(b, withCookie(b, handler), empty, 0)
 	})
 	b.Run("a public route", func(b *testing.B) {
 		handler := interpreted(b, builder, doortest.Options{"keys": twoKeys, "publicRoutes": "shared-links"}, next)
@@ -65,9 +64,19 @@ func lockOut(handler http.Handler) {
 	handler.ServeHTTP(httptest.NewRecorder(), request)
 }
 
-// withCookie hands the handler the key as a browser sends it, between Immich's cookies.
-func withCookie(handler http.Handler) http.Handler {
-	cookies := []string{browserHeaders.Get("Cookie") + "; __Host-immichaccess=" + base64.RawURLEncoding.EncodeToString([]byte(doortest.Key))}
+// withCookie hands the handler the session of a browser that has logged in, between Immich's cookies.
+func withCookie(b *testing.B, handler http.Handler) http.Handler {
+	b.Helper()
+	form := httptest.NewRequest(http.MethodPost, "https://photos.example.com/.immichaccess", strings.NewReader("key="+doortest.Key))
+	form.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	form.Header.Set("Sec-Fetch-Site", "same-origin")
+	answer := httptest.NewRecorder()
+	handler.ServeHTTP(answer, form)
+	if answer.Code != http.StatusSeeOther {
+		b.Fatalf("logging in: status %d", answer.Code)
+	}
+	session := answer.Result().Cookies()[0]
+	cookies := []string{browserHeaders.Get("Cookie") + "; " + session.Name + "=" + session.Value}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		delete(r.Header, "X-Access-Key")
 		r.Header["Cookie"] = cookies

@@ -47,8 +47,15 @@ func runDemo(c *console) error {
 	defer stand.Close()
 	go func() { _ = stand.Serve(immich) }()
 
+	storage, err := os.MkdirTemp("", "immichaccess-demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(storage)
+
 	secret := rand.Text()
 	defaults := []string{
+		"--acme.storage=" + storage,
 		"--upstreams=http://" + immich.Addr().String(),
 		"--listen.https=" + demoAddress,
 		"--listen.http=",

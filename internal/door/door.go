@@ -49,7 +49,7 @@ func Open(settings *config.Settings, logger *slog.Logger, level *slog.LevelVar) 
 func (d *Door) open(ctx context.Context) (err error) {
 	d.setLogging(&d.settings.Log)
 	immich := proxy.New(ctx, d.settings, d.logger)
-	if d.rules, err = newRules(d.settings.Access, immich); err != nil {
+	if d.rules, err = newRules(withSessionSecret(d.settings, d.logger), immich); err != nil {
 		return err
 	}
 	if d.listeners, err = server.Listen(d.settings); err != nil {

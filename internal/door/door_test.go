@@ -58,6 +58,7 @@ func open(t *testing.T, change func(*config.Settings)) opened {
 	settings := config.Defaults()
 	settings.Upstreams = []string{upstream.URL}
 	settings.Listen = config.Listen{HTTPS: "127.0.0.1:0"}
+	settings.ACME.Storage = t.TempDir()
 	settings.Access.Keys = []string{"phone:" + key}
 	change(settings)
 

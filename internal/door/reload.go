@@ -12,7 +12,7 @@ import (
 func (d *Door) Reload(load func() (*config.Loaded, error)) {
 	loaded, err := load()
 	if err == nil {
-		err = d.rules.set(loaded.Access)
+		err = d.rules.set(withSessionSecret(&loaded.Settings, d.logger))
 	}
 	if err != nil {
 		d.logger.Error("the configuration stays as it was: the new one is wrong", "error", err)

@@ -2,7 +2,9 @@ package doortest
 
 import (
 	"bufio"
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"html"
 	"net/http"
 	"net/url"
@@ -36,6 +38,8 @@ func browsers(t *testing.T, proxy Proxy) {
 		"who gets the page":      browser.whoGetsThePage,
 		"login":                  browser.login,
 		"cookies":                browser.cookies,
+		"open tabs":              browser.openTabs,
+		"tossed cookies":         browser.tossedCookies,
 		"forged forms":           browser.forgedForms,
 		"where a login leads":    browser.targets,
 		"bodies that never come": browser.unread,
@@ -209,9 +213,21 @@ func (b browser) cookies() {
 		{"guest", "GET", "/photos", header{"Cookie": {guest}}, 200, "", "guest"},
 		{"phrase", "GET", "/photos", header{"Cookie": {phrase}}, 200, "", "phrase"},
 		{"method not allowed", "POST", "/api/albums", header{"Cookie": {guest}}, 403, "", ""},
-		{"twice", "GET", "/photos", header{"Cookie": {cookie + "; " + cookie}}, 403, "", ""},
-		{"key not encoded", "GET", "/photos", header{"Cookie": {name + "=" + Key}}, 403, "", ""},
+		{"twice", "GET", "/photos", header{"Cookie": {cookie + "; " + cookie}}, 200, "", "phone"},
+		{"after a broken one", "GET", "/photos", header{"Cookie": {name + "=broken; " + cookie}}, 200, "", "phone"},
+		{"before a broken one", "GET", "/photos", header{"Cookie": {cookie + "; " + name + "=" + Key}}, 200, "", "phone"},
+		{"the key instead of a session", "GET", "/photos", header{"Cookie": {name + "=" + Key}}, 403, "", ""},
+		{"the cookie of earlier versions", "GET", "/photos", header{"Cookie": {name + "=" + base64.RawURLEncoding.EncodeToString([]byte(Key))}}, 403, "", ""},
 		{"empty", "GET", "/photos", header{"Cookie": {name + "="}}, 403, "", ""},
+		{"blank", "GET", "/photos", header{"Cookie": {name + "=..."}}, 403, "", ""},
+		{"last character changed", "GET", "/photos", header{"Cookie": {changed(cookie, len(cookie)-1)}}, 403, "", ""},
+		{"id changed", "GET", "/photos", header{"Cookie": {changed(cookie, len(name)+1)}}, 403, "", ""},
+		{"lifetime changed", "GET", "/photos", header{"Cookie": {changed(cookie, strings.Index(cookie, ".")+1)}}, 403, "", ""},
+		{"name changed", "GET", "/photos", header{"Cookie": {strings.Replace(guest, ".guest.", ".phone.", 1)}}, 403, "", ""},
+		{"cut", "GET", "/photos", header{"Cookie": {cookie[:len(cookie)-1]}}, 403, "", ""},
+		{"longer", "GET", "/photos", header{"Cookie": {cookie + "A"}}, 403, "", ""},
+		{"no-break space before the name", "GET", "/photos", header{"Cookie": {"a=b; \u00a0" + cookie}}, 403, "", ""},
+		{"other spaces before the name", "GET", "/photos", header{"Cookie": {"a=b;\u0085" + cookie + ";\u2000" + cookie + ";\u3000" + cookie}}, 403, "", ""},
 		{"public route", "GET", "/api/server/ping", header{"Cookie": {name + "=x"}}, 200, "", ""},
 		{"others only", "GET", "/photos", header{"Cookie": {"a=1; b=2"}, "X-Access-Key": {Key}}, 200, "a=1; b=2", "phone"},
 	} {
@@ -232,14 +248,63 @@ func (b browser) cookies() {
 		}
 	}
 
+	if strings.Contains(cookie, Key) || strings.Contains(cookie, base64.RawURLEncoding.EncodeToString([]byte(Key))) {
+		b.t.Errorf("the cookie holds the key: %s", cookie)
+	}
 	response, body := b.ask("GET", "/photos", "", navigation, header{"Cookie": {name + "=d3Jvbmc"}})
-	if response.StatusCode != http.StatusForbidden || !strings.Contains(body, "no longer valid") {
-		b.t.Errorf("a revoked key: status %d, %s", response.StatusCode, body)
+	if response.StatusCode != http.StatusForbidden || !strings.Contains(body, "access has ended") {
+		b.t.Errorf("a broken cookie: status %d, %s", response.StatusCode, body)
 	}
 	b.wantForgotten(response)
-	response, _ = b.ask("GET", "/photos", "", navigation, header{"Cookie": {cookie + "; " + cookie}})
-	b.wantForgotten(response)
 	b.plantedCookie(strings.TrimPrefix(cookie, name+"="))
+}
+
+// changed returns the text with another character at that place.
+func changed(text string, at int) string {
+	other := "1"
+	if text[at] == '1' {
+		other = "2"
+	}
+	return text[:at] + other + text[at+1:]
+}
+
+// openTabs are pages of Immich's that were open when the session ended: they show what their fetches get.
+func (b browser) openTabs() {
+	name := "immichaccess"
+	if b.door.TLS != nil {
+		name = "__Host-" + name
+	}
+	const ended = "This browser's access has ended. Reload the page."
+	fetch := header{"Accept": {"application/json"}, "Sec-Fetch-Mode": {"cors"}, "Sec-Fetch-Dest": {"empty"}, "Sec-Fetch-Site": {"same-origin"}}
+	for _, c := range []struct {
+		name   string
+		header header
+		ended  bool
+	}{
+		{"with an ended session", plus(fetch, "Cookie", name+"=ended"), true},
+		{"with an expired cookie", fetch, true},
+		{"of an old browser", header{"Cookie": {name + "=ended"}}, true},
+		{"of the app", header{}, false},
+		{"with a wrong key", plus(fetch, "X-Access-Key", "wrong"), false},
+		{"of another site", plus(fetch, "Sec-Fetch-Site", "cross-site"), false},
+	} {
+		response, body := b.ask("GET", "/api/users/me", "", c.header)
+		if response.StatusCode != http.StatusForbidden || strings.Contains(body, ended) != c.ended || !strings.Contains(body, `"statusCode":403`) {
+			b.t.Errorf("a fetch %s: status %d, %s", c.name, response.StatusCode, body)
+		}
+	}
+}
+
+// tossedCookies never lock anybody out.
+func (b browser) tossedCookies() {
+	cookie := b.session(Key)
+	name, _, _ := strings.Cut(cookie, "=")
+	for i := range 50 {
+		b.ask("GET", "/photos", "", header{"Cookie": {fmt.Sprintf("%s=tossed%d", name, i)}})
+	}
+	if response, body := b.ask("GET", "/photos", "", header{"Cookie": {cookie}}); response.StatusCode != http.StatusOK {
+		b.t.Errorf("after 50 broken cookies: status %d, %s", response.StatusCode, body)
+	}
 }
 
 // plantedCookie is one that any host of the domain could have set. On HTTPS it is none of ours, and goes no further.
@@ -299,6 +364,7 @@ func (b browser) forgedForms() {
 		"other origin":        {header{"Origin": {"https://evil.example"}}, 403},
 		"null origin":         {header{"Origin": {"null"}}, 403},
 		"other port":          {header{"Origin": {own + ":1"}}, 403},
+		"own, without TLS":    {header{"Origin": {"http://" + b.door.Host}}, map[bool]int{true: 403, false: 303}[b.door.TLS != nil]},
 		"origins contradict":  {plus(ownForm, "Origin", "https://evil.example"), 403},
 		"forged host":         {header{"Origin": {"https://evil.example"}, "X-Forwarded-Host": {"evil.example"}}, 403},
 		"origin is no origin": {header{"Origin": {"://"}}, 403},
@@ -337,7 +403,15 @@ func (b browser) targets() {
 }
 
 func (b browser) logout() {
-	cookie := b.session(Key)
+	cookie, another := b.session(Key), b.session(Key)
+	wantStatus := func(cookie string, want int) {
+		b.t.Helper()
+		if response, body := b.ask("GET", "/photos", "", header{"Cookie": {cookie}}); response.StatusCode != want {
+			b.t.Errorf("status %d, want %d: %s", response.StatusCode, want, body)
+		}
+	}
+	wantStatus(cookie, http.StatusOK)
+	wantStatus(another, http.StatusOK)
 	response, body := b.ask("GET", "/.immichaccess/logout", "", navigation, header{"Cookie": {cookie}})
 	if response.StatusCode != http.StatusOK || !strings.Contains(body, `action="/.immichaccess/logout"`) || len(response.Cookies()) > 0 {
 		b.t.Errorf("status %d, %v, %s", response.StatusCode, response.Cookies(), body)
@@ -348,6 +422,8 @@ func (b browser) logout() {
 		b.t.Errorf("status %d, %v", response.StatusCode, response.Header)
 	}
 	b.wantForgotten(response)
+	wantStatus(cookie, http.StatusForbidden)
+	wantStatus(another, http.StatusOK)
 	response, body = b.ask("GET", "/.immichaccess", "", navigation)
 	if response.StatusCode != http.StatusOK || !strings.Contains(body, `name="key"`) {
 		b.t.Errorf("status %d, %s", response.StatusCode, body)

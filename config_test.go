@@ -27,8 +27,8 @@ const (
 	allowedNetwork = "allowed are addresses (192.0.2.1, 2001:db8::1), CIDRs (192.0.2.0/24), loopback and private"
 )
 
-// wrongKeys are lists of entries whose last one is wrong.
-var wrongKeys = map[string]struct {
+// invalidEntries are lists of entries whose last one is wrong.
+var invalidEntries = map[string]struct {
 	keys    []string
 	shown   string
 	allowed string
@@ -40,14 +40,14 @@ var wrongKeys = map[string]struct {
 	"only an attribute":              {[]string{"a:" + rightKey, "methods=GET+HEAD"}, "entry 2: ", ""},
 	"name without a secret":          {[]string{"phone:"}, `"phone": the secret is empty`, ""},
 	"blank after the colon":          {[]string{"phone: " + rightKey}, `"phone": the secret is empty`, ""},
-	"no name before the colon":       {[]string{":" + rightKey}, "what stands before the first colon is not a name", allowedName},
-	"name with a slash":              {[]string{"my/phone:" + rightKey}, "what stands before the first colon is not a name", allowedName},
-	"name with an umlaut":            {[]string{"käthe:" + rightKey}, "what stands before the first colon is not a name", allowedName},
-	"secret with a colon":            {[]string{rightKey + "!:x"}, "what stands before the first colon is not a name", allowedName},
-	"name with a blank":              {[]string{"my phone:" + rightKey}, "attribute 1: it is not known", allowedAttr},
-	"secret with a blank":            {[]string{"phone:correct-horse battery-staple"}, `"phone": attribute 1: it is not known`, allowedAttr},
-	"secret with a tab":              {[]string{"phone:correct-horse\tbattery-staple"}, `"phone": attribute 1: it is not known`, allowedAttr},
-	"secret with a hard blank":       {[]string{"phone:correct-horse\u00a0battery-staple"}, `"phone": attribute 1: it is not known`, allowedAttr},
+	"no name before the colon":       {[]string{":" + rightKey}, "the text before the first colon is not a name", allowedName},
+	"name with a slash":              {[]string{"my/phone:" + rightKey}, "the text before the first colon is not a name", allowedName},
+	"name with an umlaut":            {[]string{"käthe:" + rightKey}, "the text before the first colon is not a name", allowedName},
+	"secret with a colon":            {[]string{rightKey + "!:x"}, "the text before the first colon is not a name", allowedName},
+	"name with a blank":              {[]string{"my phone:" + rightKey}, "attribute 1: unknown attribute", allowedAttr},
+	"secret with a blank":            {[]string{"phone:correct-horse battery-staple"}, `"phone": attribute 1: unknown attribute`, allowedAttr},
+	"secret with a tab":              {[]string{"phone:correct-horse\tbattery-staple"}, `"phone": attribute 1: unknown attribute`, allowedAttr},
+	"secret with a hard blank":       {[]string{"phone:correct-horse\u00a0battery-staple"}, `"phone": attribute 1: unknown attribute`, allowedAttr},
 	"secret that is not ASCII":       {[]string{"phone:" + rightKey + "ß"}, `"phone": the secret has a character`, allowedSecret},
 	"secret with a control":          {[]string{"phone:" + rightKey + "\x7f"}, `"phone": the secret has a character`, allowedSecret},
 	"secret with a NUL":              {[]string{rightKey + "\x00"}, "the secret has a character", allowedSecret},
@@ -62,15 +62,15 @@ var wrongKeys = map[string]struct {
 	"other digest":                   {[]string{"phone:SHA512:" + rightDigest}, `"phone": `, "a digest is written sha256: and 64 hex digits"},
 	"digest with a dash":             {[]string{"sha-256:" + rightDigest}, "entry 1: ", "a digest is written sha256: and 64 hex digits"},
 	"digest with an equals sign":     {[]string{"phone:sha256=" + rightDigest}, `"phone": `, "a digest is written sha256: and 64 hex digits"},
-	"expires twice":                  {[]string{"phone:" + rightKey + " expires=2020-01-31 expires=2999-12-31"}, `"phone": attribute 2: `, "expires= stands there twice"},
-	"methods twice":                  {[]string{"phone:" + rightKey + " methods=GET methods=HEAD"}, `"phone": attribute 2: `, "methods= stands there twice"},
+	"expires twice":                  {[]string{"phone:" + rightKey + " expires=2020-01-31 expires=2999-12-31"}, `"phone": attribute 2: `, "expires= is given twice"},
+	"methods twice":                  {[]string{"phone:" + rightKey + " methods=GET methods=HEAD"}, `"phone": attribute 2: `, "methods= is given twice"},
 	"digest that is not hexadecimal": {[]string{"phone:sha256:" + rightDigest[:63] + "g"}, `"phone": `, allowedDigest},
-	"name twice":                     {[]string{"phone:" + rightKey, "phone:" + otherKey}, `entry 2: the name "phone" is taken`, "give each its own"},
-	"secret twice":                   {[]string{"phone:" + rightKey, "tablet:" + rightKey}, `entry 2: "tablet" has the same secret as "phone"`, "give each its own"},
-	"secret twice without names":     {[]string{rightKey, rightKey}, `entry 2: "key2" has the same secret as "key1"`, "give each its own"},
-	"secret, and its digest":         {[]string{"phone:" + rightKey, "tablet:sha256:" + strings.ToUpper(rightDigest)}, `"tablet" has the same secret as "phone"`, "give each its own"},
-	"unknown attribute":              {[]string{"phone:" + rightKey + " expire=2027-01-31"}, `"phone": attribute 1: it is not known`, allowedAttr},
-	"attribute in capitals":          {[]string{"phone:" + rightKey + " methods=GET Expires=2027-01-31"}, `"phone": attribute 2: it is not known`, allowedAttr},
+	"name twice":                     {[]string{"phone:" + rightKey, "phone:" + otherKey}, `entry 2: the name "phone" is taken`, "give each entry its own"},
+	"secret twice":                   {[]string{"phone:" + rightKey, "tablet:" + rightKey}, `entry 2: "tablet" has the same secret as "phone"`, "give each entry its own"},
+	"secret twice without names":     {[]string{rightKey, rightKey}, `entry 2: "key2" has the same secret as "key1"`, "give each entry its own"},
+	"secret, and its digest":         {[]string{"phone:" + rightKey, "tablet:sha256:" + strings.ToUpper(rightDigest)}, `"tablet" has the same secret as "phone"`, "give each entry its own"},
+	"unknown attribute":              {[]string{"phone:" + rightKey + " expire=2027-01-31"}, `"phone": attribute 1: unknown attribute`, allowedAttr},
+	"attribute in capitals":          {[]string{"phone:" + rightKey + " methods=GET Expires=2027-01-31"}, `"phone": attribute 2: unknown attribute`, allowedAttr},
 	"no day":                         {[]string{"phone:" + rightKey + " expires="}, `"phone": attribute 1: expires=`, allowedDay},
 	"day without a value":            {[]string{"phone:" + rightKey + " expires"}, `"phone": attribute 1: expires=`, allowedDay},
 	"30 February":                    {[]string{"phone:" + rightKey + " expires=2027-02-30"}, "2027-02-30", allowedDay},
@@ -78,8 +78,8 @@ var wrongKeys = map[string]struct {
 	"month 13":                       {[]string{"phone:" + rightKey + " expires=2027-13-01"}, "2027-13-01", allowedDay},
 	"day of another country":         {[]string{"phone:" + rightKey + " expires=31.01.2027"}, "31.01.2027", allowedDay},
 	"day with a time":                {[]string{"phone:" + rightKey + " expires=2027-01-31T12:00:00Z"}, "2027-01-31T12:00:00Z", allowedDay},
-	"no method":                      {[]string{"phone:" + rightKey + " methods="}, "names no method", "methods=GET+HEAD"},
-	"separators only":                {[]string{"phone:" + rightKey + " methods=,+"}, "names no method", "methods=GET+HEAD"},
+	"no method":                      {[]string{"phone:" + rightKey + " methods="}, "methods= is empty", "methods=GET+HEAD"},
+	"separators only":                {[]string{"phone:" + rightKey + " methods=,+"}, "methods= is empty", "methods=GET+HEAD"},
 	"unknown method":                 {[]string{"phone:" + rightKey + " methods=GET+FETCH"}, `"FETCH" is not a method`, allowedMethods},
 	"methods with a semicolon":       {[]string{"phone:" + rightKey + " methods=GET;HEAD"}, `"GET;HEAD" is not a method`, allowedMethods},
 	"methods that a label has split": {strings.Split("phone:"+rightKey+" methods=GET,HEAD", ","), "entry 2: a method is not a secret", "methods=GET+HEAD"},
@@ -116,7 +116,7 @@ var (
 // Each option wrong in each way it can be: the error tells of that option alone, what it was and what is allowed.
 func TestWrongOption(t *testing.T) {
 	t.Parallel()
-	for name, c := range wrongKeys {
+	for name, c := range invalidEntries {
 		t.Run("keys/"+name, func(t *testing.T) {
 			t.Parallel()
 			wantWrong(t, Config{Keys: c.keys}, "keys", c.shown, c.allowed)
@@ -164,7 +164,7 @@ func TestWrongOption(t *testing.T) {
 	for _, value := range wrongRoutes {
 		t.Run("publicRoutes/"+value, func(t *testing.T) {
 			t.Parallel()
-			wantWrong(t, Config{Keys: []string{rightKey}, PublicRoutes: []string{"ping", value}}, "publicRoutes", quoted(value), allowedRoutes)
+			wantWrong(t, Config{Keys: []string{rightKey}, PublicRoutes: []string{"ping", value}}, "publicRoutes", quoted(strings.TrimSpace(value)), allowedRoutes)
 		})
 	}
 	for _, value := range wrongStatuses {
@@ -230,10 +230,10 @@ func TestAllWrongOptionsAtOnce(t *testing.T) {
 
 func TestNothingToGuard(t *testing.T) {
 	t.Parallel()
-	if _, err := New(t.Context(), nil, CreateConfig(), "door"); err == nil {
+	if _, err := New(t.Context(), nil, CreateConfig(), "test"); err == nil {
 		t.Error("New takes no next handler")
 	}
-	if _, err := New(t.Context(), &keeper{}, nil, "door"); err == nil {
+	if _, err := New(t.Context(), &recorder{}, nil, "test"); err == nil {
 		t.Error("New takes no configuration")
 	}
 }
@@ -241,12 +241,12 @@ func TestNothingToGuard(t *testing.T) {
 // An option that is empty, as from a variable that is not set, has its default.
 func TestEmptyOptionIsDefault(t *testing.T) {
 	t.Parallel()
-	door := newDoor(t, &Config{Keys: []string{rightKey}}, &keeper{})
-	wantEntry(t, door, "", false)
-	wantEntry(t, door, rightKey, true)
+	handler := newTestHandler(t, &Config{Keys: []string{rightKey}}, &recorder{})
+	wantAccess(t, handler, "", false)
+	wantAccess(t, handler, rightKey, true)
 	r := withKey(rightKey)
 	r.ContentLength = 50000<<20 + 1
-	if got := ask(door, r).Code; got != http.StatusRequestEntityTooLarge {
+	if got := ask(handler, r).Code; got != http.StatusRequestEntityTooLarge {
 		t.Errorf("an upload over 50000M gets %d", got)
 	}
 }
@@ -257,11 +257,11 @@ func quoted(value string) string {
 
 func newError(t *testing.T, config Config) error {
 	t.Helper()
-	_, err := New(t.Context(), &keeper{}, &config, "door")
+	_, err := New(t.Context(), &recorder{}, &config, "test")
 	if err == nil {
 		t.Fatalf("New takes %+v", config)
 	}
-	if !strings.HasPrefix(err.Error(), `immichaccess: the configuration of "door" is wrong: `) {
+	if !strings.HasPrefix(err.Error(), `immichaccess: the configuration of "test" is wrong: `) {
 		t.Errorf("the error does not say whose: %v", err)
 	}
 	return err

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"html/template"
+	"math"
 	"net/http"
+	"time"
 )
 
-// page is what a browser shows in place of Immich. It works without its script, which only takes the key out of a link, and
+// page is what a browser shows in place of Immich. It works without its script, which only fills in the key of a link, and
 // it loads nothing.
 var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <html lang="en">
@@ -29,7 +32,7 @@ var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <button>Log out</button>
 </form>
 {{else}}<form method="post" action="` + loginPath + `">
-<label for="key">The photos behind this page are private. Type the access key that you were given.</label>
+<label for="key">The photos behind this page are private. Enter the access key that you were given.</label>
 <input id="key" name="key" type="password" required autofocus autocomplete="current-password" autocapitalize="none" spellcheck="false">
 <input name="to" type="hidden" value="{{.To}}">
 <button>Open</button>
@@ -61,7 +64,7 @@ form > button:first-child { margin-top: 0; }
 `
 
 // pageScript fills in the key of a link such as https://photos.example.com/.immichaccess#KEY. Browsers keep what follows the
-// # to themselves, so that it stands in no log; here it also leaves the address bar and the history.
+// # to themselves, so no log has it; here it is also removed from the address bar and the history.
 const pageScript = `
 function fill() {
 	var key = location.hash.slice(1);
@@ -83,13 +86,37 @@ func sourceHash(source string) string {
 	return "'sha256-" + base64.StdEncoding.EncodeToString(digest[:]) + "'"
 }
 
-// loginPage and logoutPage return what there is to say on the page.
+// loginPage and logoutPage return the content of the page.
 func loginPage(message, to string) map[string]any {
 	return map[string]any{"Title": "Access key", "Message": message, "To": to}
 }
 
 func logoutPage() map[string]any {
 	return map[string]any{"Title": "Log out", "Logout": true}
+}
+
+// explain says to a person why a request was denied.
+func explain(denied *denial) string {
+	switch {
+	case denied.wait > 0:
+		return "Too many wrong keys. Try again in " + inMinutes(denied.wait) + "."
+	case denied.reason == sessionEnded:
+		return "This browser's access has ended. Enter the access key again."
+	case denied.wrong:
+		return "Wrong key. Check it and try again."
+	case denied.reason == expiredKey:
+		return "This key has expired."
+	case denied.key != "":
+		return "This key does not allow that."
+	}
+	return ""
+}
+
+func inMinutes(d time.Duration) string {
+	if d <= time.Minute {
+		return "a minute"
+	}
+	return fmt.Sprintf("%.0f minutes", math.Ceil(d.Minutes()))
 }
 
 func writePage(w http.ResponseWriter, r *http.Request, status int, content map[string]any) {

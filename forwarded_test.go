@@ -107,19 +107,24 @@ func TestNetworks(t *testing.T) {
 // claimsConfig trusts peers of each kind.
 var claimsConfig = &Config{TrustedProxies: []string{"10.0.0.0/8", "2001:db8:1::/48", "::ffff:192.168.0.0/112", "fe80::/10", "::1"}}
 
-func newClaimsForwarding(t testing.TB) *forwarding {
+func trusting(t testing.TB, proxies ...string) *networks {
 	t.Helper()
 	var errs problems
-	f := newForwarding(claimsConfig, &errs)
+	n := parseNetworks("trustedProxies", proxies, &errs)
 	if len(errs.list) > 0 {
 		t.Fatal(errs.list)
 	}
-	return f
+	return n
+}
+
+func newTestForwarding(t testing.TB) *forwarding {
+	t.Helper()
+	return newForwarding(trusting(t, claimsConfig.TrustedProxies...))
 }
 
 func TestClaims(t *testing.T) {
 	t.Parallel()
-	f := newClaimsForwarding(t)
+	f := newTestForwarding(t)
 	type testCase struct {
 		peer  string
 		xff   []string
@@ -187,7 +192,7 @@ func TestClaims(t *testing.T) {
 			if len(want) > 0 {
 				client = want[0]
 			}
-			got := f.claims(r)
+			got := f.resolve(r)
 			if got.client.String() != client || !slices.Equal(got.chain, want) {
 				t.Errorf("client %q, chain %q, want %q, %q", got.client, got.chain, client, want)
 			}
@@ -201,11 +206,11 @@ func TestPeerWithoutAddress(t *testing.T) {
 	for _, peer := range []string{"", "@", "@immich", "/run/immich.sock", "pipe"} {
 		t.Run(peer, func(t *testing.T) {
 			t.Parallel()
-			next := &keeper{}
+			next := &recorder{}
 			config := &Config{Keys: []string{rightKey}, TrustedProxies: claimsConfig.TrustedProxies}
 			r := newRequest(http.Header{"X-Access-Key": {rightKey}, "X-Forwarded-For": {"6.6.6.6"}, "X-Real-Ip": {"6.6.6.6"}})
 			r.RemoteAddr = peer
-			if got := ask(newDoor(t, config, next), r).Code; got != http.StatusOK {
+			if got := ask(newTestHandler(t, config, next), r).Code; got != http.StatusOK {
 				t.Fatalf("status %d", got)
 			}
 			for name, values := range next.r.Header {
@@ -251,7 +256,7 @@ func TestForwardingHeaders(t *testing.T) {
 		"192.0.2.1:80": {
 			"X-Real-Ip": {"192.0.2.1"}, "X-Forwarded-Proto": {"http"}, "X-Forwarded-Host": {"photos.example.com"},
 		},
-		"[::2]:80": { // a suspect that is not trusted
+		"[::2]:80": { // not trusted, though its beginning may be
 			"X-Real-Ip": {"::2"}, "X-Forwarded-Proto": {"http"}, "X-Forwarded-Host": {"photos.example.com"},
 		},
 		"[fe80::1%eth0]:80": {
@@ -263,10 +268,10 @@ func TestForwardingHeaders(t *testing.T) {
 	} {
 		t.Run(peer, func(t *testing.T) {
 			t.Parallel()
-			next := &keeper{}
+			next := &recorder{}
 			r := newRequest(sent)
 			r.RemoteAddr = peer
-			ask(newDoor(t, &Config{RequireKey: "false", TrustedProxies: []string{"10.0.0.0/8"}}, next), r)
+			ask(newTestHandler(t, &Config{RequireKey: "false", TrustedProxies: []string{"10.0.0.0/8"}}, next), r)
 			got := next.r.Header
 			delete(got, "Connection")
 			if !reflect.DeepEqual(got, want) {
@@ -291,8 +296,8 @@ func TestClaimedHost(t *testing.T) {
 	}
 }
 
-// Whatever a client sends, the short way and the one for suspects come to the same headers.
-func TestBothWaysAgree(t *testing.T) {
+// Whatever a client that is not trusted sends, a closer look at its address does not change the headers.
+func TestCloserLookAgrees(t *testing.T) {
 	t.Parallel()
 	forged := http.Header{}
 	for _, family := range []string{"Forwarded-For", "Forwarded-Proto", "Forwarded-Host", "Forwarded-Port", "Forwarded-Prefix", "Forwarded-Server", "Real-IP"} {
@@ -326,7 +331,7 @@ func TestBothWaysAgree(t *testing.T) {
 							t.Parallel()
 							short, long := arrival(t, config, request(), false), arrival(t, config, request(), true)
 							if !reflect.DeepEqual(short, long) {
-								t.Errorf("the short way: %v, the long one: %v", short, long)
+								t.Errorf("without a closer look: %v, with it: %v", short, long)
 							}
 						})
 					}
@@ -337,32 +342,29 @@ func TestBothWaysAgree(t *testing.T) {
 }
 
 // arrival returns the headers that reach next.
-func arrival(t *testing.T, config *Config, r *http.Request, suspected bool) http.Header {
+func arrival(t *testing.T, config *Config, r *http.Request, mayBeTrusted bool) http.Header {
 	t.Helper()
-	next := &keeper{}
-	a, err := prepare(next, config, "door")
+	next := &recorder{}
+	s, err := parse(config, "test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a.forwarding.suspects[r.RemoteAddr[:3]] {
-		t.Fatalf("%s does not go the short way", r.RemoteAddr)
+	g := newGuard(next, s, newDenialLog("test", false))
+	if g.forwarding.mayBeTrusted[r.RemoteAddr[:3]] {
+		t.Fatalf("%s may be trusted", r.RemoteAddr)
 	}
-	a.forwarding.suspects[r.RemoteAddr[:3]] = suspected
-	ask(a.handler(a.keys.guarded(), nil), r)
+	g.forwarding.mayBeTrusted[r.RemoteAddr[:3]] = mayBeTrusted
+	ask(g.handler(), r)
 	return next.r.Header
 }
 
-// No peer that is trusted is ever taken for a plain one: the short way would not hear what it says.
-func TestSuspectsMissNobody(t *testing.T) {
+// mayBeTrusted rules out no peer that is trusted.
+func TestMayBeTrustedMissesNobody(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 1500 {
 		prefix := randomPrefix(random)
-		var errs problems
-		f := newForwarding(&Config{TrustedProxies: []string{prefix.String()}}, &errs)
-		if len(errs.list) > 0 {
-			t.Fatal(errs.list)
-		}
+		f := newForwarding(trusting(t, prefix.String()))
 		for range 20 {
 			addr := within(random, prefix)
 			for _, peer := range []string{addr.String(), netip.AddrFrom16(addr.As16()).String(), netip.AddrFrom16(addr.As16()).Unmap().String()} {
@@ -370,8 +372,8 @@ func TestSuspectsMissNobody(t *testing.T) {
 				if known, ok := parseAddr(text); !ok || !f.trusted.contain(known) {
 					t.Fatalf("%s is not trusted though it is in %s", text, prefix)
 				}
-				if !f.suspects[text[:3]] {
-					t.Fatalf("%s is in %s and no suspect", text, prefix)
+				if !f.mayBeTrusted[text[:3]] {
+					t.Fatalf("%s is in %s and is ruled out", text, prefix)
 				}
 			}
 		}
@@ -387,7 +389,7 @@ func randomPrefix(random *rand.Rand) netip.Prefix {
 	}
 	bits := random.IntN(addr.BitLen() + 1)
 	if random.IntN(2) == 0 {
-		bits = random.IntN(20) // where suspects are made
+		bits = random.IntN(20) // where mayBeTrusted are made
 	}
 	prefix, err := addr.Unmap().Prefix(min(bits, addr.Unmap().BitLen()))
 	if err != nil {
@@ -432,7 +434,7 @@ func FuzzClientAddress(f *testing.F) {
 		f.Add("10.0.0.1:80", xff, "10.0.0.2 , 10.0.0.3")
 		f.Add("10.0.0.1:80", "6.6.6.6", xff)
 	}
-	door := newClaimsForwarding(f)
+	handler := newTestForwarding(f)
 	var trusted []netip.Prefix
 	for _, text := range []string{"10.0.0.0/8", "2001:db8:1::/48", "192.168.0.0/16", "fe80::/10", "::1/128"} {
 		trusted = append(trusted, netip.MustParsePrefix(text))
@@ -443,7 +445,7 @@ func FuzzClientAddress(f *testing.F) {
 	f.Fuzz(func(t *testing.T, peerText, first, second string) {
 		r := newRequest(http.Header{"X-Forwarded-For": {first, second}})
 		r.RemoteAddr = peerText
-		said := door.claims(r)
+		said := handler.resolve(r)
 		peer, isAddr := parseAddr(peerText)
 		if !isAddr {
 			if said.client.IsValid() || len(said.chain) > 0 {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -15,11 +16,11 @@ const (
 	digestPrefix = "sha256:"
 )
 
-// What keys are warned of, and work all the same.
+// Warnings about keys that work all the same.
 const (
 	isWeak       = "secrets of less than 16 characters are easy to guess"
-	isPublished  = "keys of the examples, which everybody knows; make your own"
-	isLikeDigest = "secrets that look like a digest; if they are, write sha256: in front, else the digest itself is the key"
+	isPublished  = "keys of the examples, which everybody knows; generate your own"
+	isLikeDigest = "secrets that look like a digest; if so, put sha256: in front, since as it is the digest itself is the key"
 	hasExpired   = "keys that have expired"
 )
 
@@ -31,22 +32,41 @@ var published = map[string]bool{
 
 // entry is one key.
 type entry struct {
-	name    string
-	digest  [sha256.Size]byte
-	until   time.Time       // zero: for ever
-	methods map[string]bool // nil: all
-	warning string          // "" or one of the above
+	name      string
+	digest    [sha256.Size]byte
+	expiresAt time.Time       // zero: never
+	methods   map[string]bool // nil: all
+	warning   string          // "" or one of the above
+}
+
+// isUnrestricted tells whether the key is good for every request, at any time.
+func (e *entry) isUnrestricted() bool {
+	return e.expiresAt.IsZero() && e.methods == nil
+}
+
+// forbids returns why the key is not good for the request, nil if it is. An upgraded connection carries every method, so it
+// needs all of them.
+func (e *entry) forbids(r *http.Request) *denial {
+	switch {
+	case !e.expiresAt.IsZero() && !time.Now().Before(e.expiresAt):
+		return &denial{reason: expiredKey, key: e.name}
+	case e.methods != nil && !e.methods[r.Method]:
+		return &denial{reason: "method not allowed for this key", key: e.name}
+	case e.methods != nil && len(r.Header["Upgrade"]) > 0 && len(e.methods) < len(knownMethods):
+		return &denial{reason: "upgrade not allowed for this key", key: e.name}
+	}
+	return nil
 }
 
 // keySet holds entries that have different names and different secrets.
 type keySet struct {
 	byDigest map[[sha256.Size]byte]*entry
-	names    map[string]bool
+	byName   map[string]*entry
 	unnamed  int
 }
 
 func newKeySet() *keySet {
-	return &keySet{byDigest: map[[sha256.Size]byte]*entry{}, names: map[string]bool{}}
+	return &keySet{byDigest: map[[sha256.Size]byte]*entry{}, byName: map[string]*entry{}}
 }
 
 func (s *keySet) copy() *keySet {
@@ -54,12 +74,12 @@ func (s *keySet) copy() *keySet {
 	c.unnamed = s.unnamed
 	for digest, e := range s.byDigest {
 		c.byDigest[digest] = e
-		c.names[e.name] = true
+		c.byName[e.name] = e
 	}
 	return c
 }
 
-// add parses an entry. Its errors show the name at most.
+// add parses an entry. Its errors show at most the name.
 func (s *keySet) add(text string) error {
 	e, err := parseEntry(text)
 	if err != nil {
@@ -69,13 +89,13 @@ func (s *keySet) add(text string) error {
 		s.unnamed++
 		e.name = "key" + strconv.Itoa(s.unnamed)
 	}
-	if s.names[e.name] {
-		return fmt.Errorf("the name %q is taken by an earlier entry; give each its own", e.name)
+	if s.byName[e.name] != nil {
+		return fmt.Errorf("the name %q is taken by an earlier entry; give each entry its own", e.name)
 	}
 	if other := s.byDigest[e.digest]; other != nil {
-		return fmt.Errorf("%q has the same secret as %q; give each its own", e.name, other.name)
+		return fmt.Errorf("%q has the same secret as %q; give each entry its own", e.name, other.name)
 	}
-	s.names[e.name] = true
+	s.byName[e.name] = e
 	s.byDigest[e.digest] = e
 	return nil
 }
@@ -92,15 +112,15 @@ func parseEntry(text string) (*entry, error) {
 	}
 	e := &entry{name: name}
 	if e.digest, err = digestOf(secret); err != nil {
-		return nil, about(name, err)
+		return nil, named(name, err)
 	}
 	e.warning = warningOf(secret, e.digest)
 	if e.digest == sha256.Sum256(nil) || e.digest == sha256.Sum256([]byte("\n")) {
-		return nil, about(name, errors.New("it is the digest of an empty secret"))
+		return nil, named(name, errors.New("it is the digest of an empty secret"))
 	}
 	for i, field := range fields[1:] {
 		if err := e.setAttribute(field); err != nil {
-			return nil, about(name, fmt.Errorf("attribute %d: %w", i+1, err))
+			return nil, named(name, fmt.Errorf("attribute %d: %w", i+1, err))
 		}
 	}
 	return e, nil
@@ -119,7 +139,7 @@ func warningOf(secret string, digest [sha256.Size]byte) string {
 	return ""
 }
 
-func about(name string, err error) error {
+func named(name string, err error) error {
 	if name == "" {
 		return err
 	}
@@ -135,8 +155,8 @@ func splitName(field string) (name, secret string, err error) {
 		return "", field, nil
 	}
 	if name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") != "" {
-		return "", "", errors.New("what stands before the first colon is not a name; allowed are letters, digits and ._- " +
-			"(a secret that holds a colon needs a name in front)")
+		return "", "", errors.New("the text before the first colon is not a name; allowed are letters, digits and ._- " +
+			"(a secret that contains a colon needs a name)")
 	}
 	return name, secret, nil
 }
@@ -145,7 +165,7 @@ func isDigest(secret string) bool {
 	return len(secret) >= len(digestPrefix) && strings.EqualFold(secret[:len(digestPrefix)], digestPrefix)
 }
 
-// otherDigest tells what is meant as a digest, such as sha512:…; taken as a secret, it would be the key.
+// otherDigest recognizes other digests, such as sha512:…, which as a secret would be the key themselves.
 func otherDigest(secret string) bool {
 	rest, found := strings.CutPrefix(strings.ToLower(secret), "sha")
 	rest = strings.TrimLeft(rest, "-_")
@@ -170,7 +190,7 @@ func parseDigest(digits string) ([sha256.Size]byte, error) {
 	return digest, nil
 }
 
-// checkSecret wants what a client can send as one header value.
+// checkSecret accepts what a client can send as one header value.
 func checkSecret(secret string) error {
 	if secret == "" {
 		return errors.New("the secret is empty")
@@ -192,30 +212,30 @@ func checkSecret(secret string) error {
 	return nil
 }
 
-// setAttribute says nothing of what it can't read: it may be a part of a secret that holds a blank.
+// setAttribute does not show what it can't read, since that may be part of a secret that contains a blank.
 func (e *entry) setAttribute(field string) error {
 	name, value, _ := strings.Cut(field, "=")
 	switch {
-	case name == "expires" && e.until.IsZero():
+	case name == "expires" && e.expiresAt.IsZero():
 		return e.setExpires(value)
 	case name == "methods" && e.methods == nil:
 		return e.setMethods(value)
 	case name == "expires" || name == "methods":
-		return fmt.Errorf("%s= stands there twice", name)
+		return fmt.Errorf("%s= is given twice", name)
 	}
-	return errors.New("it is not known; allowed are expires=2027-01-31 and methods=GET,HEAD")
+	return errors.New("unknown attribute; allowed are expires=2027-01-31 and methods=GET,HEAD")
 }
 
 func (e *entry) setExpires(value string) error {
 	day, err := time.Parse("2006-01-02", value)
 	if err != nil {
-		return fmt.Errorf("expires=%q is not a day; write it like expires=2027-01-31", value)
+		return fmt.Errorf("expires=%q is not a date; write it like expires=2027-01-31", value)
 	}
-	e.until = day.AddDate(0, 0, 1)
+	e.expiresAt = day.AddDate(0, 0, 1)
 	return nil
 }
 
-// knownMethods are those of RFC 9110 and RFC 5789.
+// knownMethods are the methods of RFC 9110, section 9, and RFC 5789.
 var knownMethods = map[string]bool{
 	"GET": true, "HEAD": true, "POST": true, "PUT": true, "PATCH": true,
 	"DELETE": true, "OPTIONS": true, "CONNECT": true, "TRACE": true,
@@ -231,7 +251,7 @@ func (e *entry) setMethods(value string) error {
 		e.methods[method] = true
 	}
 	if len(e.methods) == 0 {
-		return errors.New("methods= names no method; write them like methods=GET,HEAD or methods=GET+HEAD")
+		return errors.New("methods= is empty; write it like methods=GET,HEAD or methods=GET+HEAD")
 	}
 	return nil
 }

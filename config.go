@@ -1,0 +1,384 @@
+package immichaccess
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Config holds the options, as users write them. The zero value is safe: it asks for a key, and since it has none, New
+// refuses it.
+type Config struct {
+	// Keys are the access keys, one entry each: [NAME:]SECRET [expires=2027-01-31] [methods=GET,HEAD].
+	// SECRET is the key itself or "sha256:" and 64 hex digits. A key works through the end of its last day, in UTC.
+	// Default: none.
+	Keys []string
+	// KeysFile is a file with more entries, one a line, "#" for comments. A change takes effect within 5 s; a file that
+	// can't be read or has an error leaves the keys as they were. Default: none.
+	KeysFile string
+	// RequireKey is "true" or "false"; "false" lets everybody in and ignores the keys. It is a string because Traefik
+	// turns an empty value, such as an unset variable in a label, into false for a bool, which would let everybody in.
+	// Default, also when empty: "true".
+	RequireKey string
+	// KeyHeader is the request header that carries the key. Default: X-Access-Key, as in Immich's documentation.
+	KeyHeader string
+	// ForwardKey leaves the key header on the request to Immich. Default: false.
+	ForwardKey bool
+	// KeyNameHeader is the request header that tells Immich the name of the key; what a client sends in it is discarded.
+	// Default: none.
+	KeyNameHeader string
+	// MaxUploadSize bounds a request body, in bytes or with nginx's units k, m and g (powers of 1024, either case);
+	// "0" is no limit. Default, also when empty: 50000M, as in Immich's documentation.
+	MaxUploadSize string
+	// TrustedProxies are the addresses and CIDRs whose forwarding headers are believed, and the words "loopback"
+	// (127.0.0.0/8, ::1) and "private" (RFC 1918, RFC 4193). Default: none, nobody is believed.
+	TrustedProxies []string
+	// KeylessNetworks are the addresses and CIDRs, and the words of TrustedProxies, whose clients need no key, such as the
+	// network at home. Behind another proxy, name that in TrustedProxies, else its own address counts. Default: none.
+	KeylessNetworks []string
+	// PublicRoutes opens routes of Immich's to everybody: "ping", "well-known", "oauth", "shared-links", "session-media".
+	// Default: none.
+	PublicRoutes []string
+	// BrowserLogin shows a page to a browser that is denied, to type the key into; a signed session cookie then lets it in.
+	// The page is at /.immichaccess, and /.immichaccess/logout ends the session. The cookie does not hold the key, so with
+	// ForwardKey there is none to forward. Default: false.
+	BrowserLogin bool
+	// BrowserSession is how long a session lasts, as a Go duration. Default, also when empty: 720h.
+	BrowserSession string
+	// SessionSecretFile is a file with 32 characters or more that sign the cookies. Several instances need the same one to
+	// accept each other's. Default: a random secret of the process, so that sessions outlive a reload and not a restart.
+	SessionSecretFile string
+	// MaxWrongKeys is how many distinct wrong keys a client (IPv4 address, IPv6 /64) may try within WrongKeyWindow, 1 to
+	// 1000; then it gets 429, even with a valid key, until the first of them is as old as the window. An IPv6 /48 may try ten
+	// times as many. "0" is no limit. It is a string for the same reason as RequireKey. Default, also when empty: "10".
+	MaxWrongKeys string
+	// WrongKeyWindow is a Go duration. Default, also when empty: 15m.
+	WrongKeyWindow string
+	// DenyStatus answers a request without a valid key: 401, 403 or 404. Default, also when 0: 403.
+	DenyStatus int
+	// LogDenied writes a line for each denied request, at most ten a second. Default, which CreateConfig sets: true.
+	LogDenied bool
+}
+
+// CreateConfig returns the default options; Traefik calls it before it fills in the user's.
+func CreateConfig() *Config {
+	return &Config{
+		RequireKey:     "true",
+		KeyHeader:      defaultKeyHeader,
+		MaxUploadSize:  defaultMaxUploadSize,
+		BrowserSession: defaultBrowserSession,
+		MaxWrongKeys:   defaultMaxWrongKeys,
+		WrongKeyWindow: defaultWrongKeyWindow,
+		DenyStatus:     http.StatusForbidden,
+		LogDenied:      true,
+	}
+}
+
+const (
+	defaultKeyHeader      = "X-Access-Key"
+	defaultMaxUploadSize  = "50000M"
+	defaultBrowserSession = "720h"
+	defaultMaxWrongKeys   = "10"
+	defaultWrongKeyWindow = "15m"
+
+	largestMaxWrongKeys = 1000
+	minSessionSecret    = 32       // characters
+	maxSecretFile       = 64 << 10 // bytes
+)
+
+// settings are the options in the form that the handler uses.
+type settings struct {
+	keys            *keySet  // of keys and keysFile
+	keysFile        *keyFile // nil without keysFile
+	requireKey      bool
+	keyHeader       string // canonical
+	forwardKey      bool
+	keyNameHeader   string // canonical; "" without one
+	maxUploadSize   int64  // bytes; 0 for no limit
+	maxUploadText   string // as it was written
+	trustedProxies  *networks
+	keylessNetworks *networks
+	publicRoutes    routes
+	browserLogin    bool
+	browserSession  time.Duration
+	sessionSecret   []byte // nil without sessionSecretFile
+	maxWrongKeys    int    // 0 for no limit
+	wrongKeyWindow  time.Duration
+	denyStatus      int
+	logDenied       bool
+}
+
+// parse reads the options. Its error tells of every one that is wrong.
+func parse(config *Config, name string) (*settings, error) {
+	var errs problems
+	s := &settings{
+		requireKey:      parseBool("requireKey", orDefault(config.RequireKey, "true"), &errs),
+		keyHeader:       parseHeaderName("keyHeader", orDefault(config.KeyHeader, defaultKeyHeader), &errs),
+		forwardKey:      config.ForwardKey,
+		maxUploadText:   orDefault(strings.TrimSpace(config.MaxUploadSize), defaultMaxUploadSize),
+		trustedProxies:  parseNetworks("trustedProxies", config.TrustedProxies, &errs),
+		keylessNetworks: parseNetworks("keylessNetworks", config.KeylessNetworks, &errs),
+		publicRoutes:    parsePublicRoutes(config.PublicRoutes, &errs),
+		browserSession:  parseDuration("browserSession", orDefault(config.BrowserSession, defaultBrowserSession), &errs),
+		sessionSecret:   parseSecretFile("sessionSecretFile", config.SessionSecretFile, &errs),
+		maxWrongKeys:    parseCount("maxWrongKeys", orDefault(strings.TrimSpace(config.MaxWrongKeys), defaultMaxWrongKeys), &errs),
+		wrongKeyWindow:  parseDuration("wrongKeyWindow", orDefault(config.WrongKeyWindow, defaultWrongKeyWindow), &errs),
+		denyStatus:      parseDenyStatus(config.DenyStatus, &errs),
+		logDenied:       config.LogDenied,
+	}
+	s.browserLogin = config.BrowserLogin && s.requireKey
+	s.maxUploadSize = parseSize("maxUploadSize", s.maxUploadText, &errs)
+	s.parseKeyNameHeader(config.KeyNameHeader, &errs)
+	s.parseKeys(config, &errs)
+	return s, errs.err(name)
+}
+
+// parseKeys reads the keys of the configuration and of the file.
+func (s *settings) parseKeys(config *Config, errs *problems) {
+	before := len(errs.list)
+	inline := newKeySet()
+	for i, text := range config.Keys {
+		if err := inline.add(text); err != nil {
+			errs.add("keys", "entry %d: %v", i+1, err)
+		}
+	}
+	s.keys = inline
+	if config.KeysFile != "" {
+		s.keysFile = &keyFile{path: config.KeysFile, inline: inline}
+		all, err := s.keysFile.load()
+		if err != nil {
+			errs.add("keysFile", "%v", err)
+		} else {
+			s.keys = all
+		}
+	}
+	if s.requireKey && len(s.keys.byDigest) == 0 && len(errs.list) == before {
+		errs.add("requireKey", "there is no key, so nobody could get in; give keys or keysFile, or set requireKey to false to let everybody in")
+	}
+}
+
+func (s *settings) parseKeyNameHeader(name string, errs *problems) {
+	if name == "" {
+		return
+	}
+	s.keyNameHeader = parseHeaderName("keyNameHeader", name, errs)
+	if s.keyNameHeader == s.keyHeader {
+		errs.add("keyNameHeader", "%q is the header that carries the key; choose another", name)
+	}
+}
+
+// ineffective tells whether options were given that requireKey=false makes meaningless.
+func (s *settings) ineffective(config *Config) bool {
+	return !s.requireKey && (len(s.keys.byDigest) > 0 || config.BrowserLogin || len(config.KeylessNetworks)+len(config.PublicRoutes) > 0)
+}
+
+// problems collects what is wrong with the options, so that one start reports all of it.
+type problems struct {
+	list []any // errors; any, because Errorf takes them so
+}
+
+func (p *problems) add(option, format string, args ...any) {
+	p.list = append(p.list, errors.New(option+": "+fmt.Sprintf(format, args...)))
+}
+
+// err returns one error that wraps them all. It comes from Errorf, since in Yaegi a type of ours would lose its Unwrap.
+func (p *problems) err(name string) error {
+	if len(p.list) == 0 {
+		return nil
+	}
+	format := "immichaccess: the configuration of %q is wrong: %w" + strings.Repeat("; %w", len(p.list)-1)
+	return fmt.Errorf(format, append([]any{name}, p.list...)...)
+}
+
+// parseSecretFile returns nil where no file is given.
+func parseSecretFile(option, path string, errs *problems) []byte {
+	if path == "" {
+		return nil
+	}
+	_, text, err := readRegularFile(path, maxSecretFile)
+	if err != nil {
+		errs.add(option, "%v", err)
+		return nil
+	}
+	secret := strings.TrimSpace(text)
+	if len(secret) < minSessionSecret {
+		errs.add(option, "%s holds %d characters; at least %d are needed, such as those of openssl rand -hex 32", path, len(secret), minSessionSecret)
+	}
+	return []byte(secret)
+}
+
+// readRegularFile reads a file of up to so many bytes. Windows' byte order mark does not count.
+func readRegularFile(path string, limit int64) (os.FileInfo, string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, "", err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, "", fmt.Errorf("%s is not a regular file", path)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, "", err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, limit+1))
+	if err != nil {
+		return nil, "", err
+	}
+	if int64(len(text)) > limit {
+		return nil, "", fmt.Errorf("%s is larger than %s", path, sizeText(limit))
+	}
+	return info, strings.TrimPrefix(string(text), "\ufeff"), nil
+}
+
+func sizeText(bytes int64) string {
+	if bytes >= 1<<20 {
+		return fmt.Sprintf("%d MiB", bytes>>20)
+	}
+	return fmt.Sprintf("%d KiB", bytes>>10)
+}
+
+func parseBool(option, text string, errs *problems) bool {
+	value, err := strconv.ParseBool(text)
+	if err != nil {
+		errs.add(option, "%q is neither true nor false", text)
+	}
+	return value || err != nil
+}
+
+func parseCount(option, text string, errs *problems) int {
+	count, err := strconv.Atoi(text)
+	if err != nil || count < 0 || count > largestMaxWrongKeys {
+		errs.add(option, "%q is not a number of keys; allowed are 1 to %d, and 0 to turn it off", text, largestMaxWrongKeys)
+	}
+	return count
+}
+
+func parseDenyStatus(status int, errs *problems) int {
+	switch status {
+	case 0:
+		return http.StatusForbidden
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+	default:
+		errs.add("denyStatus", "%d is not allowed; choose 401, 403 or 404", status)
+	}
+	return status
+}
+
+// parseSize reads nginx's syntax, where units are powers of 1024.
+func parseSize(option, text string, errs *problems) int64 {
+	size, ok := sizeInBytes(text)
+	if !ok {
+		errs.add(option, "%q is not a size; allowed are bytes (1048576) and nginx's units k, m and g (512k, 50000M, 50g) of less than 8 EiB, and 0 for no limit", text)
+	}
+	return size
+}
+
+func sizeInBytes(text string) (size int64, ok bool) {
+	digits := strings.TrimRight(text, "kKmMgG")
+	shift := map[string]uint{"": 0, "k": 10, "m": 20, "g": 30}
+	bits, known := shift[strings.ToLower(text[len(digits):])]
+	size, err := strconv.ParseInt(digits, 10, 64)
+	if !known || err != nil || strings.ContainsAny(digits, "+-_") || size > math.MaxInt64>>bits {
+		return 0, false
+	}
+	return size << bits, true
+}
+
+// parseDuration asks for a second or more, since cookies and Retry-After have no smaller unit.
+func parseDuration(option, text string, errs *problems) time.Duration {
+	d, err := time.ParseDuration(strings.TrimSpace(text))
+	if err != nil || d < time.Second {
+		errs.add(option, "%q is not a duration; allowed are hours, minutes and seconds, such as 720h, 15m or 1h30m, from 1s on", text)
+	}
+	return d
+}
+
+// orDefault gives an option that was left empty, as by an unset variable, its default.
+func orDefault(value, fallback string) string {
+	if value == "" {
+		return fallback
+	}
+	return value
+}
+
+// reservedHeaders can't carry a key or its name: Immich, its clients or the proxies in between need them.
+var reservedHeaders = map[string]bool{
+	"Accept": true, "Accept-Encoding": true, "Authorization": true, "Connection": true, "Content-Length": true,
+	"Content-Type": true, "Cookie": true, "Expect": true, "Forwarded": true, "Host": true, "Keep-Alive": true, "Origin": true, "Range": true,
+	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true, "User-Agent": true,
+	"X-Api-Key": true, "X-Real-Ip": true,
+}
+
+// reservedPrefixes are families of such headers, X-Immich-Checksum and X-Forwarded-For among them.
+var reservedPrefixes = []string{"Sec-", "X-Immich-", "X-Forwarded-", "Proxy-"}
+
+// maxDashes bounds the underscore variants of a header, which double with each dash.
+const maxDashes = 5
+
+// parseHeaderName returns the canonical form of a name.
+func parseHeaderName(option, text string, errs *problems) string {
+	name := http.CanonicalHeaderKey(text)
+	switch {
+	case !isHeaderName(name):
+		errs.add(option, "%q is not a header name; allowed are letters, digits and up to %d dashes, as in X-Access-Key", name, maxDashes)
+	case isReserved(name):
+		errs.add(option, "%q is needed by Immich or by a proxy; choose another header, such as %s", name, defaultKeyHeader)
+	}
+	return name
+}
+
+func isHeaderName(name string) bool {
+	for i := 0; i < len(name); i++ {
+		if !isTokenByte(name[i]) {
+			return false
+		}
+	}
+	return strings.Count(name, "-") <= maxDashes
+}
+
+func isReserved(name string) bool {
+	for _, prefix := range reservedPrefixes {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return reservedHeaders[name]
+}
+
+// isTokenByte leaves out the bytes that RFC 9110, section 5.6.2, allows in a name and servers drop or take for a dash.
+func isTokenByte(c byte) bool {
+	return c == '-' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
+}
+
+// underscoreVariants returns the forms in which a header can arrive when some of its dashes are written as underscores,
+// which some servers take for the same header, and the canonical form itself.
+func underscoreVariants(canonical string) []string {
+	forms := []string{""}
+	for i := 0; i < len(canonical); i++ {
+		forms = appendByte(forms, canonical[i])
+	}
+	return forms
+}
+
+// appendByte branches at a dash. After an underscore, net/http's canonical form has a lower-case letter.
+func appendByte(forms []string, c byte) []string {
+	var longer []string
+	for _, form := range forms {
+		if strings.HasSuffix(form, "_") {
+			longer = append(longer, form+strings.ToLower(string(rune(c))))
+		} else {
+			longer = append(longer, form+string(rune(c)))
+		}
+		if c == '-' {
+			longer = append(longer, form+"_")
+		}
+	}
+	return longer
+}

@@ -1,0 +1,150 @@
+package immichaccess
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+const (
+	loginPath  = "/.immichaccess"
+	logoutPath = loginPath + "/logout"
+
+	mostForm = 16 << 10 // bytes of a filled-in form
+)
+
+// login is for people whose browser can't send a header: they type the key into a page, and get a session.
+type login struct {
+	keys       *keyring
+	forwarding *forwarding
+	lockout    *lockout
+	sessions   *sessions
+	deny       *denyResponder
+}
+
+// serve answers the login page and the log-out page.
+func (l *login) serve(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == logoutPath {
+		l.serveForm(w, r, l.showLogout, l.logOut)
+		return
+	}
+	l.serveForm(w, r, l.showLogin, l.logIn)
+}
+
+// serveForm shows a form, or takes what it sends.
+func (l *login) serveForm(w http.ResponseWriter, r *http.Request, show, take func(http.ResponseWriter, *http.Request)) {
+	switch {
+	case r.Method == http.MethodGet || r.Method == http.MethodHead:
+		show(w, r)
+	case r.Method != http.MethodPost:
+		w.Header().Set("Allow", "GET, HEAD, POST")
+		writeError(w, r, http.StatusMethodNotAllowed, "This page takes GET and POST")
+	case !l.isOwnForm(r):
+		l.refuseForm(w, r)
+	default:
+		take(w, r)
+	}
+}
+
+// isOwnForm tells whether the form was sent from the gateway's own page, which every current browser says in Sec-Fetch-Site
+// or Origin (https://owasp.org/www-community/attacks/csrf).
+func (l *login) isOwnForm(r *http.Request) bool {
+	site, origin := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
+	if site == "" && origin == "" || site != "" && site != "same-origin" {
+		return false
+	}
+	if origin == "" {
+		return true
+	}
+	from, err := url.Parse(origin)
+	if err != nil || from.Host == "" || from.Scheme != "https" && l.forwarding.secure(r) {
+		return false
+	}
+	return strings.EqualFold(withoutPort(from.Host), withoutPort(l.host(r)))
+}
+
+// withoutPort leaves out the default ports, which some Host headers have and no Origin.
+func withoutPort(host string) string {
+	for _, port := range []string{":443", ":80"} {
+		host = strings.TrimSuffix(host, port)
+	}
+	return host
+}
+
+func (l *login) refuseForm(w http.ResponseWriter, r *http.Request) {
+	l.deny.logKey(r, &denial{reason: "form of another site"})
+	content := loginPage("", "/")
+	if r.URL.Path == logoutPath {
+		content = logoutPage()
+	}
+	content["Message"] = "That form was not sent from this page. Please use this one."
+	writePage(w, r, http.StatusForbidden, content)
+}
+
+// host is the one that the browser asked for.
+func (l *login) host(r *http.Request) string {
+	return orDefault(l.forwarding.resolve(r).host, r.Host)
+}
+
+func (l *login) showLogin(w http.ResponseWriter, r *http.Request) {
+	writePage(w, r, http.StatusOK, loginPage("", "/"))
+}
+
+func (l *login) logIn(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, mostForm)
+	if err := r.ParseForm(); err != nil {
+		writeError(w, r, http.StatusBadRequest, "The form can't be read")
+		return
+	}
+	to := localPath(r.PostForm.Get("to"))
+	e, denied := l.checkTypedKey(r, r.PostForm.Get("key"))
+	if denied != nil {
+		l.deny.logKey(r, denied)
+		writePage(w, r, l.deny.statusAndHeaders(w, denied), loginPage(explain(denied), to))
+		return
+	}
+	l.sessions.begin(w, r, e)
+	redirect(w, r, to)
+}
+
+// checkTypedKey checks a key as for the GET request that follows.
+func (l *login) checkTypedKey(r *http.Request, key string) (*entry, *denial) {
+	var typed []string
+	if key = strings.TrimSpace(key); key != "" {
+		typed = []string{key}
+	}
+	e, denied := l.keys.lookup(typed)
+	if denied == nil {
+		denied = e.forbids(&http.Request{Method: http.MethodGet})
+	}
+	return e, l.lockout.review(l.forwarding.client(r), denied)
+}
+
+func (l *login) showLogout(w http.ResponseWriter, r *http.Request) {
+	writePage(w, r, http.StatusOK, logoutPage())
+}
+
+func (l *login) logOut(w http.ResponseWriter, r *http.Request) {
+	l.sessions.end(w, r)
+	w.Header().Set("Clear-Site-Data", `"cache"`) // so that going back shows no photos
+	redirect(w, r, loginPath)
+}
+
+// redirect answers a form, never a request of Immich's apps, which fail on a relative Location.
+func redirect(w http.ResponseWriter, r *http.Request, to string) {
+	w.Header().Set("Location", to)
+	writeAnswer(w, r, http.StatusSeeOther, "text/html; charset=utf-8", nil)
+}
+
+// localPath returns what was asked for if it is a path on this host, however a browser reads it, and "/" if it is not.
+func localPath(to string) string {
+	if !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\x7f") {
+		return "/"
+	}
+	for i := 0; i < len(to); i++ {
+		if to[i] <= ' ' {
+			return "/"
+		}
+	}
+	return to
+}

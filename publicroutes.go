@@ -1,0 +1,357 @@
+package immichaccess
+
+import (
+	"net/http"
+	"net/url"
+	"path"
+	"regexp"
+	"sort"
+	"strings"
+)
+
+// publicRoutes are Immich's routes that can work without a key, by the name that makes them public, as of Immich 3.1.
+// Everything else needs a key.
+//
+// A line is a method (GET stands for HEAD too), a path, and the credential that the request must carry: a shared link's
+// ("link") or a session key ("session"). Immich checks these; here they only have to be present. In a path, {id} is a UUID
+// and {any} one segment; a star at the end stands for the rest of a segment, and after a slash for any number of segments.
+var publicRoutes = map[string]string{
+	"ping": `
+		GET    /api/server/ping`,
+	"well-known": `
+		GET    /.well-known/immich`,
+	"oauth": `
+		GET    /api/oauth/mobile-redirect
+		POST   /api/oauth/backchannel-logout`,
+	"session-media": `
+		GET    /api/assets/{id}/thumbnail                             session
+		GET    /api/assets/{id}/video/playback                        session`,
+	"shared-links": `
+		GET    /share/{any}
+		GET    /share/{any}/photos/{id}
+		GET    /s/{any}
+		GET    /s/{any}/photos/{id}
+
+		GET    /_app/*
+		GET    /service-worker.js
+		GET    /manifest.json
+		GET    /favicon*
+		GET    /apple-icon-180.png
+		GET    /manifest-icon-*
+		GET    /light_skeleton.png
+		GET    /dark_skeleton.png
+		GET    /feature-panel.png
+		GET    /robots.txt
+		GET    /custom.css
+
+		GET    /api/server/config
+		GET    /api/server/features
+		GET    /api/server/media-types
+		GET    /api/public/config
+
+		GET    /api/shared-links/me                                   link
+		POST   /api/shared-links/login                                link
+		GET    /api/albums/{id}                                       link
+		GET    /api/albums/{id}/map-markers                           link
+		POST   /api/assets                                            link
+		GET    /api/assets/{id}                                       link
+		GET    /api/assets/{id}/original                              link
+		GET    /api/assets/{id}/thumbnail                             link
+		GET    /api/assets/{id}/video/playback                        link
+		GET    /api/assets/{id}/video/stream/main.m3u8                link
+		GET    /api/assets/{id}/video/stream/{any}/{any}/{any}        link
+		DELETE /api/assets/{id}/video/stream/{any}                    link
+		POST   /api/download/info                                     link
+		POST   /api/download/archive                                  link
+		POST   /api/search/metadata                                   link
+		GET    /api/timeline/buckets                                  link
+		GET    /api/timeline/bucket                                   link`,
+}
+
+// credential is a kind of credential, and where a request can carry it. Immich takes the first kind of the request that is
+// not empty (auth.service.ts, validate).
+type credential struct {
+	name    string
+	queries []string
+	headers []string
+}
+
+var credentials = []credential{
+	{name: "link", queries: []string{"key", "slug"}, headers: []string{"X-Immich-Share-Key", "X-Immich-Share-Slug"}},
+	{name: "session", queries: []string{"sessionKey"}},
+	{
+		name:    "user", // which no public route lets through
+		queries: []string{"apiKey"},
+		headers: []string{"X-Immich-User-Token", "X-Immich-Session-Token", "Authorization", "X-Api-Key"},
+	},
+}
+
+// credentialCookies log users in. The one of a shared link with a password, immich_shared_link_token, is not among them.
+var credentialCookies = []string{"immich_access_token", "immich_maintenance_token"}
+
+// route is one line of publicRoutes.
+type route struct {
+	segments   []string
+	credential string // by its name; "" for none
+	passes     string // the credential that the request may carry on to Immich
+}
+
+// routes are those that were made public, by the method and the number of segments, so that few have to be compared.
+type routes map[shape][]route
+
+type shape struct {
+	method string
+	count  int // 0: any number
+}
+
+// passing names the credential that requests to the routes may carry. Their order is Immich's: where a route is public by
+// two names, the link counts first.
+var passing = []struct{ routes, credential string }{
+	{"shared-links", "link"}, {"session-media", "session"}, {"oauth", ""}, {"ping", ""}, {"well-known", ""},
+}
+
+func parsePublicRoutes(names []string, errs *problems) routes {
+	wanted := map[string]bool{}
+	for _, name := range names {
+		name = strings.TrimSpace(name)
+		if publicRoutes[name] == "" {
+			errs.add("publicRoutes", "%q is unknown; allowed are %s", name, strings.Join(publicNames(), ", "))
+		}
+		wanted[name] = true
+	}
+	rs := routes{}
+	for _, p := range passing {
+		if !wanted[p.routes] {
+			continue
+		}
+		for _, line := range strings.Split(publicRoutes[p.routes], "\n") {
+			rs.add(strings.Fields(line), p.credential)
+		}
+	}
+	return rs
+}
+
+func publicNames() []string {
+	var names []string
+	for name := range publicRoutes {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// add takes the fields of a line: method, path, and perhaps a credential.
+func (rs routes) add(fields []string, passes string) {
+	if len(fields) < 2 {
+		return
+	}
+	rt := route{segments: split(fields[1]), passes: passes}
+	if len(fields) > 2 {
+		rt.credential = fields[2]
+	}
+	rs.put(fields[0], rt)
+	if fields[0] == http.MethodGet {
+		rs.put(http.MethodHead, rt)
+	}
+}
+
+func (rs routes) put(method string, rt route) {
+	s := shape{method, len(rt.segments)}
+	if rt.segments[s.count-1] == "*" {
+		s.count = 0
+	}
+	rs[s] = append(rs[s], rt)
+}
+
+func split(plainPath string) []string {
+	return strings.Split(plainPath[1:], "/")
+}
+
+// admit tells whether the request needs no key, whoever sends it. It then takes from it what could make Immich act for
+// somebody else than the shared link or the session that the route is for, so that safety does not depend on both sides
+// reading the request alike.
+func (rs routes) admit(r *http.Request) bool {
+	if len(rs) == 0 || !isCanonicalPath(r) {
+		return false
+	}
+	segments := split(r.URL.Path)
+	matched := firstMatch(rs[shape{r.Method, len(segments)}], segments, r)
+	if matched == nil {
+		matched = firstMatch(rs[shape{r.Method, 0}], segments, r)
+	}
+	if matched == nil {
+		return false
+	}
+	delete(r.Header, "Upgrade") // no public route needs a connection of its own
+	removeCredentials(r, matched.passes)
+	return true
+}
+
+func firstMatch(candidates []route, segments []string, r *http.Request) *route {
+	for i := range candidates {
+		if candidates[i].matches(segments) && hasCredential(r, candidates[i].credential) {
+			return &candidates[i]
+		}
+	}
+	return nil
+}
+
+// matches looks at the end of a path first, where Immich's differ most.
+func (rt route) matches(segments []string) bool {
+	if len(segments) < len(rt.segments) {
+		return false
+	}
+	for i := len(rt.segments) - 1; i >= 0; i-- {
+		if !segmentMatches(rt.segments[i], segments[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
+func segmentMatches(pattern, segment string) bool {
+	switch {
+	case pattern == "{id}":
+		return uuid.MatchString(segment)
+	case pattern == "{any}":
+		return segment != ""
+	case strings.HasSuffix(pattern, "*"):
+		return segment != "" && strings.HasPrefix(segment, strings.TrimSuffix(pattern, "*"))
+	}
+	return segment == pattern
+}
+
+// hasCredential tells whether the request carries the credential, and it is not blank: Node trims header values, and Immich
+// then takes the next credential. Go trims them only over HTTP/1.1.
+func hasCredential(r *http.Request, name string) bool {
+	if name == "" {
+		return true
+	}
+	query := unambiguousQuery(r.URL)
+	for _, c := range credentials {
+		if c.name == name {
+			return anyFilled(query, c.queries) || anyFilled(r.Header, c.headers)
+		}
+	}
+	return false
+}
+
+func anyFilled(values map[string][]string, names []string) bool {
+	for _, name := range names {
+		if len(values[name]) == 1 && strings.TrimSpace(values[name][0]) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// unambiguousQuery returns the query if Immich reads the same in it: Express ends it at a "#" and after 1000 parameters, and
+// reads blanks and bytes beyond ASCII in ways of its own.
+func unambiguousQuery(u *url.URL) url.Values {
+	for i := 0; i < len(u.RawQuery); i++ {
+		if c := u.RawQuery[i]; c <= ' ' || c > '~' || c == '#' {
+			return nil
+		}
+	}
+	if strings.Count(u.RawQuery, "&") > 100 {
+		return nil
+	}
+	return u.Query()
+}
+
+// removeCredentials removes every credential but the one of that name.
+func removeCredentials(r *http.Request, except string) {
+	names := map[string]bool{}
+	for _, c := range credentials {
+		if c.name == except {
+			continue
+		}
+		for _, header := range c.headers {
+			delete(r.Header, header)
+		}
+		for _, query := range c.queries {
+			names[strings.ToLower(query)] = true
+		}
+	}
+	removeParameters(r, names)
+	removeCookies(r, credentialCookies)
+}
+
+// removeParameters removes the parameters of those names from the query, in whatever way they are written.
+func removeParameters(r *http.Request, names map[string]bool) {
+	parameters := strings.FieldsFunc(r.URL.RawQuery, isParameterSeparator)
+	var kept []string
+	for _, parameter := range parameters {
+		if !isNamed(parameter, names) {
+			kept = append(kept, parameter)
+		}
+	}
+	if len(kept) == len(parameters) {
+		return
+	}
+	r.URL.RawQuery = strings.Join(kept, "&")
+	r.RequestURI = r.URL.RequestURI() // from which Traefik takes the query
+}
+
+// isParameterSeparator takes ";" too, which Traefik forwards as "&".
+func isParameterSeparator(c rune) bool {
+	return c == '&' || c == ';'
+}
+
+// isNamed looks at each word of the name, since qs, a parser for Express, reads key[]=x and [key]=x as key. A name that can't
+// be decoded might be any.
+func isNamed(parameter string, names map[string]bool) bool {
+	name, _, _ := strings.Cut(parameter, "=")
+	decoded, err := url.QueryUnescape(name)
+	if err != nil {
+		return true
+	}
+	for _, word := range strings.FieldsFunc(strings.ToLower(decoded), isNoLetter) {
+		if names[word] {
+			return true
+		}
+	}
+	return false
+}
+
+func isNoLetter(c rune) bool {
+	return c < 'a' || c > 'z'
+}
+
+// removeCookies removes each cookie in which one of the names stands, since parsers differ in what they trim from a name.
+func removeCookies(r *http.Request, names []string) {
+	if r.Header["Cookie"] == nil {
+		return
+	}
+	var kept []string
+	for _, cookie := range strings.Split(strings.Join(r.Header["Cookie"], ";"), ";") {
+		if !containsAny(strings.ToLower(cookie), names) {
+			kept = append(kept, strings.Trim(cookie, " \t"))
+		}
+	}
+	set(r.Header, "Cookie", strings.Join(kept, "; "))
+}
+
+func containsAny(text string, words []string) bool {
+	for _, word := range words {
+		if strings.Contains(text, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// needlessEscape is a percent-encoding that no client needs, or that servers read in different ways: of letters,
+// digits and "-._~", of a slash, a backslash, a semicolon, a percent sign, and of control characters.
+var needlessEscape = regexp.MustCompile(`(?i)%(3[0-9b]|4[1-9a-f]|5[0-9acf]|6[1-9a-f]|7[0-9aef]|2[5def]|[01][0-9a-f])`)
+
+// isCanonicalPath accepts only the one form of a path that every server reads in the same way.
+func isCanonicalPath(r *http.Request) bool {
+	decoded := r.URL.Path
+	if !strings.HasPrefix(decoded, "/") || path.Clean(decoded) != decoded || strings.ContainsAny(decoded, `\;%`) {
+		return false
+	}
+	return !strings.Contains(r.URL.EscapedPath(), "%") || !needlessEscape.MatchString(r.URL.EscapedPath())
+}

@@ -1,0 +1,280 @@
+package immichaccess
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// The cookie's name on HTTPS, where the prefix makes browsers refuse it from any other host (RFC 6265bis, section
+// 4.1.3.2), and on HTTP.
+const (
+	secureCookie = "__Host-immichaccess"
+	plainCookie  = "immichaccess"
+)
+
+const (
+	secretSize    = 32 // bytes of a secret that signs cookies
+	sessionIDSize = 16 // bytes
+
+	// Bounds of what is remembered: verified Cookie headers, their length, and log-outs of one key.
+	mostVerified      = 1000
+	longestRemembered = 4096
+	mostLogouts       = 256
+)
+
+// session is what a cookie stands for: somebody has typed a key into the login page. The cookie holds no secret, and the
+// key's entry is looked up for each request, so that a session ends with its key.
+type session struct {
+	id      string
+	name    string // of the key
+	entry   *entry // nil: the cookie is not valid, or no longer
+	expires int64  // Unix time
+}
+
+// sessions issues and verifies the cookies of a handler.
+type sessions struct {
+	keys       *keyring
+	forwarding *forwarding
+	secret     []byte
+	lifetime   time.Duration
+
+	verified sync.Map // Cookie header → *verifiedCookie, which spares the next request the work
+	count    int32    // of verified, about; atomic
+}
+
+// verifiedCookie is the result of an earlier request with the same Cookie header.
+type verifiedCookie struct {
+	session *session
+	others  string // the header without the gateway's cookies
+	changes int32  // of process, when it was verified
+}
+
+// process is what all handlers of a process share, so that sessions outlive a reload of the configuration, and a log-out
+// counts on every route.
+var process = struct {
+	secret  []byte // signs cookies where sessionSecretFile is not given
+	logouts logouts
+	changes int32 // of keys or log-outs, after which no cookie counts as verified; atomic
+}{secret: randomBytes(secretSize), logouts: logouts{byKey: map[string]*keyLogouts{}}}
+
+func randomBytes(count int) []byte {
+	b := make([]byte, count)
+	if _, err := rand.Read(b); err != nil {
+		panic("immichaccess: no random numbers: " + err.Error()) // no cookie could be trusted
+	}
+	return b
+}
+
+func newSessions(keys *keyring, f *forwarding, secret []byte, lifetime time.Duration) *sessions {
+	if secret == nil {
+		secret = process.secret
+	}
+	return &sessions{keys: keys, forwarding: f, secret: secret, lifetime: lifetime}
+}
+
+// take removes the gateway's cookies from the request and returns its session: nil without such a cookie, and one without
+// an entry if none of them is valid.
+func (s *sessions) take(r *http.Request) *session {
+	lines := r.Header["Cookie"]
+	if len(lines) == 1 {
+		if known, ok := s.verified.Load(lines[0]); ok {
+			v := known.(*verifiedCookie)
+			if v.changes == atomic.LoadInt32(&process.changes) && time.Now().Unix() < v.session.expires {
+				set(r.Header, "Cookie", v.others)
+				return v.session
+			}
+		}
+	}
+	return s.takeUnknown(r, lines)
+}
+
+func (s *sessions) takeUnknown(r *http.Request, lines []string) *session {
+	changes := atomic.LoadInt32(&process.changes) // before keys and log-outs are looked at
+	others, secure, plain := sortCookies(lines)
+	if len(secure)+len(plain) == 0 {
+		return nil
+	}
+	set(r.Header, "Cookie", strings.Join(others, "; "))
+	if found := s.firstValid(secure); found != nil {
+		s.remember(lines, &verifiedCookie{session: found, others: strings.Join(others, "; "), changes: changes})
+		return found
+	}
+	if !s.forwarding.secure(r) {
+		if found := s.firstValid(plain); found != nil {
+			return found
+		}
+	}
+	return &session{}
+}
+
+// sortCookies returns the values of the gateway's cookies, and the other cookies as they came. Only blanks and tabs are
+// trimmed: a name that begins with another kind of space has no prefix to browsers, so any host could have set it.
+func sortCookies(lines []string) (others, secure, plain []string) {
+	for _, line := range lines {
+		for _, cookie := range strings.Split(line, ";") {
+			cookie = strings.Trim(cookie, " \t")
+			name, value, _ := strings.Cut(cookie, "=")
+			switch name {
+			case secureCookie:
+				secure = append(secure, value)
+			case plainCookie:
+				plain = append(plain, value)
+			default:
+				others = append(others, cookie)
+			}
+		}
+	}
+	return others, secure, plain
+}
+
+// firstValid leaves out what is not valid, since another host may have set a cookie of the same name.
+func (s *sessions) firstValid(values []string) *session {
+	for _, value := range values {
+		if found := s.verify(value); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+// verify returns nil for what is not a cookie of a session that still goes on.
+func (s *sessions) verify(value string) *session {
+	id, rest, _ := strings.Cut(value, ".")
+	expires, rest, _ := strings.Cut(rest, ".")
+	dot := strings.LastIndexByte(rest, '.')
+	if dot < 0 {
+		return nil
+	}
+	name, signature := rest[:dot], rest[dot+1:]
+	e := s.keys.byName(name)
+	if e == nil || !hmac.Equal([]byte(signature), []byte(s.sign(id, expires, e))) {
+		return nil
+	}
+	until, err := strconv.ParseInt(expires, 10, 64)
+	if err != nil || time.Now().Unix() >= until || process.logouts.include(name, id, until) {
+		return nil
+	}
+	return &session{id: id, name: name, entry: e, expires: until}
+}
+
+// sign returns the signature of a cookie. It covers the entry's digest, so that a cookie does not outlive its key, not even
+// where another key gets the name.
+func (s *sessions) sign(id, expires string, e *entry) string {
+	mac := hmac.New(sha256.New, s.secret)
+	mac.Write([]byte("immichaccess session 1\n" + id + "\n" + expires + "\n" + e.name + "\n" + hex.EncodeToString(e.digest[:])))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+func (s *sessions) remember(lines []string, v *verifiedCookie) {
+	if len(lines) != 1 || len(lines[0]) > longestRemembered {
+		return
+	}
+	if atomic.AddInt32(&s.count, 1) > mostVerified {
+		s.verified.Range(func(line, _ any) bool {
+			s.verified.Delete(line)
+			return true
+		})
+		atomic.StoreInt32(&s.count, 1)
+	}
+	s.verified.Store(lines[0], v)
+}
+
+// begin sets the cookie of a new session.
+func (s *sessions) begin(w http.ResponseWriter, r *http.Request, e *entry) {
+	id := base64.RawURLEncoding.EncodeToString(randomBytes(sessionIDSize))
+	expires := strconv.FormatInt(time.Now().Add(s.lifetime).Unix(), 10)
+	value := id + "." + expires + "." + e.name + "." + s.sign(id, expires, e)
+	secure := s.forwarding.secure(r)
+	name := plainCookie
+	if secure {
+		name = secureCookie
+	}
+	setCookie(w, name, value, secure, int(s.lifetime/time.Second))
+}
+
+// end ends the sessions of the request, at the server and in the browser.
+func (s *sessions) end(w http.ResponseWriter, r *http.Request) {
+	_, secure, plain := sortCookies(r.Header["Cookie"])
+	for _, value := range append(secure, plain...) {
+		if found := s.verify(value); found != nil {
+			process.logouts.add(found.name, found.id, found.expires)
+			atomic.AddInt32(&process.changes, 1)
+		}
+	}
+	s.clear(w, r)
+}
+
+// clear makes the browser forget its cookies. It may have one from before HTTPS was set up, too.
+func (s *sessions) clear(w http.ResponseWriter, r *http.Request) {
+	setCookie(w, plainCookie, "", false, -1)
+	if s.forwarding.secure(r) {
+		setCookie(w, secureCookie, "", true, -1)
+	}
+}
+
+func setCookie(w http.ResponseWriter, name, value string, secure bool, maxAge int) {
+	http.SetCookie(w, &http.Cookie{
+		Name: name, Value: value, Path: "/", MaxAge: maxAge, Secure: secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+}
+
+// logouts remembers the sessions that were logged out, until they would have expired.
+type logouts struct {
+	mu    sync.Mutex
+	byKey map[string]*keyLogouts // by the name of the key; guarded by mu
+}
+
+// keyLogouts are the log-outs of one key, so that who logs in and out all the time affects nobody else.
+type keyLogouts struct {
+	expires map[string]int64 // by the session's id, at most mostLogouts
+	before  int64            // sessions that expire no later have ended too, since there was no room to tell them apart
+}
+
+func (l *logouts) include(key, id string, expires int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k := l.byKey[key]
+	if k == nil {
+		return false
+	}
+	_, ended := k.expires[id]
+	return ended || expires <= k.before
+}
+
+func (l *logouts) add(key, id string, expires int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k := l.byKey[key]
+	if k == nil {
+		k = &keyLogouts{expires: map[string]int64{}}
+		l.byKey[key] = k
+	}
+	k.expires[id] = expires
+	k.forget(time.Now().Unix())
+}
+
+// forget drops what has expired, and what is too much: of that, the session that would expire first, and with it all that
+// would have expired by then.
+func (k *keyLogouts) forget(now int64) {
+	first := ""
+	for id, expires := range k.expires {
+		if expires <= now {
+			delete(k.expires, id)
+		} else if first == "" || expires < k.expires[first] {
+			first = id
+		}
+	}
+	if len(k.expires) > mostLogouts {
+		k.before = k.expires[first]
+		delete(k.expires, first)
+	}
+}

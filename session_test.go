@@ -1,0 +1,257 @@
+package immichaccess
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// logIn types the key into the login page of a handler and returns the cookie, as the browser sends it back.
+func logIn(t *testing.T, handler http.Handler, key string) string {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodPost, "http://photos.example.com"+loginPath, strings.NewReader(url.Values{"key": {key}}.Encode()))
+	r.RemoteAddr = "192.0.2.1:1234"
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	w := ask(handler, r)
+	cookies := w.Result().Cookies()
+	if w.Code != http.StatusSeeOther || len(cookies) != 1 {
+		t.Fatalf("logging in with %s: status %d, cookies %v", key, w.Code, cookies)
+	}
+	return cookies[0].Name + "=" + cookies[0].Value
+}
+
+func logOut(handler http.Handler, cookie string) {
+	r := newRequest(http.Header{"Cookie": {cookie}, "Sec-Fetch-Site": {"same-origin"}})
+	r.Method, r.URL.Path = http.MethodPost, logoutPath
+	ask(handler, r)
+}
+
+func wantSession(t *testing.T, handler http.Handler, cookie string, want bool) {
+	t.Helper()
+	status := http.StatusForbidden
+	if want {
+		status = http.StatusOK
+	}
+	if got := ask(handler, newRequest(http.Header{"Cookie": {cookie}})).Code; got != status {
+		t.Errorf("the session gets %d, want %d", got, status)
+	}
+}
+
+func withLogin(keys ...string) *Config {
+	return &Config{Keys: keys, BrowserLogin: true}
+}
+
+func TestSessionEndsAfterItsLifetime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		config := withLogin("phone:" + rightKey)
+		config.BrowserSession = "1h"
+		handler := newTestHandler(t, config, &recorder{})
+		used, unused := logIn(t, handler, rightKey), logIn(t, handler, rightKey)
+		wantSession(t, handler, used, true)
+		time.Sleep(time.Hour - time.Second)
+		wantSession(t, handler, used, true)
+		time.Sleep(time.Second)
+		wantSession(t, handler, used, false)
+		wantSession(t, handler, unused, false)
+	})
+}
+
+func TestSessionEndsWithItsKey(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) { // here it is midnight, 1 January 2000
+		config := withLogin("phone:" + rightKey + " expires=2000-01-02")
+		handler := newTestHandler(t, config, &recorder{})
+		cookie := logIn(t, handler, rightKey)
+		wantSession(t, handler, cookie, true)
+		time.Sleep(48 * time.Hour)
+		wantSession(t, handler, cookie, false)
+	})
+}
+
+// A session ends when its key is no longer in the file, also if another key has its name, and goes on when it is back.
+func TestSessionFollowsTheKeysFile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		path := newFile(t, "phone:"+rightKey)
+		handler := newTestHandler(t, &Config{KeysFile: path, BrowserLogin: true}, &recorder{})
+		cookie := logIn(t, handler, rightKey)
+		wantSession(t, handler, cookie, true)
+		for text, want := range map[string]bool{"phone:" + otherKey: false, "tablet:" + rightKey: false, "tablet:" + otherKey: false} {
+			write(t, path, text, time.Now())
+			time.Sleep(10 * time.Second)
+			wantSession(t, handler, cookie, want)
+			write(t, path, "tablet:"+otherKey+"\nphone:"+rightKey, time.Now())
+			time.Sleep(10 * time.Second)
+			wantSession(t, handler, cookie, true)
+		}
+	})
+}
+
+// Handlers of one process accept each other's sessions, as before and after a reload; log-outs count in all of them.
+func TestSessionOutlivesAReload(t *testing.T) {
+	t.Parallel()
+	before, after := newTestHandler(t, withLogin("phone:"+rightKey), &recorder{}), newTestHandler(t, withLogin("phone:"+rightKey), &recorder{})
+	cookie, another := logIn(t, before, rightKey), logIn(t, before, rightKey)
+	for range 2 {
+		wantSession(t, after, cookie, true)
+		wantSession(t, before, cookie, true)
+	}
+	logOut(before, cookie)
+	for range 2 {
+		wantSession(t, after, cookie, false)
+		wantSession(t, before, cookie, false)
+		wantSession(t, after, another, true)
+	}
+}
+
+func TestSessionSecretFile(t *testing.T) {
+	t.Parallel()
+	handlerWith := func(secret string) http.Handler {
+		config := withLogin("phone:" + rightKey)
+		config.SessionSecretFile = newFile(t, secret)
+		return newTestHandler(t, config, &recorder{})
+	}
+	const secret = "0123456789abcdef0123456789abcdef"
+	cookie := logIn(t, handlerWith(secret), rightKey)
+	wantSession(t, handlerWith(secret+"\n"), cookie, true)
+	wantSession(t, handlerWith(strings.ToUpper(secret)), cookie, false)
+	wantSession(t, newTestHandler(t, withLogin("phone:"+rightKey), &recorder{}), cookie, false)
+}
+
+func TestWrongSessionSecretFile(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ path, want string }{
+		"missing":   {t.TempDir() + "/missing", "no such file"},
+		"folder":    {t.TempDir(), "is not a regular file"},
+		"short":     {newFile(t, " "+strings.Repeat("s", 31)+"\n"), "holds 31 characters; at least 32 are needed"},
+		"too large": {newFile(t, strings.Repeat("s", maxSecretFile+1)), "is larger than 64 KiB"},
+	} {
+		wantWrong(t, Config{Keys: []string{rightKey}, SessionSecretFile: c.path}, "sessionSecretFile", c.want)
+		if err := newError(t, Config{Keys: []string{rightKey}, SessionSecretFile: c.path}); strings.Contains(err.Error(), "ssss") {
+			t.Errorf("%s: the secret is shown: %v", name, err)
+		}
+	}
+}
+
+// An upgraded connection carries every method.
+func TestSessionUpgrades(t *testing.T) {
+	t.Parallel()
+	handler := newTestHandler(t, withLogin("phone:"+rightKey, "guest:"+otherKey+" methods=GET,HEAD"), &recorder{})
+	for key, want := range map[string]int{rightKey: http.StatusOK, otherKey: http.StatusForbidden} {
+		r := newRequest(http.Header{"Cookie": {logIn(t, handler, key)}, "Upgrade": {"websocket"}})
+		if got := ask(handler, r).Code; got != want {
+			t.Errorf("status %d, want %d", got, want)
+		}
+	}
+}
+
+// However often one key's sessions are logged out, none of them works again, and those of other keys go on.
+func TestLogoutsAreBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		handler := newTestHandler(t, withLogin("bounded:"+rightKey, "other:"+otherKey), &recorder{})
+		other := logIn(t, handler, otherKey)
+		var ended []string
+		for range mostLogouts + 20 {
+			cookie := logIn(t, handler, rightKey)
+			logOut(handler, cookie)
+			ended = append(ended, cookie)
+			time.Sleep(time.Second)
+		}
+		for _, cookie := range ended {
+			wantSession(t, handler, cookie, false)
+		}
+		wantSession(t, handler, other, true)
+		wantSession(t, handler, logIn(t, handler, rightKey), true)
+		if got := len(process.logouts.byKey["bounded"].expires); got > mostLogouts {
+			t.Errorf("%d log-outs are remembered", got)
+		}
+		time.Sleep(1000 * time.Hour)
+		logOut(handler, logIn(t, handler, rightKey))
+		if got := len(process.logouts.byKey["bounded"].expires); got != 1 {
+			t.Errorf("%d log-outs are remembered after all but one have expired", got)
+		}
+	})
+}
+
+// Whoever has a session may vary the other cookies: what is remembered of them is bounded, and each gets its own back.
+func TestVerifiedCookiesAreBounded(t *testing.T) {
+	t.Parallel()
+	config := withLogin("phone:" + rightKey)
+	next := &recorder{}
+	s, err := parse(config, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := newGuard(next, s, newDenialLog("test", false))
+	handler := g.handler()
+	cookie := logIn(t, handler, rightKey)
+	for i := range 3 * mostVerified {
+		other := fmt.Sprintf("a=%d", i)
+		for range 2 {
+			ask(handler, newRequest(http.Header{"Cookie": {other + "; " + cookie}}))
+			if got := next.r.Header.Get("Cookie"); got != other {
+				t.Fatalf("the cookies arrive as %q, want %q", got, other)
+			}
+		}
+	}
+	count := 0
+	g.sessions.verified.Range(func(_, _ any) bool { count++; return true })
+	if count > mostVerified {
+		t.Errorf("%d Cookie headers are remembered", count)
+	}
+	ask(handler, newRequest(http.Header{"Cookie": {strings.Repeat("a", longestRemembered) + "=1; " + cookie}}))
+	if next.r.Header.Get("Cookie") != strings.Repeat("a", longestRemembered)+"=1" {
+		t.Error("a long Cookie header does not arrive as it was")
+	}
+}
+
+// Log-ins, log-outs and requests at the same time are for the race detector.
+func TestSessionsAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	handler := newTestHandler(t, withLogin("phone:"+rightKey), http.NotFoundHandler())
+	var wait sync.WaitGroup
+	for range 8 {
+		wait.Go(func() {
+			for range 20 {
+				cookie := logIn(t, handler, rightKey)
+				ask(handler, newRequest(http.Header{"Cookie": {cookie}}))
+				logOut(handler, cookie)
+				wantSession(t, handler, cookie, false)
+			}
+		})
+	}
+	wait.Wait()
+}
+
+// The secret of the process is random: nobody can sign a cookie without it.
+func TestProcessSecretIsRandom(t *testing.T) {
+	t.Parallel()
+	if string(process.secret) == string(make([]byte, secretSize)) || string(randomBytes(secretSize)) == string(process.secret) {
+		t.Error("it is not random")
+	}
+}
+
+func FuzzVerify(f *testing.F) {
+	s, err := parse(withLogin("phone:"+rightKey), "test")
+	if err != nil {
+		f.Fatal(err)
+	}
+	g := newGuard(&recorder{}, s, newDenialLog("test", false))
+	for _, value := range []string{"", ".", "...", "id.99999999999.phone.", "id.-1.phone.x", "id.1e9.phone.x", "a.b.c.d.e", "\x00.9.phone.x"} {
+		f.Add(value)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		if g.sessions.verify(value) != nil {
+			t.Errorf("%q is a session", value)
+		}
+	})
+}
