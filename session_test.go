@@ -48,8 +48,8 @@ func withLogin(keys ...string) *Config {
 	return &Config{Keys: keys, BrowserLogin: true}
 }
 
+// It is not parallel, since the log-outs of other tests make this process verify each cookie anew.
 func TestSessionEndsAfterItsLifetime(t *testing.T) {
-	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		config := withLogin("phone:" + rightKey)
 		config.BrowserSession = "1h"
@@ -76,9 +76,9 @@ func TestSessionEndsWithItsKey(t *testing.T) {
 	})
 }
 
-// A session ends when its key is no longer in the file, also if another key has its name, and goes on when it is back.
+// A session ends when its key is no longer in the file, also if another key has its name, and goes on when it is back. Not
+// parallel, as above.
 func TestSessionFollowsTheKeysFile(t *testing.T) {
-	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		path := newFile(t, "phone:"+rightKey)
 		handler := newTestHandler(t, &Config{KeysFile: path, BrowserLogin: true}, &recorder{})
@@ -109,6 +109,23 @@ func TestSessionOutlivesAReload(t *testing.T) {
 		wantSession(t, after, cookie, false)
 		wantSession(t, before, cookie, false)
 		wantSession(t, after, another, true)
+	}
+}
+
+// A client that is locked out has no use of its session until the lockout ends, as with a valid key.
+func TestSessionDuringLockout(t *testing.T) {
+	t.Parallel()
+	config := withLogin("phone:" + rightKey)
+	config.MaxWrongKeys = "2"
+	handler := newTestHandler(t, config, &recorder{})
+	cookie := logIn(t, handler, rightKey)
+	wantSession(t, handler, cookie, true)
+	guesses(t, handler, "192.0.2.1:1", 0, 2)
+	if got := ask(handler, newRequest(http.Header{"Cookie": {cookie}})).Code; got != http.StatusTooManyRequests {
+		t.Errorf("status %d", got)
+	}
+	if got := ask(handler, from("192.0.2.2:1", newRequest(http.Header{"Cookie": {cookie}}))).Code; got != http.StatusOK {
+		t.Errorf("from another address: status %d", got)
 	}
 }
 
