@@ -15,7 +15,7 @@ import (
 // logIn types the key into the login page of a handler and returns the cookie, as the browser sends it back.
 func logIn(t *testing.T, handler http.Handler, key string) string {
 	t.Helper()
-	r := httptest.NewRequest(http.MethodPost, "http://photos.example.com"+loginPath, strings.NewReader(url.Values{"key": {key}}.Encode()))
+	r := httptest.NewRequest(http.MethodPost, "https://photos.example.com"+loginPath, strings.NewReader(url.Values{"key": {key}}.Encode()))
 	r.RemoteAddr = "192.0.2.1:1234"
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
