@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-var errEnded = errors.New("Immich closed the connection before it answered")
+var errEnded = errors.New("the upstream closed the connection before it answered")
 
 // abandonTime is how long the transport has to say itself what became of a request whose connection has ended.
 const abandonTime = 250 * time.Millisecond

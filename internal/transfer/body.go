@@ -19,6 +19,12 @@ const (
 	drainRate    = 1 << 10 // bytes a second
 )
 
+// A client that was refused has lingerTime to read why; what it sends meanwhile is read at no more than 2 MB/s.
+const (
+	lingerTime  = 2 * time.Second
+	lingerPause = 8 * time.Millisecond
+)
+
 // requestBody is the body of a request that has one. It may have two readers for a while: the transport may still wait for
 // the client when the response is over.
 type requestBody struct {
@@ -93,11 +99,35 @@ func (b *requestBody) finish(x *exchange, returned bool) {
 	if returned && !b.close && b.forwarded != nil && x.conn.Flush() == nil && b.drain(x.conn) {
 		return
 	}
+	b.close = true
+}
+
+// end ends the connection, if it has to, without losing the response: a client that still sends to a closed connection is
+// answered with a reset, which destroys what it has not read yet.
+func (b *requestBody) end(x *exchange, returned bool) {
+	if !b.http1 || !b.close {
+		return
+	}
+	if returned && x.hasEnd(x.status) && x.conn.Flush() == nil {
+		b.linger(x.conn)
+	}
 	// The server would read on, for as long as the client likes, before it closes.
 	_ = x.conn.SetReadDeadline(past)
-	_ = b.ReadCloser.Close()
+	_ = b.ReadCloser.Close() //nolint:staticcheck // QF1008: the server's body, and not ours
 	if returned {
 		delayClose(x.ResponseWriter)
+	}
+}
+
+// linger waits for the client to close the connection. It reads slowly, just to notice.
+func (b *requestBody) linger(conn *http.ResponseController) {
+	end, buffer := time.Now().Add(lingerTime), make([]byte, pieceSize)
+	_ = conn.SetReadDeadline(end)
+	for time.Now().Before(end) {
+		if _, err := b.ReadCloser.Read(buffer); err != nil { //nolint:staticcheck // QF1008: as above
+			return
+		}
+		time.Sleep(lingerPause)
 	}
 }
 
@@ -113,13 +143,12 @@ func (b *requestBody) drain(conn *http.ResponseController) bool {
 		n, err := b.forwarded.Read(buffer)
 		drained += int64(n)
 		if err != nil {
-			return err == io.EOF
+			return errors.Is(err, io.EOF)
 		}
 	}
 }
 
-// delayClose has net/http wait for half a second when it closes the connection, as after http.MaxBytesReader: a client that
-// still sends is answered with a reset, which destroys the response if it has not been read.
+// delayClose has net/http wait for another half second before it closes the connection, as after http.MaxBytesReader.
 func delayClose(w http.ResponseWriter) {
 	for {
 		wrapped, ok := w.(interface{ Unwrap() http.ResponseWriter })

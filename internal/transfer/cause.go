@@ -1,6 +1,9 @@
 package transfer
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // Cause is what ended a transfer before its end.
 type Cause string
@@ -47,7 +50,7 @@ func (x *exchange) aborted() Cause {
 // happened at the client's end.
 func (x *exchange) abortResponse(ctx context.Context) {
 	switch body := x.body; {
-	case context.Cause(ctx) == ErrSilent:
+	case errors.Is(context.Cause(ctx), ErrSilent):
 		x.abort(Timeout)
 	case body != nil && body.overLimit.Load():
 		x.abort(Limit)

@@ -45,6 +45,7 @@ func Handler(ledger *Ledger, idle time.Duration, report func(Entry), next http.H
 			x.finish(returned)
 			report(Entry{r, x.visitor, x.status, x.aborted(), x.received(), x.sent, time.Since(x.start)})
 			x.counter.Add(-1)
+			x.end(returned)
 		}()
 		next.ServeHTTP(x, r)
 		returned = true
@@ -167,4 +168,11 @@ func (x *exchange) finish(returned bool) {
 		x.body.finish(x, returned)
 	}
 	_ = x.conn.SetWriteDeadline(time.Now().Add(x.watch.idle))
+}
+
+// end is what remains to be done when the transfer itself is over.
+func (x *exchange) end(returned bool) {
+	if x.body != nil && x.status != http.StatusSwitchingProtocols {
+		x.body.end(x, returned)
+	}
 }
