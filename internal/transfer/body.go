@@ -113,7 +113,7 @@ func (b *requestBody) end(x *exchange, returned bool) {
 	}
 	// The server would read on, for as long as the client likes, before it closes.
 	_ = x.conn.SetReadDeadline(past)
-	_ = b.ReadCloser.Close() //nolint:staticcheck // QF1008: the server's body, and not ours
+	_ = b.ReadCloser.Close() //nolint:staticcheck // QF1008: the body has a Read of its own
 	if returned {
 		delayClose(x.ResponseWriter)
 	}
@@ -124,7 +124,7 @@ func (b *requestBody) linger(conn *http.ResponseController) {
 	end, buffer := time.Now().Add(lingerTime), make([]byte, pieceSize)
 	_ = conn.SetReadDeadline(end)
 	for time.Now().Before(end) {
-		if _, err := b.ReadCloser.Read(buffer); err != nil { //nolint:staticcheck // QF1008: as above
+		if _, err := b.ReadCloser.Read(buffer); err != nil {
 			return
 		}
 		time.Sleep(lingerPause)
