@@ -91,7 +91,7 @@ func (l *login) showLogin(w http.ResponseWriter, r *http.Request) {
 }
 
 func (l *login) logIn(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, mostForm)
+	r = withBody(r, http.MaxBytesReader(w, r.Body, mostForm))
 	if err := r.ParseForm(); err != nil {
 		writeError(w, r, http.StatusBadRequest, "The form can't be read")
 		return

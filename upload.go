@@ -40,7 +40,7 @@ func (u *uploadLimit) serve(w http.ResponseWriter, r *http.Request) {
 // serveDownload forwards a request that has no body, as a rule, though over HTTP/3 its length is unknown all the same.
 func (u *uploadLimit) serveDownload(w http.ResponseWriter, r *http.Request) {
 	if u.bytes > 0 && r.ContentLength < 0 {
-		r.Body = http.MaxBytesReader(nil, r.Body, u.bytes)
+		r = withBody(r, http.MaxBytesReader(nil, r.Body, u.bytes))
 	}
 	u.next.ServeHTTP(w, r)
 }
@@ -69,8 +69,15 @@ func (u *uploadLimit) warnOfReadTimeout(r *http.Request) {
 func (u *uploadLimit) serveUnknown(w http.ResponseWriter, r *http.Request) {
 	u.warnOfReadTimeout(r)
 	body := &countedBody{body: r.Body, limit: u.bytes, left: u.bytes}
+	u.next.ServeHTTP(&tooLargeWriter{w: w, r: r, body: body, limit: u}, withBody(r, body))
+}
+
+// withBody returns a copy of the request. The original keeps its body: only then does net/http wait before it closes the
+// connection on a client that still sends, whose answer would be lost in a reset.
+func withBody(r *http.Request, body io.ReadCloser) *http.Request {
+	r = r.WithContext(r.Context())
 	r.Body = body
-	u.next.ServeHTTP(&tooLargeWriter{w: w, r: r, body: body, limit: u}, r)
+	return r
 }
 
 // countedBody fails when there is more than its limit, so that the upstream sees an aborted upload.

@@ -30,9 +30,12 @@ func New(view View) *Admin {
 	return &Admin{view, metrics.NewSet()}
 }
 
-// Count takes note of a request that has ended.
+// Count takes note of a request that has ended. To Prometheus, no label is the same as an empty one.
 func (a *Admin) Count(e transfer.Entry) {
 	labels := fmt.Sprintf(`{status="%d",key=%q}`, e.Status, e.Visitor.Key)
+	if e.Aborted != "" {
+		labels = fmt.Sprintf(`{status="%d",key=%q,aborted=%q}`, e.Status, e.Visitor.Key, e.Aborted)
+	}
 	a.requests.GetOrCreateCounter("immichaccess_requests_total" + labels).Inc()
 	a.requests.GetOrCreateFloatCounter("immichaccess_request_seconds_total" + labels).Add(e.Duration.Seconds())
 }

@@ -18,6 +18,9 @@ import (
 	"github.com/immichaccess/immichaccess/internal/transfer"
 )
 
+// reportTime is how long transfers that were cut off have to say so in the log.
+const reportTime = time.Second
+
 // Door is the running proxy.
 type Door struct {
 	settings  *config.Settings // as of the last reload
@@ -78,7 +81,7 @@ func (d *Door) open(ctx context.Context) (err error) {
 // path is that of a request, up to the rules, which lead on to Immich.
 func (d *Door) path() http.Handler {
 	idle := time.Duration(d.settings.Timeouts.Idle)
-	return transfer.WithLedger(d.ledger, d.report, transfer.WithIdleTimeout(idle, transfer.WithEarlyAnswers(d.rules)))
+	return transfer.Handler(d.ledger, idle, d.report, d.rules)
 }
 
 func (d *Door) report(e transfer.Entry) {
@@ -88,7 +91,7 @@ func (d *Door) report(e transfer.Entry) {
 	}
 	d.logger.Info("request", "client", e.Visitor.Client, "key", e.Visitor.Key, "method", e.Request.Method,
 		"path", logging.Path(e.Request.URL), "protocol", e.Request.Proto, "status", e.Status,
-		"received", e.Received, "sent", e.Sent, "duration", e.Duration)
+		"received", e.Received, "sent", e.Sent, "duration", e.Duration, "aborted", string(e.Aborted))
 }
 
 func (d *Door) setLogging(settings *config.Log) {
@@ -116,7 +119,9 @@ func (d *Door) Failed() <-chan error {
 
 // Close ends everything at once.
 func (d *Door) Close() {
+	d.ledger.Close()
 	d.server.Close()
+	d.ledger.Wait(reportTime)
 	d.rules.close()
 	d.end()
 }

@@ -126,3 +126,24 @@ func write(t *testing.T, file, content string) {
 		t.Fatal(err)
 	}
 }
+
+// A WebSocket has no end to wait for: it is no running transfer, and a stop closes it.
+func TestStopDoesNotWaitForWebSockets(t *testing.T) {
+	t.Parallel()
+	d := open(t, func(s *config.Settings) { s.Log.Access = true })
+	conn := d.socket(t)
+	if shown := d.metrics(); !strings.Contains(shown, "immichaccess_transfers_running 0\n") || !strings.Contains(shown, "immichaccess_websockets_open 1\n") {
+		t.Errorf("the metrics are\n%s", shown)
+	}
+	if err := d.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(d.log.String(), "msg=stopping transfers=0") {
+		t.Errorf("the log is\n%s", d.log)
+	}
+	d.log.await(t, "status=101")
+	d.log.await(t, "aborted=shutdown")
+	if _, _, err := conn.Read(t.Context()); err == nil {
+		t.Error("the WebSocket goes on")
+	}
+}

@@ -360,6 +360,7 @@ func TestClientThatLeavesIsNoted(t *testing.T) {
 		}
 		d.log.await(t, "status=499")
 		d.log.await(t, "key=phone")
+		d.log.await(t, "aborted=client")
 		if strings.Contains(d.log.String(), "secret") {
 			t.Errorf("the log tells a secret:\n%s", d.log)
 		}

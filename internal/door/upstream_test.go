@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -169,6 +171,34 @@ func TestOneRequestDoesNotTakeTheServersDown(t *testing.T) {
 		}
 		if status, answer := get(t, client, d.url("/photos")); status != http.StatusOK {
 			t.Errorf("%d %s", status, answer)
+		}
+	}
+}
+
+// A GET with a body was sent to Immich, and may have had an effect there. One without is asked of the next server.
+func TestGetWithABodyIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	var requests atomic.Int64
+	breaksOff := func() string {
+		server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/break" {
+				requests.Add(1)
+				_, _ = io.Copy(io.Discard, r.Body)
+				panic(http.ErrAbortHandler)
+			}
+		}))
+		t.Cleanup(server.Close)
+		return server.URL
+	}
+	d := open(t, func(s *config.Settings) { s.Upstreams = []string{breaksOff(), breaksOff()} })
+	client := &http.Client{Transport: protocols["HTTP/1.1"](t)}
+	for body, repeated := range map[string]bool{"": true, "a body": false} {
+		requests.Store(0)
+		if status, answer := send(t, client, http.MethodGet, d.url("/break"), strings.NewReader(body)); status != http.StatusBadGateway {
+			t.Errorf("%d %s", status, answer)
+		}
+		if got := requests.Load(); got < 1 || (got > 1) != repeated { // more than two if a connection was reused
+			t.Errorf("with the body %q there were %d requests", body, got)
 		}
 	}
 }

@@ -36,6 +36,7 @@ func uploads(t *testing.T, proxy Proxy) {
 		"unknown length over the limit":           unknownLengthOver,
 		"first byte arrives before the last left": firstByte,
 		"Content-Length that is never reached":    shortBody,
+		"refused while the client sends":          refusedWhileSending,
 	} {
 		t.Run(name, func(t *testing.T) {
 			for protocol, door := range protocols(proxy.Open(t, small)) {
@@ -170,6 +171,41 @@ func unknownLengthOver(t *testing.T, door Door) {
 	upload := await(t, door, func(u standin.Upload) bool { return u.Filename == name && !u.End.IsZero() })
 	if upload.Complete {
 		t.Errorf("Immich has a complete upload: %+v", upload)
+	}
+}
+
+// refusedWhileSending has clients that send more than buffers hold. A connection that is closed on them is reset, and in
+// some of the runs the answer is lost with it.
+func refusedWhileSending(t *testing.T, door Door) {
+	const size = 32 << 20
+	tries := 5
+	if door.speaksHTTP1() {
+		tries = 40
+	}
+	for name, refused := range map[string]struct {
+		header http.Header
+		length int
+		status int
+	}{
+		"no key":         {nil, size, http.StatusForbidden},
+		"known length":   {http.Header{"X-Access-Key": {Key}}, size, http.StatusRequestEntityTooLarge},
+		"unknown length": {http.Header{"X-Access-Key": {Key}}, -1, http.StatusRequestEntityTooLarge},
+	} {
+		lost := 0
+		for range tries {
+			request := door.upload(t, "multipart/form-data; boundary=b", standin.Content(size), refused.length)
+			request.Header = refused.header.Clone()
+			response, err := door.client(t, "127.0.0.1").Do(request)
+			if err != nil {
+				lost++
+				t.Log(err)
+				continue
+			}
+			wantError(t, response, readAll(t, response), refused.status)
+		}
+		if lost > 0 {
+			t.Errorf("%s: %d of %d answers are lost", name, lost, tries)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -17,7 +18,7 @@ func dial(idle time.Duration) func(ctx context.Context, network, address string)
 		if err != nil {
 			return nil, err
 		}
-		return &upstreamConn{Conn: conn, idle: idle}, nil
+		return &upstreamConn{Conn: conn, idle: idle, ended: make(chan struct{})}, nil
 	}
 }
 
@@ -30,12 +31,18 @@ type upstreamConn struct {
 	heard   atomic.Int64 // bytes
 	silent  atomic.Bool
 	leaving atomic.Bool
+	ended   chan struct{} // closed when Immich has closed it
+	end     sync.Once
 }
 
 func (c *upstreamConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.heard.Add(int64(n))
-	if err != nil && c.silent.Load() {
+	if err == nil {
+		return n, nil
+	}
+	c.end.Do(func() { close(c.ended) })
+	if c.silent.Load() {
 		err = os.ErrDeadlineExceeded // why it was closed: net/http may tell of this error instead of the writer's
 	}
 	return n, err

@@ -45,7 +45,7 @@ func (p *pool) RoundTrip(r *http.Request) (*http.Response, error) {
 	err := errNoneHealthy
 	for _, u := range p.candidates(r.Header.Get("X-Real-Ip")) {
 		var response *http.Response
-		response, err = p.transport.RoundTrip(u.address(r))
+		response, err = roundTrip(p.transport, u.address(r))
 		if r.Context().Err() != nil || err != nil && !repeatable(r, err) {
 			return response, err
 		}

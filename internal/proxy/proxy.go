@@ -3,6 +3,8 @@ package proxy
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -47,7 +49,7 @@ func New(ctx context.Context, settings *config.Settings, logger *slog.Logger) *P
 	reverse := &httputil.ReverseProxy{
 		Rewrite:        rewrite,
 		Transport:      pool,
-		ModifyResponse: func(r *http.Response) error { endWhenSilent(r, idle); return nil },
+		ModifyResponse: func(r *http.Response) error { return receive(r, idle) },
 		FlushInterval:  -1, // streams are for those who wait at their end
 		BufferPool:     newBuffers(),
 		ErrorHandler:   failures{logger}.answer,
@@ -94,11 +96,20 @@ func appendPeer(r *httputil.ProxyRequest) {
 	r.Out.Header.Set("X-Forwarded-For", strings.Join(chain, ", "))
 }
 
-// endWhenSilent leaves WebSockets alone: there, either side's words keep both alive.
-func endWhenSilent(r *http.Response, idle time.Duration) {
-	if r.StatusCode != http.StatusSwitchingProtocols {
-		r.Body = transfer.EndWhenSilent(r.Body, idle)
+// errNotHTTP is about a response that can't be passed on.
+var errNotHTTP = errors.New("not a valid HTTP response")
+
+// receive looks at a response before it is passed on. WebSockets are left alone: there, either side's words keep both alive.
+func receive(r *http.Response, idle time.Duration) error {
+	switch {
+	case r.StatusCode < http.StatusContinue: // net/http reads it, but panics when it is to write it
+		return fmt.Errorf("%w: its status is %03d", errNotHTTP, r.StatusCode)
+	case r.StatusCode != http.StatusSwitchingProtocols:
+		transfer.WatchResponse(r, idle)
+	case r.Request.Header.Get("Upgrade") == "": // ReverseProxy would answer, but leave the connection open
+		return fmt.Errorf("%w: it switches protocols without being asked", errNotHTTP)
 	}
+	return nil
 }
 
 // buffers keeps memory level when many transfers come and go.

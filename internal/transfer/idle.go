@@ -1,14 +1,12 @@
-// Package transfer looks after requests while they run, whatever they carry: none may fall silent, early answers get
-// through, and all are counted.
 package transfer
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"time"
 )
 
@@ -20,36 +18,6 @@ var ErrSilent = errors.New("the client has sent nothing for too long")
 const pieceSize = 16 << 10
 
 const socketBuffer = 2 << 10
-
-// WithIdleTimeout ends transfers that fall silent, in either direction. Every piece starts the time anew.
-//
-// The server's own timeouts can't do that: they are totals. Nor can a deadline that is set once and moved along: on
-// HTTP/2 it would go off while Immich is the one who is slow, and can't be taken back. So a watch runs only while we wait
-// for the client.
-func WithIdleTimeout(idle time.Duration, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		conn := http.NewResponseController(w)
-		if r.ProtoMajor == 1 {
-			_ = conn.SetWriteDeadline(time.Time{}) // that of the connection's previous request
-		}
-		ctx, cancel := context.WithCancelCause(r.Context())
-		defer cancel(nil)
-		r = r.WithContext(ctx)
-		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = &idleBody{r.Body, watch{idle, func() {
-				cancel(ErrSilent) // before the server notices, and takes it for a client that has gone
-				_ = conn.SetReadDeadline(past)
-			}}}
-		}
-		next.ServeHTTP(&idleWriter{w, conn, watch{idle, func() { _ = conn.SetWriteDeadline(past) }}}, r)
-
-		// What the server still has to write, and may want to read, when the handler has returned.
-		_ = conn.SetWriteDeadline(time.Now().Add(idle))
-		if r.ProtoMajor == 1 {
-			_ = conn.SetReadDeadline(time.Now().Add(idle))
-		}
-	})
-}
 
 // past is a deadline that ends what waits.
 var past = time.Unix(1, 0)
@@ -65,84 +33,67 @@ func (w watch) start() *time.Timer {
 	return time.AfterFunc(w.idle, w.end)
 }
 
-// EndWhenSilent closes a body from which nothing comes any more, such as Immich's answer.
-func EndWhenSilent(body io.ReadCloser, idle time.Duration) io.ReadCloser {
-	return &idleBody{body, watch{idle, func() { _ = body.Close() }}}
+// WatchResponse closes the body of Immich's response when nothing comes from it any more, and notes why it ends early.
+func WatchResponse(r *http.Response, idle time.Duration) {
+	ctx, body := r.Request.Context(), r.Body
+	r.Body = &responseBody{body, ctx, watch{idle, func() {
+		Abort(ctx, Timeout)
+		_ = body.Close()
+	}}}
 }
 
-type idleBody struct {
+type responseBody struct {
 	io.ReadCloser
 
+	ctx   context.Context
 	watch watch
 }
 
-func (b *idleBody) Read(p []byte) (int, error) {
+func (b *responseBody) Read(p []byte) (int, error) {
 	defer b.watch.start().Stop()
-	return b.ReadCloser.Read(p)
-}
-
-type idleWriter struct {
-	http.ResponseWriter
-
-	conn  *http.ResponseController
-	watch watch
-}
-
-func (w *idleWriter) Write(p []byte) (int, error) {
-	written := 0
-	for {
-		piece := p[written:min(written+pieceSize, len(p))]
-		timer := w.watch.start()
-		n, err := w.ResponseWriter.Write(piece)
-		timer.Stop()
-		written += n
-		if err != nil || written == len(p) {
-			return written, err
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		if x := exchangeOf(b.ctx); x != nil {
+			x.abortResponse(b.ctx)
 		}
 	}
+	return n, err
 }
 
-func (w *idleWriter) FlushError() error {
-	defer w.watch.start().Stop()
-	return w.conn.Flush()
-}
-
-// Flush is for those who ask for an http.Flusher.
-func (w *idleWriter) Flush() {
-	_ = w.FlushError()
-}
-
-// Hijack hands out a connection, as of a WebSocket, on which either direction keeps both alive.
-func (w *idleWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, buffered, err := w.conn.Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
-	return &idleConn{Conn: conn, idle: w.watch.idle}, buffered, nil
-}
-
-func (w *idleWriter) Unwrap() http.ResponseWriter {
-	return w.ResponseWriter
-}
-
+// idleConn is a hijacked connection on which either direction keeps both alive.
 type idleConn struct {
 	net.Conn
 
-	idle time.Duration
+	idle     time.Duration
+	exchange *exchange
 }
 
 func (c *idleConn) Read(p []byte) (int, error) {
 	if err := c.SetDeadline(time.Now().Add(c.idle)); err != nil {
 		return 0, err
 	}
-	return c.Conn.Read(p)
+	n, err := c.Conn.Read(p)
+	return n, c.note(err)
 }
 
 func (c *idleConn) Write(p []byte) (int, error) {
 	if err := c.SetDeadline(time.Now().Add(c.idle)); err != nil {
 		return 0, err
 	}
-	return c.Conn.Write(p)
+	n, err := c.Conn.Write(p)
+	return n, c.note(err)
+}
+
+func (c *idleConn) note(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.exchange.abort(Timeout)
+	}
+	return err
+}
+
+func (c *idleConn) Close() error {
+	c.exchange.ledger.forget(c)
+	return c.Conn.Close()
 }
 
 // WriteTo and ReadFrom have io.Copy work with small buffers: an idle WebSocket waits with one in each direction.

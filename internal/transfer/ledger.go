@@ -1,10 +1,8 @@
 package transfer
 
 import (
-	"bufio"
-	"io"
-	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -12,9 +10,13 @@ import (
 // Ledger counts the transfers that run.
 type Ledger struct {
 	running  atomic.Int64
-	sockets  atomic.Int64
 	received atomic.Int64
 	sent     atomic.Int64
+	closed   atomic.Bool
+
+	sockets  atomic.Int64
+	mu       sync.Mutex
+	hijacked map[*idleConn]struct{} // guarded by mu
 }
 
 // Running is how many requests are being served, WebSockets apart: they have no end to wait for.
@@ -33,84 +35,49 @@ func (l *Ledger) Sent() int64 { return l.sent.Load() }
 type Entry struct {
 	Request  *http.Request
 	Visitor  Visitor
-	Status   int // 0: the client was gone before there was an answer
+	Status   int   // 0: the client was gone before there was an answer
+	Aborted  Cause // empty if the transfer came to its end
 	Received int64
 	Sent     int64
 	Duration time.Duration
 }
 
-// WithLedger counts each request, and reports it when it has ended, however it did.
-func WithLedger(ledger *Ledger, report func(Entry), next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := time.Now()
-		body := &countedBody{ReadCloser: r.Body, total: &ledger.received}
-		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = body
-		}
-		counted := &countedWriter{ResponseWriter: w, ledger: ledger, kind: &ledger.running}
-		visitor, r := receive(r)
-
-		ledger.running.Add(1)
-		defer func() {
-			counted.kind.Add(-1)
-			report(Entry{r, *visitor, counted.status, body.count.Load(), counted.count, time.Since(start)})
-		}()
-		next.ServeHTTP(counted, r)
-	})
-}
-
-type countedBody struct {
-	io.ReadCloser
-
-	count atomic.Int64 // atomic, since a body may be read by others after the answer
-	total *atomic.Int64
-}
-
-func (b *countedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	b.count.Add(int64(n))
-	b.total.Add(int64(n))
-	return n, err
-}
-
-type countedWriter struct {
-	http.ResponseWriter
-
-	status int
-	count  int64
-	ledger *Ledger
-	kind   *atomic.Int64 // where the ledger counts this one
-}
-
-func (w *countedWriter) WriteHeader(status int) {
-	if w.status == 0 && status >= http.StatusOK {
-		w.status = status
+// Close has the transfers that still run reported as ended by a shutdown. It closes WebSockets, which the server does not
+// know any more; the others are the server's to close.
+func (l *Ledger) Close() {
+	l.closed.Store(true)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for conn := range l.hijacked {
+		conn.exchange.abort(Shutdown)
+		_ = conn.Conn.Close()
 	}
-	w.ResponseWriter.WriteHeader(status)
 }
 
-func (w *countedWriter) Write(p []byte) (int, error) {
-	if w.status == 0 {
-		w.status = http.StatusOK
+// Wait returns when nothing runs any more, or when patience is over.
+func (l *Ledger) Wait(patience time.Duration) {
+	for end := time.Now().Add(patience); l.Running()+l.Sockets() > 0 && time.Now().Before(end); {
+		time.Sleep(waitInterval)
 	}
-	n, err := w.ResponseWriter.Write(p)
-	w.count += int64(n)
-	w.ledger.sent.Add(int64(n))
-	return n, err
 }
 
-// Hijack is how a request becomes a WebSocket.
-func (w *countedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, buffered, err := http.NewResponseController(w.ResponseWriter).Hijack()
-	if err == nil {
-		w.status = http.StatusSwitchingProtocols
-		w.kind.Add(-1)
-		w.kind = &w.ledger.sockets
-		w.kind.Add(1)
+const waitInterval = 5 * time.Millisecond
+
+// keep remembers a hijacked connection until it is closed.
+func (l *Ledger) keep(conn *idleConn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.hijacked == nil {
+		l.hijacked = map[*idleConn]struct{}{}
 	}
-	return conn, buffered, err
+	l.hijacked[conn] = struct{}{}
+	if l.closed.Load() {
+		_ = conn.Conn.Close()
+	}
 }
 
-func (w *countedWriter) Unwrap() http.ResponseWriter {
-	return w.ResponseWriter
+func (l *Ledger) forget(conn *idleConn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.hijacked, conn)
 }

@@ -1,7 +1,6 @@
 package transfer
 
 import (
-	"context"
 	"net"
 	"net/http"
 )
@@ -12,24 +11,21 @@ type Visitor struct {
 	Key    string // the name of its key; empty without one
 }
 
-type visitorKey struct{}
-
-// receive takes a request in, with what its connection tells.
-func receive(r *http.Request) (*Visitor, *http.Request) {
-	visitor := &Visitor{Client: r.RemoteAddr}
+func peer(r *http.Request) string {
 	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-		visitor.Client = host
+		return host
 	}
-	return visitor, r.WithContext(context.WithValue(r.Context(), visitorKey{}, visitor))
+	return r.RemoteAddr
 }
 
 // WithIntroduction stands between the handler and the proxy, where headers can be believed, and notes who was let in. The
 // name of the key goes on to Immich only if that was asked for.
 func WithIntroduction(keyNameHeader string, forward bool, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if visitor, ok := r.Context().Value(visitorKey{}).(*Visitor); ok {
-			visitor.Client = r.Header.Get("X-Real-Ip")
-			visitor.Key = r.Header.Get(keyNameHeader)
+		if x := exchangeOf(r.Context()); x != nil {
+			x.visitor.Client = r.Header.Get("X-Real-Ip")
+			x.visitor.Key = r.Header.Get(keyNameHeader)
+			x.forward(r)
 		}
 		if !forward {
 			r.Header.Del(keyNameHeader)

@@ -1,0 +1,189 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// What a client still sends after its response is read and dropped for as long as it keeps sending, at no less than
+// drainRate in the long run.
+const (
+	drainSilence = 30 * time.Second
+	drainTime    = time.Minute
+	drainRate    = 1 << 10 // bytes a second
+)
+
+// A client that was refused has lingerTime to read why; what it sends meanwhile is read at no more than 2 MB/s.
+const (
+	lingerTime  = 2 * time.Second
+	lingerPause = 8 * time.Millisecond
+)
+
+// requestBody is the body of a request that has one. It may have two readers for a while: the transport may still wait for
+// the client when the response is over.
+type requestBody struct {
+	io.ReadCloser
+
+	watch     watch
+	total     *atomic.Int64
+	count     atomic.Int64
+	begun     atomic.Bool
+	ended     atomic.Bool // at its end
+	failed    atomic.Bool
+	overLimit atomic.Bool
+	forwarded *forwardedBody // nil if the request is not forwarded
+
+	http1   bool // else the server stops the client by itself
+	expects bool // the client sends the body when it is told to
+	close   bool // the client was told that the connection ends
+}
+
+// takeBody sets the body of a request, which must be a copy of the server's: net/http waits before it closes on a client
+// that still sends only if its own Request keeps its Body.
+func (x *exchange) takeBody(r *http.Request, cancel context.CancelCauseFunc) *http.Request {
+	x.body = &requestBody{
+		ReadCloser: r.Body,
+		total:      &x.ledger.received,
+		http1:      r.ProtoMajor == 1 && x.conn.EnableFullDuplex() == nil, // responses while the client sends
+		expects:    r.Header.Get("Expect") != "",
+	}
+	x.body.watch = watch{x.watch.idle, func() {
+		cancel(ErrSilent) // before the server notices, and takes it for a client that has gone
+		_ = x.conn.SetReadDeadline(past)
+	}}
+	r.Body = x.body
+	return r
+}
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	defer b.watch.start().Stop()
+	b.begun.Store(true)
+	n, err := b.ReadCloser.Read(p)
+	b.count.Add(int64(n))
+	b.total.Add(int64(n))
+	if err == io.EOF {
+		b.ended.Store(true)
+	} else if err != nil {
+		b.failed.Store(true)
+	}
+	return n, err
+}
+
+// closes tells whether the connection has to end with the response, since the body will not be read to its end: a request
+// without a key, one that is too large or broken, or one whose client, seeing the response, may well not send it. Nor is it
+// when the handler must return for the response to end.
+func (b *requestBody) closes(status int, hasEnd bool) bool {
+	switch {
+	case !b.http1 || b.ended.Load():
+		b.close = false
+	case b.begun.Load():
+		b.close = b.failed.Load() || status == http.StatusRequestEntityTooLarge || status == http.StatusRequestTimeout || !hasEnd
+	default:
+		b.close = b.expects || status >= http.StatusBadRequest || !hasEnd
+	}
+	return b.close
+}
+
+// finish deals with the rest of the body on HTTP/1.1, where it stands between us and the next request. The other protocols
+// tell the client to stop.
+func (b *requestBody) finish(x *exchange, returned bool) {
+	if !b.http1 || b.ended.Load() {
+		return
+	}
+	if returned && !b.close && b.forwarded != nil && x.conn.Flush() == nil && b.drain(x.conn) {
+		return
+	}
+	b.close = true
+}
+
+// end ends the connection, if it has to, without losing the response: a client that still sends to a closed connection is
+// answered with a reset, which destroys what it has not read yet.
+func (b *requestBody) end(x *exchange, returned bool) {
+	if !b.http1 || !b.close {
+		return
+	}
+	if returned && x.hasEnd(x.status) && x.conn.Flush() == nil {
+		b.linger(x.conn)
+	}
+	// The server would read on, for as long as the client likes, before it closes.
+	_ = x.conn.SetReadDeadline(past)
+	_ = b.ReadCloser.Close() //nolint:staticcheck // QF1008: the body has a Read of its own
+	if returned {
+		delayClose(x.ResponseWriter)
+	}
+}
+
+// linger waits for the client to close the connection. It reads slowly, just to notice.
+func (b *requestBody) linger(conn *http.ResponseController) {
+	end, buffer := time.Now().Add(lingerTime), make([]byte, pieceSize)
+	_ = conn.SetReadDeadline(end)
+	for time.Now().Before(end) {
+		if _, err := b.ReadCloser.Read(buffer); err != nil {
+			return
+		}
+		time.Sleep(lingerPause)
+	}
+}
+
+// drain reads the body to its end, unless it takes too long or is larger than allowed.
+func (b *requestBody) drain(conn *http.ResponseController) bool {
+	begin, buffer := time.Now(), make([]byte, socketBuffer)
+	for drained := int64(0); ; {
+		end := begin.Add(drainTime + time.Duration(drained/drainRate)*time.Second)
+		if silence := time.Now().Add(min(drainSilence, b.watch.idle)); silence.Before(end) {
+			end = silence
+		}
+		_ = conn.SetReadDeadline(end)
+		n, err := b.forwarded.Read(buffer)
+		drained += int64(n)
+		if err != nil {
+			return errors.Is(err, io.EOF)
+		}
+	}
+}
+
+// delayClose has net/http wait for another half second before it closes the connection, as after http.MaxBytesReader.
+func delayClose(w http.ResponseWriter) {
+	for {
+		wrapped, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			break
+		}
+		w = wrapped.Unwrap()
+	}
+	_, _ = http.MaxBytesReader(w, io.NopCloser(strings.NewReader("x")), 0).Read(make([]byte, 1))
+}
+
+// forwardedBody is the body as the handlers have left it, with their limit. Its readers take turns: not all of them bear two.
+type forwardedBody struct {
+	io.ReadCloser
+
+	mu   sync.Mutex
+	body *requestBody
+}
+
+func (f *forwardedBody) Read(p []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n, err := f.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+			f.body.overLimit.Store(true)
+		}
+	}
+	return n, err
+}
+
+// forward notes the body that a handler hands on.
+func (x *exchange) forward(r *http.Request) {
+	if x.body != nil && r.Body != nil {
+		x.body.forwarded = &forwardedBody{ReadCloser: r.Body, body: x.body}
+		r.Body = x.body.forwarded
+	}
+}

@@ -1,0 +1,62 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+)
+
+// Cause is what ended a transfer before its end.
+type Cause string
+
+// The causes, as the access log and the metrics show them.
+const (
+	Client   Cause = "client"   // it closed the connection or the stream, or broke the protocol
+	Upstream Cause = "upstream" // Immich did
+	Timeout  Cause = "timeout"  // timeouts.idle or timeouts.upstream
+	Limit    Cause = "limit"    // access.maxUploadSize, when the response had already begun
+	Shutdown Cause = "shutdown" // timeouts.shutdown, or a second signal
+)
+
+type exchangeKey struct{}
+
+func exchangeOf(ctx context.Context) *exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return x
+}
+
+// Abort notes why the transfer that a context belongs to has failed. The first cause counts: it brings on the others.
+func Abort(ctx context.Context, cause Cause) {
+	if x := exchangeOf(ctx); x != nil {
+		x.abort(cause)
+	}
+}
+
+func (x *exchange) abort(cause Cause) {
+	if x.ledger.closed.Load() {
+		cause = Shutdown
+	}
+	x.cause.CompareAndSwap(nil, &cause)
+}
+
+// aborted is empty for a transfer that came to its end.
+func (x *exchange) aborted() Cause {
+	if cause := x.cause.Load(); cause != nil {
+		return *cause
+	}
+	return ""
+}
+
+// abortResponse finds the cause when the response can't be read from Immich any more: it is Immich's fault only if nothing
+// happened at the client's end.
+func (x *exchange) abortResponse(ctx context.Context) {
+	switch body := x.body; {
+	case errors.Is(context.Cause(ctx), ErrSilent):
+		x.abort(Timeout)
+	case body != nil && body.overLimit.Load():
+		x.abort(Limit)
+	case ctx.Err() != nil, body != nil && body.failed.Load():
+		x.abort(Client)
+	default:
+		x.abort(Upstream)
+	}
+}

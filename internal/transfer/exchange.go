@@ -1,0 +1,178 @@
+// Package transfer looks after requests while they run, whatever they carry: none may stand still for too long, no response
+// is lost, and all are counted.
+package transfer
+
+import (
+	"bufio"
+	"context"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// Handler wraps next. Transfers that stand still end after idle, and each is reported when it has ended, however it did.
+//
+// The server's own timeouts can't do that: they are totals. Nor can a deadline that is set once and moved along: on
+// HTTP/2 it would go off while Immich is the one who is slow, and can't be taken back. So a watch runs only while we wait
+// for the client.
+func Handler(ledger *Ledger, idle time.Duration, report func(Entry), next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := &exchange{
+			ResponseWriter: w,
+			conn:           http.NewResponseController(w),
+			ledger:         ledger,
+			counter:        &ledger.running,
+			watch:          watch{idle: idle},
+			visitor:        Visitor{Client: peer(r)},
+			start:          time.Now(),
+			head:           r.Method == http.MethodHead,
+		}
+		x.watch.end = x.endWrite
+		ctx := context.WithValue(r.Context(), exchangeKey{}, x)
+		if r.Body == nil || r.Body == http.NoBody {
+			r = r.WithContext(ctx)
+		} else {
+			var cancel context.CancelCauseFunc
+			ctx, cancel = context.WithCancelCause(ctx)
+			defer cancel(nil)
+			r = x.takeBody(r.WithContext(ctx), cancel)
+		}
+
+		ledger.running.Add(1)
+		returned := false
+		defer func() {
+			x.finish(returned)
+			report(Entry{r, x.visitor, x.status, x.aborted(), x.received(), x.sent, time.Since(x.start)})
+			x.counter.Add(-1)
+			x.end(returned)
+		}()
+		next.ServeHTTP(x, r)
+		returned = true
+	})
+}
+
+// exchange is a request and its response, and the http.ResponseWriter that the handlers behind it write to. What ends a
+// transfer is noted here and nowhere else.
+type exchange struct {
+	http.ResponseWriter
+
+	conn    *http.ResponseController
+	ledger  *Ledger
+	counter *atomic.Int64 // where the ledger counts it
+	watch   watch         // of writes
+	visitor Visitor
+	start   time.Time
+	head    bool
+	body    *requestBody // nil without one
+	status  int
+	sent    int64
+	cause   atomic.Pointer[Cause]
+}
+
+func (x *exchange) received() int64 {
+	if x.body == nil {
+		return 0
+	}
+	return x.body.count.Load()
+}
+
+func (x *exchange) WriteHeader(status int) {
+	if x.status == 0 && status >= http.StatusOK {
+		x.status = status
+		if x.body != nil && x.body.closes(status, x.hasEnd(status)) {
+			x.Header().Set("Connection", "close")
+		}
+	}
+	x.ResponseWriter.WriteHeader(status)
+}
+
+// hasEnd tells whether the client sees the end of the response before the handler returns.
+func (x *exchange) hasEnd(status int) bool {
+	return x.head || status == http.StatusNoContent || status == http.StatusNotModified || x.Header().Get("Content-Length") != ""
+}
+
+func (x *exchange) Write(p []byte) (int, error) {
+	if x.status == 0 {
+		x.WriteHeader(http.StatusOK)
+	}
+	written := 0
+	for {
+		piece := p[written:min(written+pieceSize, len(p))]
+		timer := x.watch.start()
+		n, err := x.ResponseWriter.Write(piece)
+		timer.Stop()
+		written += n
+		x.sent += int64(n)
+		x.ledger.sent.Add(int64(n))
+		if err != nil {
+			x.abort(Client)
+		}
+		if err != nil || written == len(p) {
+			return written, err
+		}
+	}
+}
+
+// FlushError is what http.ResponseController calls.
+func (x *exchange) FlushError() error {
+	if x.status == 0 {
+		x.WriteHeader(http.StatusOK)
+	}
+	defer x.watch.start().Stop()
+	err := x.conn.Flush()
+	if err != nil {
+		x.abort(Client)
+	}
+	return err
+}
+
+// Flush is for those who ask for an http.Flusher.
+func (x *exchange) Flush() {
+	_ = x.FlushError()
+}
+
+func (x *exchange) endWrite() {
+	x.abort(Timeout)
+	_ = x.conn.SetWriteDeadline(past)
+}
+
+// Hijack is how a request becomes a WebSocket. Either direction keeps both alive; only a shutdown ends it from here.
+func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := x.conn.Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	x.status = http.StatusSwitchingProtocols
+	x.counter.Add(-1)
+	x.counter = &x.ledger.sockets
+	x.counter.Add(1)
+	kept := &idleConn{Conn: conn, idle: x.watch.idle, exchange: x}
+	x.ledger.keep(kept)
+	return kept, buffered, nil
+}
+
+func (x *exchange) Unwrap() http.ResponseWriter {
+	return x.ResponseWriter
+}
+
+// finish leaves the connection to the server, which still has to write, and may want to read.
+func (x *exchange) finish(returned bool) {
+	if x.status == http.StatusSwitchingProtocols {
+		return
+	}
+	if !returned && x.status != 0 {
+		x.abort(Upstream) // unless another cause is known
+	}
+	if x.body != nil {
+		x.body.finish(x, returned)
+	}
+	_ = x.conn.SetWriteDeadline(time.Now().Add(x.watch.idle))
+}
+
+// end is what remains to be done when the transfer itself is over.
+func (x *exchange) end(returned bool) {
+	if x.body != nil && x.status != http.StatusSwitchingProtocols {
+		x.body.end(x, returned)
+	}
+}
