@@ -1,7 +1,6 @@
 package door
 
 import (
-	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"io"
@@ -57,19 +56,17 @@ func TestAccessLog(t *testing.T) {
 	}
 }
 
-// TestBrowserIsKnownByItsKey sends the cookie that a browser has got for its key.
+// TestBrowserIsKnownByItsKey sends the session cookie of a browser that has logged in.
 func TestBrowserIsKnownByItsKey(t *testing.T) {
 	t.Parallel()
 	d := open(t, func(s *config.Settings) {
 		s.Log.Access, s.Admin.Address, s.Access.BrowserLogin = true, ":0", true
 	})
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.url("/photos"), http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cookie := base64.RawURLEncoding.EncodeToString([]byte(key))
-	request.AddCookie(&http.Cookie{Name: "__Host-immichaccess", Value: cookie})
-	response, err := protocols["HTTP/3"](t).RoundTrip(request)
+	client := &http.Client{Transport: protocols["HTTP/3"](t)}
+	cookie := d.logIn(t, client)
+	request := newRequest(t, http.MethodGet, d.url("/photos"), nil)
+	request.Header = http.Header{"Cookie": {cookie}}
+	response, err := client.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
