@@ -49,6 +49,7 @@ fuzz: ## look for inputs that break the parsers, a minute each
 	go test -run '^$$' -fuzz FuzzParseSize -fuzztime 1m .
 	go test -run '^$$' -fuzz FuzzClientAddress -fuzztime 1m -fuzzminimizetime 100x .
 	go test -run '^$$' -fuzz FuzzPlainPath -fuzztime 1m .
+	go test -run '^$$' -fuzz FuzzFrames -fuzztime 1m ./internal/server
 
 .PHONY: bench
 bench: ## measure what a request costs, in multiples of doing nothing, and how fast the standalone proxy is

@@ -23,7 +23,14 @@ func healthcheck(c *console) error {
 		Transport:     &http.Transport{TLSClientConfig: ownCertificate(loaded)},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	response, err := client.Get(healthURL(loaded))
+	request, err := http.NewRequest(http.MethodGet, healthURL(loaded), nil)
+	if err != nil {
+		return fmt.Errorf("healthcheck: %w", err)
+	}
+	if len(loaded.Domains) > 0 {
+		request.Host = loaded.Domains[0] // others are answered before anybody asks Immich
+	}
+	response, err := client.Do(request)
 	if err != nil {
 		return fmt.Errorf("healthcheck: %w", err)
 	}

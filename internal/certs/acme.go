@@ -39,14 +39,39 @@ func openACME(ctx context.Context, settings *config.Settings, ports Ports, logge
 		magic.Issuers = append(magic.Issuers, issuer)
 	}
 	context.AfterFunc(ctx, cache.Stop)
-	if err := magic.ManageAsync(ctx, settings.Domains); err != nil {
-		return nil, err
+	for _, domain := range settings.Domains {
+		go manage(ctx, magic, domain, logger)
 	}
 
 	source := &Source{TLS: newTLS(magic.GetCertificate), Challenge: answerFor(issuers)}
 	source.TLS.NextProtos = []string{acmez.ACMETLS1Protocol}
 	source.Expiry = func() map[string]time.Time { return managedExpiry(cache, settings.Domains) }
 	return source, nil
+}
+
+const (
+	firstRetry = time.Second
+	lastRetry  = time.Minute
+)
+
+// manage gets the certificate if there is none, and then has certmagic keep it. certmagic itself tries again when an authority fails,
+// but gives up for good when it can't write into its storage, as when the disk is full.
+func manage(ctx context.Context, magic *certmagic.Config, domain string, logger *slog.Logger) {
+	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
+		err := magic.ObtainCertAsync(ctx, domain) // which waits, and does nothing if there is one
+		if err == nil {
+			err = magic.ManageAsync(ctx, []string{domain})
+		}
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		logger.Error("certificates: there is none, and it can't be ordered", "domain", domain, "error", err, "retrying_in", wait)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // newIssuers returns the authorities to ask, in their order.

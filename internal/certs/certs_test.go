@@ -9,6 +9,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -102,5 +104,72 @@ func TestZeroSSLIntroducesByMail(t *testing.T) {
 	issuer.Email = "nobody"
 	if _, err := (zeroSSL{api.URL}).introduce(t.Context(), issuer, acme.Account{}); err == nil {
 		t.Error("a refusal is no error")
+	}
+}
+
+// TestFilesAreReadByMany is for the race detector.
+func TestFilesAreReadByMany(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	files := config.TLS{CertFile: filepath.Join(folder, "cert.pem"), KeyFile: filepath.Join(folder, "key.pem")}
+	writePair(t, files, time.Unix(1, 0))
+	p := &pair{files: files, logger: slog.New(slog.DiscardHandler)} // not looked at yet: each of the first would
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			if cert, err := p.get(nil); cert == nil || err != nil {
+				t.Errorf("%v, %v", cert, err)
+			}
+			p.expiry()
+		})
+	}
+	all.Wait()
+}
+
+// TestOrderIsTriedAgain has a storage that can't be written to, first. The authority does not answer: that the order gets as far is
+// what is asked for.
+func TestOrderIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	storage := filepath.Join(t.TempDir(), "storage")
+	if err := os.Symlink("/nowhere/at/all", storage); err != nil { // which stops root, too
+		t.Fatal(err)
+	}
+	settings := config.Defaults()
+	settings.Domains = []string{"photos.example.com"}
+	settings.ACME = config.ACME{Server: "https://127.0.0.1:1/dir", Storage: storage}
+	log := &lines{}
+	if _, err := Open(t.Context(), settings, Ports{HTTPS: 1}, slog.New(slog.NewTextHandler(log, nil))); err != nil {
+		t.Fatal(err)
+	}
+	log.await(t, "it can't be ordered")
+	if err := os.Remove(storage); err != nil {
+		t.Fatal(err)
+	}
+	log.await(t, "obtaining certificate")
+}
+
+// lines is a log that can be waited for.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder // guarded by mu
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) await(t *testing.T, text string) {
+	t.Helper()
+	said := func() string {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.text.String()
+	}
+	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(said(), text); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the log does not say %q: %s", text, said())
+		}
 	}
 }

@@ -28,6 +28,7 @@ func (s *Settings) check(errs *problems) {
 	s.checkTLS(errs)
 	s.ACME.check(errs)
 	s.Timeouts.check(errs)
+	s.Limits.check(errs)
 	checkWord("log.level", s.Log.Level, []string{"debug", "info", "warn", "error"}, errs)
 	checkWord("log.format", s.Log.Format, []string{"text", "json"}, errs)
 	s.checkAccess(errs)
@@ -126,6 +127,16 @@ func (t *Timeouts) check(errs *problems) {
 	} {
 		if d <= 0 {
 			errs.add(option, "%s is no time to wait; give a duration over 0, such as 600s", d)
+		}
+	}
+}
+
+func (l *Limits) check(errs *problems) {
+	for option, limit := range map[string]int{
+		"limits.connections": l.Connections, "limits.connectionsPerClient": l.ConnectionsPerClient,
+	} {
+		if limit < 0 {
+			errs.add(option, "%d is not a limit; give a number over 0, or 0 for none", limit)
 		}
 	}
 }

@@ -139,6 +139,7 @@ func TestErrors(t *testing.T) {
 		"no number":              {args: []string{"--access.denyStatus=forbidden"}, want: []string{`access.denyStatus: "forbidden" in flag is not valid; allowed is a number`}},
 		"no duration":            {environ: []string{"IMMICHACCESS_TIMEOUTS_IDLE=long"}, want: []string{`timeouts.idle: "long" in environment is not valid; allowed is a duration`}},
 		"zero duration":          {args: []string{"--timeouts.header=0"}, want: []string{"timeouts.header: 0s is no time to wait"}},
+		"negative limit":         {args: []string{"--limits.connections=-1"}, want: []string{"limits.connections: -1 is not a limit"}},
 		"path in an upstream":    {args: []string{"--upstreams=http://immich:2283/photos"}, want: []string{"Immich has no sub-path"}},
 		"no upstream":            {args: []string{"--upstreams=immich:2283"}, want: []string{`upstreams: "immich:2283" is not an address`}},
 		"wildcard":               {args: []string{"--domains=*.example.com"}, want: []string{"domains: \"*.example.com\": a wildcard"}},
@@ -215,5 +216,22 @@ func TestHelpTellsOfEveryOption(t *testing.T) {
 		if !strings.Contains(string(help), "\n  "+o.name+" ") && !strings.Contains(string(help), "\n  "+o.name+"\n") {
 			t.Errorf("--help does not tell of %s", o.name)
 		}
+	}
+}
+
+// TestErrorsShowNoSecrets gives each secret in a way that can't be converted.
+func TestErrorsShowNoSecrets(t *testing.T) {
+	t.Parallel()
+	for name, content := range map[string]string{
+		"HMAC key of the account": "acme: {eab: {keyID: me, hmacKey: [hidden-secret, more]}}",
+		"keys":                    "access: {keys: [{phone: hidden-secret}]}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := Load(append(slices.Clone(withKey), "--configFile="+writeFile(t, "immichaccess.yml", content)), nil)
+			if err == nil || strings.Contains(err.Error(), "hidden-secret") {
+				t.Errorf("%v", err)
+			}
+		})
 	}
 }

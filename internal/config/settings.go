@@ -22,6 +22,7 @@ type Settings struct {
 	ACME       ACME
 	HTTP3      bool
 	Timeouts   Timeouts
+	Limits     Limits
 	Admin      Admin
 	Log        Log
 	Access     immichaccess.Config
@@ -63,6 +64,12 @@ type Timeouts struct {
 	Shutdown  types.Duration
 }
 
+// Limits bound what clients may have open at the same time.
+type Limits struct {
+	Connections          int // 0: no limit
+	ConnectionsPerClient int // 0: no limit
+}
+
 // Admin is the listener for metrics and health.
 type Admin struct {
 	Address string // empty: off
@@ -89,6 +96,7 @@ func Defaults() *Settings {
 			KeepAlive: types.Duration(600 * time.Second),
 			Shutdown:  types.Duration(60 * time.Second),
 		},
+		Limits: Limits{Connections: 10000, ConnectionsPerClient: 1000},
 		Log:    Log{Level: "info", Format: "text"},
 		Access: *immichaccess.CreateConfig(),
 	}

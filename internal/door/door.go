@@ -72,7 +72,7 @@ func (d *Door) open(ctx context.Context) (err error) {
 	})
 	d.server = server.New(d.settings, d.listeners, source.TLS, server.Handlers{
 		HTTPS: d.path(),
-		HTTP:  source.Challenge(server.RedirectTo(ports.HTTPS)),
+		HTTP:  source.Challenge(server.CheckAuthority(d.settings.Domains, server.RedirectTo(ports.HTTPS))),
 		Admin: d.admin.Handler(),
 	}, d.logger)
 	return nil
@@ -81,7 +81,8 @@ func (d *Door) open(ctx context.Context) (err error) {
 // path is that of a request, up to the rules, which lead on to Immich.
 func (d *Door) path() http.Handler {
 	idle := time.Duration(d.settings.Timeouts.Idle)
-	return transfer.Handler(d.ledger, idle, d.report, d.rules)
+	rules := server.CheckAuthority(d.settings.Domains, d.rules)
+	return transfer.Handler(d.ledger, idle, d.report, rules)
 }
 
 func (d *Door) report(e transfer.Entry) {

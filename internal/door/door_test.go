@@ -209,3 +209,22 @@ func dial(t *testing.T, dialer interface {
 	}
 	return conn
 }
+
+// OPTIONS * is denied like every other request, by the handler and not by the server.
+func TestOptionsOfTheServer(t *testing.T) {
+	t.Parallel()
+	d := open(t, unchanged)
+	onEachProtocol(t, func(t *testing.T, _ string, client *http.Client) {
+		request := newRequest(t, http.MethodOptions, d.url("/"), nil)
+		request.Header.Del("X-Access-Key")
+		request.URL.Path = "*"
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != http.StatusForbidden || response.Header.Get("Content-Type") != "application/json; charset=utf-8" {
+			t.Errorf("%s, %v", response.Status, response.Header)
+		}
+	})
+}

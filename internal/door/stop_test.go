@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/immichaccess/immichaccess"
 	"github.com/immichaccess/immichaccess/internal/config"
 	"github.com/immichaccess/immichaccess/internal/standin"
 )
@@ -145,5 +146,46 @@ func TestStopDoesNotWaitForWebSockets(t *testing.T) {
 	d.log.await(t, "aborted=shutdown")
 	if _, _, err := conn.Read(t.Context()); err == nil {
 		t.Error("the WebSocket goes on")
+	}
+}
+
+// TestReloadTellsAgainWhatWaits reloads the same file twice.
+func TestReloadTellsAgainWhatWaits(t *testing.T) {
+	t.Parallel()
+	d := open(t, unchanged)
+	file := filepath.Join(t.TempDir(), "immichaccess.yml")
+	load := func() (*config.Loaded, error) { return config.Load([]string{"--configFile=" + file}, nil) }
+	write(t, file, "access: {keys: ['phone:"+key+"']}\ntimeouts: {idle: 1h}\n")
+	for range 2 {
+		d.Reload(load)
+	}
+	if n := strings.Count(d.log.String(), "next start only"); n != 2 {
+		t.Errorf("the log tells %d times what waits:\n%s", n, d.log)
+	}
+}
+
+// TestReloadEndsTheOldRules looks at what New was given to live by.
+func TestReloadEndsTheOldRules(t *testing.T) {
+	t.Parallel()
+	access := immichaccess.CreateConfig()
+	access.Keys = []string{"phone:" + key}
+	r, err := newRules(*access, http.NotFoundHandler())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, end := false, r.end
+	r.end = func() { ended = true; end() }
+	if err := r.set(*access); err != nil || !ended {
+		t.Errorf("the old rules have ended: %t, %v", ended, err)
+	}
+	ended, end = false, r.end
+	r.end = func() { ended = true; end() }
+	access.Keys = []string{":"}
+	if err := r.set(*access); err == nil || ended {
+		t.Errorf("wrong rules have ended those in force: %t, %v", ended, err)
+	}
+	r.close()
+	if !ended {
+		t.Error("closing does not end the rules")
 	}
 }

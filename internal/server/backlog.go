@@ -3,6 +3,7 @@ package server
 import (
 	"net"
 	"sync"
+	"time"
 )
 
 const (
@@ -31,10 +32,12 @@ func newBacklog(limit, free int64) *backlog {
 	return b
 }
 
-// watch returns the connection as HTTP/2 is to read and write it.
-func (b *backlog) watch(conn net.Conn) net.Conn {
-	c := &watchedConn{Conn: conn, backlog: b}
+// watch returns the connection as HTTP/2 is to read and write it. The client is closed on if its first request, or the rest of
+// one that has begun, does not come in time: net/http has no timeout for that on HTTP/2.
+func (b *backlog) watch(conn net.Conn, tracked *trackedConn, headTimeout time.Duration) net.Conn {
+	c := &watchedConn{Conn: conn, backlog: b, tracked: tracked, headTimeout: headTimeout}
 	c.incoming.skip = int64(len(clientPreface))
+	c.headTimer = time.AfterFunc(headTimeout, func() { _ = c.Close() })
 	return c
 }
 
@@ -50,6 +53,12 @@ type watchedConn struct {
 	incoming frames // one reader
 	outgoing frames // one writer
 	opened   bool   // the client knows its window
+
+	tracked     *trackedConn
+	headTimeout time.Duration
+	headTimer   *time.Timer // runs while a head is awaited
+	awaited     int64       // what there was of it after the last read; only the reader uses it
+	heads       int64       // how many there had been
 }
 
 func (c *watchedConn) Read(p []byte) (int, error) {
@@ -60,7 +69,38 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 			c.hold(f.length)
 		}
 	})
+	c.followHead()
 	return n, err
+}
+
+// followHead has the timer run while there is an unfinished head. Most heads come in one piece, and are none of its business.
+func (c *watchedConn) followHead() {
+	pending, heads := c.incoming.pending(), c.incoming.heads
+	if pending == c.awaited && heads == c.heads {
+		return
+	}
+	if heads > c.heads {
+		c.headTimer.Stop()
+		c.headDone()
+		c.awaited = 0
+	}
+	if pending > 0 && c.awaited == 0 && heads > 0 {
+		c.headTimer.Reset(c.headTimeout)
+	}
+	if pending > 0 {
+		c.tracked.pending(pending)
+	}
+	c.awaited, c.heads = pending, heads
+}
+
+// headDone has to tell only of what was told of before. With the first head, that is TLS and HTTP/1.1 too.
+func (c *watchedConn) headDone() {
+	if c.heads == 0 {
+		c.tracked.hasAsked()
+	}
+	if c.heads == 0 || c.awaited > 0 {
+		c.tracked.pending(0)
+	}
 }
 
 func (c *watchedConn) Write(p []byte) (int, error) {
@@ -86,6 +126,7 @@ func (c *watchedConn) Close() error {
 	c.closed = true
 	c.add(-c.held)
 	c.backlog.mu.Unlock()
+	c.headTimer.Stop()
 	return c.Conn.Close()
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/immichaccess/immichaccess/internal/config"
 )
@@ -22,16 +23,26 @@ func newHTTP2(timeouts *config.Timeouts, handler http.Handler, logger *slog.Logg
 	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
 		return context.WithValue(ctx, tlsKey{}, conn.(*handedConn).state)
 	}
+	server.ConnState = followHTTP2
+	server.MaxHeaderBytes = maxHead - maxHeadSlopHTTP2
 	server.Protocols = new(http.Protocols)
 	server.Protocols.SetUnencryptedHTTP2(true)
 	// The documentation of net/http has windows end at 4 MB, but it takes them as they are.
 	server.HTTP2 = &http.HTTP2Config{
+		MaxConcurrentStreams:          maxStreams,
 		MaxReadFrameSize:              frameSize,
 		MaxReceiveBufferPerConnection: uploadWindow,
 		MaxReceiveBufferPerStream:     uploadWindow,
 	}
 	return server
 }
+
+const (
+	// maxStreams is how many requests of one connection may run at once. RFC 9113 wants 100 at least.
+	maxStreams = 128
+	// maxHeadSlopHTTP2 is what net/http adds to MaxHeaderBytes for HTTP/2.
+	maxHeadSlopHTTP2 = 320
+)
 
 type tlsKey struct{}
 
@@ -44,15 +55,16 @@ func withTLS(next http.Handler) http.Handler {
 
 // handover is a net.Listener that accepts the connections on which TLS has agreed on HTTP/2.
 type handover struct {
-	address net.Addr
-	uploads *backlog
-	conns   chan net.Conn
-	closed  chan struct{}
-	close   sync.Once
+	address     net.Addr
+	uploads     *backlog
+	headTimeout time.Duration
+	conns       chan net.Conn
+	closed      chan struct{}
+	close       sync.Once
 }
 
-func newHandover(address net.Addr, uploads *backlog) *handover {
-	return &handover{address: address, uploads: uploads, conns: make(chan net.Conn), closed: make(chan struct{})}
+func newHandover(address net.Addr, uploads *backlog, headTimeout time.Duration) *handover {
+	return &handover{address: address, uploads: uploads, headTimeout: headTimeout, conns: make(chan net.Conn), closed: make(chan struct{})}
 }
 
 // next is the TLSNextProto of the server that has the connections before.
@@ -64,12 +76,24 @@ func (h *handover) next() map[string]func(*http.Server, *tls.Conn, http.Handler)
 
 // serve returns when the connection has ended: net/http closes it then.
 func (h *handover) serve(conn *tls.Conn) {
+	metered := conn.NetConn().(*meteredConn)
+	metered.inHead.Store(false) // frames tell better
 	state := conn.ConnectionState()
-	handed := &handedConn{Conn: h.uploads.watch(conn), state: &state, done: make(chan struct{})}
+	watched := h.uploads.watch(conn, metered.tracked, h.headTimeout)
+	handed := &handedConn{Conn: watched, tracked: metered.tracked, state: &state, done: make(chan struct{})}
 	select {
 	case h.conns <- handed:
 		<-handed.done
 	case <-h.closed:
+		_ = watched.Close()
+	}
+}
+
+// followHTTP2 is the ConnState of the server of HTTP/2. A head is complete before there is a request, and the connection tells
+// of it itself.
+func followHTTP2(conn net.Conn, state http.ConnState) {
+	if handed, ok := conn.(*handedConn); ok {
+		handed.tracked.serving(state == http.StateActive)
 	}
 }
 
@@ -95,9 +119,10 @@ func (h *handover) Addr() net.Addr {
 type handedConn struct {
 	net.Conn
 
-	state *tls.ConnectionState
-	done  chan struct{}
-	close sync.Once
+	tracked *trackedConn
+	state   *tls.ConnectionState
+	done    chan struct{}
+	close   sync.Once
 }
 
 func (c *handedConn) Close() error {

@@ -13,15 +13,16 @@ import (
 
 	"github.com/immichaccess/immichaccess/internal/config"
 	"github.com/immichaccess/immichaccess/internal/logging"
-	"github.com/quic-go/quic-go"
-	"github.com/quic-go/quic-go/http3"
 )
 
 const (
 	// uploadWindow is how much an HTTP/2 or HTTP/3 client may send before it hears from us: 120 MB/s across 100 ms. Go's
 	// default gives 10.
-	uploadWindow   = 12 << 20
-	maxHeaderBytes = 256 << 10
+	uploadWindow = 12 << 20
+	// maxHead is how long the head of a request may be, on every protocol. Node, and so Immich, takes 16 KB.
+	maxHead = 32 << 10
+	// maxHeadSlop is what net/http adds to MaxHeaderBytes for HTTP/1.1.
+	maxHeadSlop = 4 << 10
 )
 
 // Handlers are what the doors lead to.
@@ -39,24 +40,29 @@ type Server struct {
 	handover  *handover    // where it gets them from
 	http      *http.Server
 	admin     *http.Server
-	quic      *http3.Server // nil without HTTP/3
+	quic      *quicServer // nil without HTTP/3
+	limiter   *connLimiter
+	log       *rareLog
 	failed    chan error
 	logger    *slog.Logger
 }
 
 // New returns a Server that does not serve yet.
 func New(settings *config.Settings, listeners *Listeners, certificates *tls.Config, handlers Handlers, logger *slog.Logger) *Server {
-	s := &Server{listeners: listeners, failed: make(chan error, 5), logger: logger}
+	s := &Server{listeners: listeners, failed: make(chan error, 5), logger: logger, log: newRareLog(logger)}
+	s.limiter = newConnLimiter(settings.Limits, logger)
 	s.https = newHTTP(&settings.Timeouts, handlers.HTTPS, logger)
+	s.https.ConnState = follow
 	if listeners.QUIC != nil {
-		s.quic = newQUIC(&settings.Timeouts, certificates, s.https)
-		s.https.Handler = advertise(s.quic, handlers.HTTPS)
+		s.quic = newQUIC(&settings.Timeouts, certificates, s.https, s.limiter)
+		s.https.Handler = advertise(listeners.QUIC, handlers.HTTPS)
 	}
 	s.https.TLSConfig = withProtocols(certificates, "h2", "http/1.1")
-	s.handover = newHandover(listeners.HTTPS.Addr(), newBacklog(backlogLimit, backlogFree))
+	s.handover = newHandover(listeners.HTTPS.Addr(), newBacklog(backlogLimit, backlogFree), time.Duration(settings.Timeouts.Header))
 	s.https.TLSNextProto = s.handover.next()
 	s.http2 = newHTTP2(&settings.Timeouts, s.https.Handler, logger)
 	s.http = newHTTP(&settings.Timeouts, handlers.HTTP, logger)
+	s.http.ConnState = follow
 	s.admin = newHTTP(&settings.Timeouts, handlers.Admin, logger)
 	return s
 }
@@ -67,32 +73,10 @@ func newHTTP(timeouts *config.Timeouts, handler http.Handler, logger *slog.Logge
 		Handler:           handler,
 		ReadHeaderTimeout: time.Duration(timeouts.Header),
 		IdleTimeout:       time.Duration(timeouts.KeepAlive),
-		MaxHeaderBytes:    maxHeaderBytes,
+		MaxHeaderBytes:    maxHead - maxHeadSlop,
 		ErrorLog:          logging.Debug(logger),
-	}
-}
-
-func newQUIC(timeouts *config.Timeouts, certificates *tls.Config, https *http.Server) *http3.Server {
-	windows := newWindows(quicGrowth)
-	return &http3.Server{
-		Handler: https.Handler,
-		// ReverseProxy breaks a response off, instead of ending it as if it were whole, only where it sees a server.
-		ConnContext: func(ctx context.Context, conn *quic.Conn) context.Context {
-			windows.follow(conn)
-			return context.WithValue(ctx, http.ServerContextKey, https)
-		},
-		TLSConfig:      http3.ConfigureTLSConfig(withProtocols(certificates)),
-		MaxHeaderBytes: maxHeaderBytes,
-		IdleTimeout:    time.Duration(timeouts.KeepAlive),
-		QUICConfig: &quic.Config{
-			HandshakeIdleTimeout:           time.Duration(timeouts.Header),
-			MaxIdleTimeout:                 time.Duration(timeouts.KeepAlive),
-			InitialStreamReceiveWindow:     quicWindow,
-			InitialConnectionReceiveWindow: quicWindow,
-			MaxStreamReceiveWindow:         uploadWindow,
-			MaxConnectionReceiveWindow:     uploadWindow,
-			AllowConnectionWindowIncrease:  windows.mayGrow,
-		},
+		// OPTIONS * needs a key like everything else.
+		DisableGeneralOptionsHandler: true,
 	}
 }
 
@@ -103,9 +87,14 @@ func withProtocols(certificates *tls.Config, protocols ...string) *tls.Config {
 }
 
 // advertise tells clients of HTTP/1.1 and HTTP/2 that there is HTTP/3.
-func advertise(quic *http3.Server, next http.Handler) http.Handler {
+func advertise(quic net.PacketConn, next http.Handler) http.Handler {
+	address, ok := quic.LocalAddr().(*net.UDPAddr)
+	if !ok {
+		return next
+	}
+	service := []string{fmt.Sprintf(`h3=":%d"; ma=2592000`, address.Port)}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = quic.SetQUICHeaders(w.Header())
+		w.Header()["Alt-Svc"] = service
 		next.ServeHTTP(w, r)
 	})
 }
@@ -117,7 +106,7 @@ func (s *Server) Start() {
 	s.serve("HTTP", s.listeners.HTTP, s.http.Serve)
 	s.serve("admin", s.listeners.Admin, s.admin.Serve)
 	if s.quic != nil {
-		go s.report("HTTP/3", func() error { return s.quic.Serve(s.listeners.QUIC) })
+		go s.report("HTTP/3", func() error { return s.quic.serve(s.listeners.QUIC) })
 	}
 }
 
@@ -126,6 +115,7 @@ func (s *Server) serve(name string, l net.Listener, serve func(net.Listener) err
 		return
 	}
 	s.logger.Info("listening", "for", name, "address", l.Addr().String())
+	l = &limitedListener{Listener: l, name: name, limiter: s.limiter, log: s.log}
 	go s.report(name, func() error { return serve(l) })
 }
 
@@ -145,7 +135,7 @@ func (s *Server) Failed() <-chan error {
 func (s *Server) Shutdown(ctx context.Context) error {
 	stops := []func(context.Context) error{s.https.Shutdown, s.http2.Shutdown, s.http.Shutdown}
 	if s.quic != nil {
-		stops = append(stops, s.quic.Shutdown)
+		stops = append(stops, s.quic.shutdown)
 	}
 	done := make(chan error, len(stops))
 	for _, stop := range stops {
@@ -165,7 +155,7 @@ func (s *Server) Close() {
 	_ = s.http.Close()
 	_ = s.admin.Close()
 	if s.quic != nil {
-		_ = s.quic.Close()
+		s.quic.close()
 	}
 	s.listeners.Close()
 }

@@ -1,0 +1,272 @@
+package standalone
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/immichaccess/immichaccess/integration/harness"
+	"github.com/immichaccess/immichaccess/internal/standin"
+	"github.com/quic-go/quic-go/http3"
+)
+
+// What strangers without a key can make the proxy spend: it runs as a program of its own, within a limit of memory, while a right
+// client goes on asking.
+
+const (
+	mostMemory = 128 << 20
+	key        = "correct-horse-battery-staple"
+	wide       = 1000 // connections
+)
+
+// target is a proxy that is attacked.
+type target struct {
+	address string
+	process *harness.Process
+	memory  *harness.Memory
+}
+
+func startTarget(t *testing.T, arguments ...string) *target {
+	t.Helper()
+	immich := standin.New()
+	upstream := httptest.NewUnstartedServer(immich)
+	upstream.Config = immich.HTTPServer()
+	upstream.Start()
+	t.Cleanup(upstream.Close)
+
+	d := &target{address: harness.FreeAddress(t), memory: harness.LimitMemory(t, mostMemory)}
+	arguments = append([]string{"--upstreams=" + upstream.URL, "--listen.https=" + d.address, "--listen.http=", "--access.logDenied=false",
+		"--access.keys=phone:" + key}, arguments...)
+	d.process = d.memory.Start(t, harness.Binary(t), arguments...)
+	harness.Await(t, "the proxy", func() bool { return d.ask(newClient("HTTP/2")) == nil })
+	return d
+}
+
+// newClient has connections of its own.
+func newClient(protocol string) *http.Client {
+	trusting := &tls.Config{InsecureSkipVerify: true}
+	switch protocol {
+	case "HTTP/3":
+		return &http.Client{Transport: &http3.Transport{TLSClientConfig: trusting}, Timeout: time.Minute}
+	case "HTTP/2":
+		return &http.Client{Transport: &http.Transport{TLSClientConfig: trusting, ForceAttemptHTTP2: true}, Timeout: time.Minute}
+	default:
+		trusting.NextProtos = []string{"http/1.1"}
+		return &http.Client{Transport: &http.Transport{TLSClientConfig: trusting}, Timeout: time.Minute}
+	}
+}
+
+func (d *target) ask(client *http.Client) error {
+	defer closeClient(client)
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "https://"+d.address+"/api/server/ping", nil)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("X-Access-Key", key)
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if _, err := io.Copy(io.Discard, response.Body); err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %s", response.Status)
+	}
+	return nil
+}
+
+func closeClient(client *http.Client) {
+	if quic, ok := client.Transport.(*http3.Transport); ok {
+		_ = quic.Close()
+		return
+	}
+	client.CloseIdleConnections()
+}
+
+// attack is what the strangers do: begin it with d, and end it when asked to.
+type attack func(t *testing.T, d *target) (end func())
+
+// TestStrangersCostLittle attacks the same proxy in one way after the other.
+func TestStrangersCostLittle(t *testing.T) {
+	d := startTarget(t)
+	before := d.process.Memory(t)
+	for _, c := range []struct {
+		name   string
+		attack attack
+	}{
+		{"unfinished heads of HTTP/1.1", unfinishedHeads},
+		{"unfinished heads of HTTP/2", unfinishedHTTP2},
+		{"abandoned QUIC handshakes", abandonedHandshakes},
+		{"half requests over QUIC", halfRequests},
+		{"large heads and trailers over HTTP/3", largeFieldSections},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d.underAttack(t, c.attack)
+			d.memory.Check(t, d.process)
+			t.Logf("the log: %s", d.process.Log)
+			since := time.Now()
+			// What a program of Go has at the start is not what it has after its first thousand clients.
+			const settled = 40 << 20
+			harness.Await(t, "the memory to be back", func() bool { return d.process.Memory(t) < before+settled })
+			if waited := time.Since(since); waited > time.Minute {
+				t.Errorf("the memory is back after %s", waited)
+			}
+			t.Logf("%d MB after %s; %d MB at the start", d.process.Memory(t)>>20, time.Since(since), before>>20)
+		})
+	}
+}
+
+var protocols = []string{"HTTP/1.1", "HTTP/2", "HTTP/3"}
+
+// rightClients ask on every protocol, over a new connection each time, until they are stopped. What comes back is how long nine of
+// ten waited at most; whoever gets no answer has waited for ever.
+func (d *target) rightClients(t *testing.T) (stop func() []time.Duration) {
+	t.Helper()
+	const never = time.Hour
+	stopped := make(chan struct{})
+	var asking sync.WaitGroup
+	waits := make([][]time.Duration, len(protocols))
+	for i, protocol := range protocols {
+		asking.Go(func() {
+			for !d.process.Ended() {
+				begun := time.Now()
+				err := d.ask(newClient(protocol))
+				wait := time.Since(begun)
+				if err != nil {
+					t.Logf("a right client of %s: %v", protocol, err)
+					wait = never
+				}
+				waits[i] = append(waits[i], wait)
+				select {
+				case <-stopped:
+					return
+				case <-time.After(200 * time.Millisecond):
+				}
+			}
+		})
+	}
+	return func() []time.Duration {
+		close(stopped)
+		asking.Wait()
+		most := make([]time.Duration, len(protocols))
+		for i := range protocols {
+			slices.Sort(waits[i])
+			most[i] = waits[i][len(waits[i])*9/10]
+		}
+		return most
+	}
+}
+
+// underAttack compares with how long the right clients wait while nobody attacks, which is long on a machine that has much to do.
+func (d *target) underAttack(t *testing.T, attack attack) {
+	t.Helper()
+	stop := d.rightClients(t)
+	time.Sleep(2 * time.Second)
+	atRest := stop()
+	stop = d.rightClients(t)
+	end := attack(t, d)
+	time.Sleep(3 * time.Second) // the attack stands, and is felt
+	attacked := stop()
+	end()
+	for i, protocol := range protocols {
+		most := time.Second + 10*atRest[i]
+		t.Logf("%s: nine of ten are answered within %s; without the attack, within %s", protocol, attacked[i], atRest[i])
+		if attacked[i] > most {
+			t.Errorf("a right client of %s waits for %s; at most it should be %s", protocol, attacked[i], most)
+		}
+	}
+}
+
+// inParallel does something count times, some at a time, so that the attackers leave the machine to the proxy too.
+func inParallel(count int, do func(i int)) {
+	const attackers = 16
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range attackers {
+		all.Go(func() {
+			for i := next.Add(1); i <= int64(count); i = next.Add(1) {
+				do(int(i - 1))
+			}
+		})
+	}
+	all.Wait()
+}
+
+// connect opens connections with TLS, and returns what closes them.
+func (d *target) connect(t *testing.T, count int, protocol string, begin func(conn net.Conn)) (conns []net.Conn, end func()) {
+	t.Helper()
+	conns = make([]net.Conn, count)
+	inParallel(count, func(i int) {
+		dialer := &tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, NextProtos: []string{protocol}}}
+		conn, err := dialer.DialContext(t.Context(), "tcp", d.address)
+		if err != nil {
+			return // refused, which is fine
+		}
+		conns[i] = conn
+		_ = conn.SetWriteDeadline(time.Now().Add(harness.Patience))
+		begin(conn)
+	})
+	conns = slices.DeleteFunc(conns, func(conn net.Conn) bool { return conn == nil })
+	return conns, func() {
+		for _, conn := range conns {
+			_ = conn.Close()
+		}
+	}
+}
+
+// unfinishedHeads first sends as much as may still be a head, and then the rest of 240 KB.
+func unfinishedHeads(t *testing.T, d *target) func() {
+	t.Helper()
+	line := "X-Filling: " + strings.Repeat("a", 1000) + "\r\n"
+	conns, end := d.connect(t, wide, "http/1.1", func(conn net.Conn) {
+		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n"+strings.Repeat(line, 30))
+	})
+	time.Sleep(time.Second)
+	inParallel(len(conns), func(i int) {
+		_ = conns[i].SetWriteDeadline(time.Now().Add(time.Second)) // it need not be read
+		_, _ = io.WriteString(conns[i], strings.Repeat(line, 210))
+	})
+	return end
+}
+
+// unfinishedHTTP2 sends HEADERS and a CONTINUATION, and not the last.
+func unfinishedHTTP2(t *testing.T, d *target) func() {
+	t.Helper()
+	block := strings.Repeat(literalField("filling", 1000), 15)
+	const headers, continuation = 1, 9
+	_, end := d.connect(t, wide, "h2", func(conn net.Conn) {
+		_, _ = io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+frame(4, 0, "")+frame(headers, 1, block)+frame(continuation, 1, block))
+	})
+	return end
+}
+
+// literalField is a field of HPACK's that is written out, with a value of that many bytes.
+func literalField(name string, size int) string {
+	const most = 127 // what a length in seven bits can say by itself
+	length := size - most
+	encoded := []byte{0, byte(len(name))}
+	encoded = append(encoded, name...)
+	encoded = append(encoded, most)
+	for ; length >= 128; length >>= 7 {
+		encoded = append(encoded, byte(length)|128)
+	}
+	encoded = append(encoded, byte(length))
+	return string(encoded) + strings.Repeat("a", size)
+}
+
+func frame(kind byte, stream byte, payload string) string {
+	n := len(payload)
+	return string([]byte{byte(n >> 16), byte(n >> 8), byte(n), kind, 0, 0, 0, 0, stream}) + payload
+}

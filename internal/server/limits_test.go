@@ -1,0 +1,353 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/immichaccess/immichaccess/internal/config"
+	"github.com/quic-go/quic-go"
+)
+
+// TestHeadTimeout ends what does not ask, or not to the end.
+func TestHeadTimeout(t *testing.T) {
+	t.Parallel()
+	s := serve(t, headerTimeout(time.Second))
+	const get, https, root = "\x82", "\x87", "\x84"
+	const endStream, endOfAll = 1, 5
+	whole := http2Frame(frameHeaders, endOfAll, get+https+root+"\x01\x09localhost")
+	for name, c := range map[string]struct{ protocol, said string }{
+		"HTTP/1.1, nothing":                        {"http/1.1", ""},
+		"HTTP/1.1, half a head":                    {"http/1.1", "GET / HTTP/1.1\r\n"},
+		"HTTP/1.1, half a second head":             {"http/1.1", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HTTP/1.1\r\n"},
+		"HTTP/2, nothing but a beginning":          {"h2", http2Begins},
+		"HTTP/2, without END_HEADERS":              {"h2", http2Begins + http2Frame(frameHeaders, endStream, get+https)},
+		"HTTP/2, half a frame":                     {"h2", http2Begins + whole[:len(whole)-3]},
+		"HTTP/2, a second without END_HEADERS":     {"h2", http2Begins + whole + strings.Replace(http2Frame(frameHeaders, endStream, get+https), "\x00\x00\x00\x01", "\x00\x00\x00\x03", 1)},
+		"HTTP/2, CONTINUATION without an end":      {"h2", http2Begins + http2Frame(frameHeaders, endStream, get) + http2Frame(frameContinuation, 0, https)},
+		"HTTP/2, pings instead of a first request": {"h2", http2Begins + strings.Replace(http2Frame(6, 0, "12345678"), "\x00\x00\x00\x01", "\x00\x00\x00\x00", 1)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn := s.dial(t, c.protocol)
+			if _, err := io.WriteString(conn, c.said); err != nil {
+				t.Fatal(err)
+			}
+			ends(t, conn)
+		})
+	}
+	t.Run("no TLS", func(t *testing.T) {
+		t.Parallel()
+		conn, err := net.Dial("tcp", s.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		ends(t, conn)
+	})
+	t.Run("HTTP/3, nothing", func(t *testing.T) {
+		t.Parallel()
+		select {
+		case <-s.dialQUIC(t).Context().Done():
+		case <-time.After(patience):
+			t.Error("the connection stays")
+		}
+	})
+	t.Run("HTTP/3, half a head", func(t *testing.T) {
+		t.Parallel()
+		stream, err := s.dialQUIC(t).OpenStreamSync(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = stream.SetDeadline(time.Now().Add(patience))
+		_, _ = stream.Write([]byte{frameHeaders, 40, 0, 0})
+		ends(t, stream)
+	})
+}
+
+func TestHeadsUpTo32KB(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(*config.Settings) {})
+	for protocol, client := range clients(t) {
+		for size, want := range map[int]int{31 << 10: http.StatusOK, 33 << 10: http.StatusRequestHeaderFieldsTooLarge, 200 << 10: http.StatusRequestHeaderFieldsTooLarge} {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+s.address+"/", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("X-Filling", strings.Repeat("a", size))
+			response, err := client.Do(request)
+			if err != nil && size > 100<<10 {
+				continue // closed while the client still sends, or refused by the client itself, which knows the limit
+			}
+			if err != nil {
+				if want != http.StatusOK && protocol != "HTTP/1.1" && strings.Contains(err.Error(), "larger") {
+					continue
+				}
+				t.Errorf("%s with %d bytes: %v", protocol, size, err)
+				continue
+			}
+			_ = response.Body.Close()
+			if response.StatusCode != want {
+				t.Errorf("%s with %d bytes: %s", protocol, size, response.Status)
+			}
+		}
+	}
+}
+
+func TestHundredRequestsAtOnce(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(*config.Settings) {})
+	for protocol, client := range clients(t) {
+		var all sync.WaitGroup
+		for range 100 {
+			all.Go(func() {
+				request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+s.address+"/", nil)
+				request.Header.Set("Cookie", strings.Repeat("c", 4<<10))
+				response, err := client.Do(request)
+				if err != nil {
+					t.Errorf("%s: %v", protocol, err)
+					return
+				}
+				defer func() { _ = response.Body.Close() }()
+				if body, err := io.ReadAll(response.Body); err != nil || string(body) != "let in" {
+					t.Errorf("%s: %q, %v", protocol, body, err)
+				}
+			})
+		}
+		all.Wait()
+	}
+}
+
+// TestConnectionLimits has those that only wait make room, and says so once.
+func TestConnectionLimits(t *testing.T) {
+	t.Parallel()
+	for option, change := range map[string]func(*config.Limits){
+		"limits.connections":          func(l *config.Limits) { l.Connections = 3 },
+		"limits.connectionsPerClient": func(l *config.Limits) { l.ConnectionsPerClient = 3 },
+	} {
+		t.Run(option, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, func(s *config.Settings) { change(&s.Limits) })
+			first := s.dial(t, "http/1.1")
+			overQUIC := s.dialQUIC(t)
+			s.dial(t, "h2")
+			s.dial(t, "h2")
+			ends(t, first)
+			s.dial(t, "http/1.1")
+			select {
+			case <-overQUIC.Context().Done():
+			case <-time.After(patience):
+				t.Error("the connection of QUIC stays")
+			}
+			if n := strings.Count(s.log.String(), option); n != 1 {
+				t.Errorf("the log tells of it %d times: %s", n, s.log)
+			}
+		})
+	}
+}
+
+func TestLimitCountsWhatIsOpen(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(s *config.Settings) { s.Limits.Connections = 2 })
+	for protocol, client := range clients(t) {
+		for range 5 {
+			response, err := client.Get("https://" + s.address + "/")
+			if err != nil {
+				t.Fatalf("%s: %v", protocol, err)
+			}
+			_ = response.Body.Close()
+			client.CloseIdleConnections()
+		}
+	}
+	waitFor(t, "the connections to be forgotten", func() bool {
+		s.limiter.mu.Lock()
+		defer s.limiter.mu.Unlock()
+		return len(s.limiter.conns) <= 1 && s.limiter.unasked == 0 // HTTP/3's stays for its client
+	})
+}
+
+func TestRunningRequestsAreNotClosedForOthers(t *testing.T) {
+	t.Parallel()
+	l := newConnLimiter(config.Limits{Connections: 1}, nil)
+	l.log = newRareLog(slogDiscard())
+	address := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}
+	running := l.admit(address, func() { t.Error("it was closed") })
+	running.hasAsked()
+	running.serving(true)
+	if l.admit(address, func() {}) != nil {
+		t.Error("there is no room, and somebody comes in")
+	}
+	running.release()
+	if l.admit(address, func() {}) == nil {
+		t.Error("there is room, and nobody comes in")
+	}
+}
+
+func TestClientsAreAddressesOrHouseholds(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"192.0.2.1:80":              "192.0.2.1/32",
+		"[::ffff:192.0.2.1]:80":     "192.0.2.1/32",
+		"[2001:db8:1:2:3:4:5:6]:80": "2001:db8:1:2::/64",
+		"[fe80::1%eth0]:80":         "fe80::/64",
+	} {
+		if got := clientPrefix(textAddress(text)).String(); got != want {
+			t.Errorf("%s is %s, want %s", text, got, want)
+		}
+	}
+}
+
+type textAddress string
+
+func (textAddress) Network() string  { return "tcp" }
+func (a textAddress) String() string { return string(a) }
+
+// failingListener runs out of descriptors once.
+type failingListener struct {
+	net.Listener
+
+	failures int
+}
+
+func (l *failingListener) Accept() (net.Conn, error) {
+	if l.failures > 0 {
+		l.failures--
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: syscall.EMFILE}
+	}
+	return nil, net.ErrClosed
+}
+
+func (l *failingListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 443} }
+
+func TestErrorsOfListenersAreErrorsInTheLog(t *testing.T) {
+	t.Parallel()
+	log := &lines{}
+	rare := newRareLog(slogTo(log))
+	limiter := newConnLimiter(config.Limits{}, slogTo(log))
+	closed := make(chan struct{})
+	limiter.admit(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, func() { close(closed) })
+	l := &limitedListener{Listener: &failingListener{failures: 3}, name: "HTTPS", limiter: limiter, log: rare}
+	for {
+		if _, err := l.Accept(); errors.Is(err, net.ErrClosed) {
+			break
+		}
+	}
+	if said := log.String(); strings.Count(said, "level=ERROR") != 1 || !strings.Contains(said, "too many open files") {
+		t.Errorf("the log says %q", said)
+	}
+	<-closed // who waits makes room
+}
+
+func TestAbandonedHandshakesAreRefused(t *testing.T) {
+	t.Parallel()
+	h := newHandshakes(newRareLog(slogDiscard()))
+	address := &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1)}
+	var begun []*handshake
+	for range maxHandshakesPerClient {
+		begun = append(begun, h.begin(address))
+	}
+	if !h.areMany(address) || h.begin(address) != nil {
+		t.Error("one client may begin any number")
+	}
+	if other := h.begin(&net.UDPAddr{IP: net.IPv4(192, 0, 2, 2)}); other == nil {
+		t.Error("another may not begin any")
+	} else {
+		other.end()
+	}
+	for _, one := range begun {
+		one.end()
+		one.end() // as the context does that ends later
+	}
+	if h.count != 0 || len(h.clients) != 0 || h.areMany(address) {
+		t.Errorf("%d are left", h.count)
+	}
+}
+
+// TestGrowthOfWindowsIsReturned uploads over one connection after the other, each of which wants all there is.
+func TestGrowthOfWindowsIsReturned(t *testing.T) {
+	t.Parallel()
+	w := newWindows(100)
+	s := serve(t, func(*config.Settings) {})
+	for range 3 {
+		conn := s.dialQUIC(t)
+		w.follow(conn)
+		waitFor(t, "the window of the one before", func() bool { return w.mayGrow(conn, 100) })
+		if w.mayGrow(conn, 1) {
+			t.Error("more than there is")
+		}
+		_ = conn.CloseWithError(quic.ApplicationErrorCode(0), "")
+	}
+}
+
+// TestBacklogForgetsAClosedConnection lets another go on.
+func TestBacklogForgetsAClosedConnection(t *testing.T) {
+	t.Parallel()
+	b := newBacklog(100, 10)
+	near, far := net.Pipe()
+	defer func() { _ = far.Close() }()
+	limiter := newConnLimiter(config.Limits{}, slogDiscard())
+	full := b.watch(near, limiter.admit(&net.TCPAddr{}, func() {}), time.Hour).(*watchedConn)
+	other := &watchedConn{backlog: b}
+	full.hold(200)
+	other.hold(50)
+	waited := make(chan struct{})
+	go func() {
+		other.await()
+		close(waited)
+	}()
+	_ = full.Close()
+	select {
+	case <-waited:
+	case <-time.After(patience):
+		t.Fatal("the other waits for what nobody holds")
+	}
+}
+
+// TestOnlyTheConnectionsWindowCounts gives back to a stream what the connection still holds.
+func TestOnlyTheConnectionsWindowCounts(t *testing.T) {
+	t.Parallel()
+	b := newBacklog(100, 10)
+	near, far := net.Pipe()
+	go func() { _, _ = io.Copy(io.Discard, far) }()
+	t.Cleanup(func() { _ = near.Close() })
+	c := &watchedConn{Conn: near, backlog: b}
+	update := func(stream byte) []byte {
+		return []byte{0, 0, 4, frameWindowUpdate, 0, 0, 0, 0, stream, 0, 0, 0, 50}
+	}
+	_, _ = c.Write(update(0)) // the window itself
+	c.hold(80)
+	_, _ = c.Write(bytes.Repeat(update(1), 3))
+	if c.held != 80 {
+		t.Errorf("a stream's window makes it %d", c.held)
+	}
+	if _, _ = c.Write(update(0)); c.held != 30 {
+		t.Errorf("the connection's window makes it %d", c.held)
+	}
+}
+
+func FuzzFrames(f *testing.F) {
+	f.Add([]byte(http2Frame(frameHeaders, 0, "abc")+http2Frame(frameContinuation, flagEndHeaders, "")), 5)
+	f.Add([]byte("\x00\x00\x04\x08\x00\x00\x00\x00\x00\x00\x00\x10\x01\x00\x00\x00\x08"), 1)
+	f.Fuzz(func(t *testing.T, sent []byte, cut int) {
+		cut = max(0, min(cut, len(sent)))
+		var whole, pieces frames
+		var found, again []frame
+		whole.read(sent, func(next frame) { found = append(found, next) })
+		pieces.read(sent[:cut], func(next frame) { again = append(again, next) })
+		if n := pieces.pending(); n < 0 || n > int64(cut) {
+			t.Errorf("%d bytes of a head are pending in %d", n, cut)
+		}
+		pieces.read(sent[cut:], func(next frame) { again = append(again, next) })
+		if whole != pieces || len(found) != len(again) {
+			t.Errorf("%+v and %+v", found, again)
+		}
+	})
+}

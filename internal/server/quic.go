@@ -1,0 +1,350 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/immichaccess/immichaccess/internal/config"
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+)
+
+const (
+	// quicHeadCost is what a request stream whose head is not complete counts. It takes less than half of that, but a connection that is
+	// closed gives it back only after a while.
+	quicHeadCost = 128 << 10
+	// maxUniStreams leaves some beside the three that HTTP/3 has.
+	maxUniStreams = 8
+	// quicFarewell is how long a client that is told nothing more gets, when we stop, to take what was sent last.
+	quicFarewell = time.Second
+)
+
+// quicServer speaks HTTP/3. It accepts streams itself, instead of leaving that to http3.Server, since that keeps a request whose
+// head never comes for as long as its connection lives.
+type quicServer struct {
+	http3       http3.Server
+	tls         *tls.Config
+	config      *quic.Config
+	limiter     *connLimiter
+	handshakes  *handshakes
+	headTimeout time.Duration
+
+	mu        sync.Mutex
+	transport *quic.Transport
+	listener  *quic.Listener
+	conns     map[*quicConn]struct{}
+	stopping  bool
+	served    sync.WaitGroup // connections
+}
+
+func newQUIC(timeouts *config.Timeouts, certificates *tls.Config, https *http.Server, limiter *connLimiter) *quicServer {
+	s := &quicServer{
+		tls:         http3.ConfigureTLSConfig(withProtocols(certificates)),
+		limiter:     limiter,
+		handshakes:  newHandshakes(limiter.log),
+		headTimeout: time.Duration(timeouts.Header),
+		conns:       map[*quicConn]struct{}{},
+	}
+	windows := newWindows(quicGrowth)
+	s.config = &quic.Config{
+		// Twice as long is what a whole handshake may take.
+		HandshakeIdleTimeout:           time.Duration(timeouts.Header) / 2,
+		MaxIdleTimeout:                 time.Duration(timeouts.KeepAlive),
+		InitialStreamReceiveWindow:     quicWindow,
+		InitialConnectionReceiveWindow: quicWindow,
+		MaxStreamReceiveWindow:         uploadWindow,
+		MaxConnectionReceiveWindow:     uploadWindow,
+		AllowConnectionWindowIncrease:  windows.mayGrow,
+		MaxIncomingStreams:             maxStreams,
+		MaxIncomingUniStreams:          maxUniStreams,
+	}
+	impatient := s.config.Clone()
+	impatient.HandshakeIdleTimeout = min(s.config.HandshakeIdleTimeout, crowdedIdleTimeout)
+	s.config.GetConfigForClient = func(client *quic.ClientInfo) (*quic.Config, error) {
+		if s.handshakes.areMany(client.RemoteAddr) {
+			return impatient, nil
+		}
+		return s.config, nil
+	}
+	s.http3 = http3.Server{
+		Handler: withHeadDone(https.Handler),
+		// ReverseProxy breaks a response off, instead of ending it as if it were whole, only where it sees a server.
+		ConnContext: func(ctx context.Context, conn *quic.Conn) context.Context {
+			windows.follow(conn)
+			return context.WithValue(ctx, http.ServerContextKey, https)
+		},
+		MaxHeaderBytes: maxHead,
+		IdleTimeout:    time.Duration(timeouts.KeepAlive),
+	}
+	return s
+}
+
+// serve accepts connections whose handshake is complete. Their first requests come no earlier, and those that never complete it
+// cost less this way.
+func (s *quicServer) serve(conn net.PacketConn) error {
+	listener, err := s.listen(conn)
+	if err != nil {
+		return err
+	}
+	for {
+		conn, err := listener.Accept(context.Background())
+		switch {
+		case errors.Is(err, quic.ErrServerClosed):
+			return http.ErrServerClosed
+		case err != nil:
+			return err
+		}
+		if c := s.open(conn); c != nil {
+			go c.serve()
+		}
+	}
+}
+
+func (s *quicServer) listen(conn net.PacketConn) (*quic.Listener, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return nil, http.ErrServerClosed
+	}
+	s.transport = &quic.Transport{Conn: conn, ConnContext: s.admit, VerifySourceAddress: s.handshakes.areMany}
+	var err error
+	s.listener, err = s.transport.Listen(s.tls, s.config)
+	return s.listener, err
+}
+
+type trackedKey struct{}
+
+var errTooManyConnections = errors.New("too many connections")
+
+// admit is asked before anything is kept of a connection. The context ends with it.
+func (s *quicServer) admit(ctx context.Context, client *quic.ClientInfo) (context.Context, error) {
+	handshake := s.handshakes.begin(client.RemoteAddr)
+	if handshake == nil {
+		return nil, errTooManyConnections
+	}
+	tracked := s.limiter.admit(client.RemoteAddr, nil)
+	if tracked == nil {
+		handshake.end()
+		return nil, errTooManyConnections
+	}
+	context.AfterFunc(ctx, func() {
+		handshake.end()
+		tracked.release()
+	})
+	return context.WithValue(ctx, trackedKey{}, &admitted{tracked: tracked, handshake: handshake}), nil
+}
+
+type admitted struct {
+	tracked   *trackedConn
+	handshake *handshake
+	conn      *quicConn // when the handshake is complete
+}
+
+// open returns nil when the server is stopping.
+func (s *quicServer) open(conn *quic.Conn) *quicConn {
+	admitted := conn.Context().Value(trackedKey{}).(*admitted)
+	admitted.handshake.end()
+	c := &quicConn{server: s, conn: conn, tracked: admitted.tracked, heads: map[quic.StreamID]*quic.Stream{}}
+	admitted.conn = c
+	admitted.tracked.evictable(func() { c.end(http3.ErrCodeExcessiveLoad) })
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		go c.end(http3.ErrCodeNoError)
+		return nil
+	}
+	s.conns[c] = struct{}{}
+	s.served.Add(1)
+	return c
+}
+
+func (s *quicServer) forget(c *quicConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	s.served.Done()
+}
+
+// stop has no more connections accepted, and returns those there are.
+func (s *quicServer) stop() []*quicConn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopping = true
+	if s.listener != nil {
+		_ = s.listener.Close()
+	}
+	open := make([]*quicConn, 0, len(s.conns))
+	for c := range s.conns {
+		open = append(open, c)
+	}
+	return open
+}
+
+// shutdown lets running requests finish. New ones are rejected in the way that tells the client to send them elsewhere.
+func (s *quicServer) shutdown(ctx context.Context) error {
+	for _, c := range s.stop() {
+		c.stop()
+	}
+	done := make(chan struct{})
+	go func() {
+		s.served.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// close ends everything at once.
+func (s *quicServer) close() {
+	var ended sync.WaitGroup
+	for _, c := range s.stop() {
+		ended.Go(func() { c.end(http3.ErrCodeNoError) })
+	}
+	ended.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.transport != nil {
+		_ = s.transport.Close()
+	}
+}
+
+// quicConn is a connection of HTTP/3.
+type quicConn struct {
+	server  *quicServer
+	conn    *quic.Conn
+	tracked *trackedConn
+
+	mu       sync.Mutex
+	heads    map[quic.StreamID]*quic.Stream // requests whose head is not complete
+	running  int                            // requests, those included
+	asked    bool
+	stopping bool
+}
+
+func (c *quicConn) serve() {
+	defer c.server.forget(c)
+	first := time.AfterFunc(c.server.headTimeout, c.endUnlessAsked)
+	defer first.Stop()
+	raw, err := c.server.http3.NewRawServerConn(c.conn)
+	if err != nil {
+		c.end(http3.ErrCodeInternalError)
+		return
+	}
+	go c.acceptUniStreams(raw)
+	var requests sync.WaitGroup
+	defer requests.Wait()
+	for {
+		stream, err := c.conn.AcceptStream(context.Background())
+		if err != nil {
+			return
+		}
+		if !c.begin(stream) {
+			stream.CancelRead(quic.StreamErrorCode(http3.ErrCodeRequestRejected))
+			stream.CancelWrite(quic.StreamErrorCode(http3.ErrCodeRequestRejected))
+			continue
+		}
+		requests.Go(func() {
+			defer c.finish(stream.StreamID())
+			raw.HandleRequestStream(stream)
+		})
+	}
+}
+
+func (c *quicConn) acceptUniStreams(raw *http3.RawServerConn) {
+	for {
+		stream, err := c.conn.AcceptUniStream(context.Background())
+		if err != nil {
+			return
+		}
+		go raw.HandleUnidirectionalStream(stream)
+	}
+}
+
+// begin is false when requests are taken no more.
+func (c *quicConn) begin(stream *quic.Stream) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopping || c.tracked.isGone() { // being closed, which takes a moment
+		return false
+	}
+	_ = stream.SetReadDeadline(time.Now().Add(c.server.headTimeout))
+	c.heads[stream.StreamID()] = stream
+	c.running++
+	c.tell()
+	return true
+}
+
+// withHeadDone tells the connection of each head that is complete.
+func withHeadDone(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := r.Context().Value(trackedKey{}).(*admitted).conn
+		c.headDone(r.Body.(interface{ StreamID() quic.StreamID }).StreamID())
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (c *quicConn) headDone(id quic.StreamID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if stream, found := c.heads[id]; found {
+		_ = stream.SetReadDeadline(time.Time{})
+		delete(c.heads, id)
+	}
+	if !c.asked {
+		c.asked = true
+		c.tracked.hasAsked()
+	}
+	c.tell()
+}
+
+func (c *quicConn) finish(id quic.StreamID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.heads, id)
+	c.running--
+	c.tell()
+	c.endWhenDone()
+}
+
+// tell keeps the limiter informed; mu is held.
+func (c *quicConn) tell() {
+	c.tracked.pending(int64(len(c.heads)) * quicHeadCost)
+	c.tracked.serving(c.running > len(c.heads))
+}
+
+func (c *quicConn) endUnlessAsked() {
+	c.mu.Lock()
+	asked := c.asked
+	c.mu.Unlock()
+	if !asked {
+		c.end(http3.ErrCodeNoError)
+	}
+}
+
+func (c *quicConn) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopping = true
+	c.endWhenDone()
+}
+
+// endWhenDone waits a little, since closing drops what is on its way; mu is held.
+func (c *quicConn) endWhenDone() {
+	if c.stopping && c.running == 0 {
+		time.AfterFunc(quicFarewell, func() { c.end(http3.ErrCodeNoError) })
+	}
+}
+
+func (c *quicConn) end(code http3.ErrCode) {
+	_ = c.conn.CloseWithError(quic.ApplicationErrorCode(code), "")
+}

@@ -1,0 +1,178 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/immichaccess/immichaccess/internal/certs"
+	"github.com/immichaccess/immichaccess/internal/config"
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+	"github.com/traefik/paerser/types"
+)
+
+const patience = 20 * time.Second
+
+// served is a Server on loopback that answers everything with 200.
+type served struct {
+	*Server
+
+	address string
+	log     *lines
+}
+
+func serve(t *testing.T, change func(*config.Settings)) served {
+	t.Helper()
+	settings := config.Defaults()
+	settings.Listen = config.Listen{HTTPS: "127.0.0.1:0"}
+	change(settings)
+	log := &lines{}
+	logger := slog.New(slog.NewTextHandler(log, nil))
+	listeners, err := Listen(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := certs.Open(t.Context(), config.Defaults(), certs.Ports{}, logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "let in") })
+	handler := CheckAuthority(settings.Domains, answer)
+	s := New(settings, listeners, source.TLS, Handlers{HTTPS: handler, HTTP: handler, Admin: handler}, logger)
+	s.Start()
+	t.Cleanup(s.Close)
+	return served{s, listeners.HTTPS.Addr().String(), log}
+}
+
+// lines is a log.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder // guarded by mu
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func headerTimeout(d time.Duration) func(*config.Settings) {
+	return func(s *config.Settings) { s.Timeouts.Header = types.Duration(d) }
+}
+
+func trusting(protocols ...string) *tls.Config {
+	return &tls.Config{InsecureSkipVerify: true, NextProtos: protocols}
+}
+
+// clients are one of each protocol.
+func clients(t *testing.T) map[string]*http.Client {
+	t.Helper()
+	one := &http.Transport{TLSClientConfig: trusting("http/1.1")}
+	two := &http.Transport{TLSClientConfig: trusting(), ForceAttemptHTTP2: true}
+	three := &http3.Transport{TLSClientConfig: trusting()}
+	t.Cleanup(func() {
+		one.CloseIdleConnections()
+		two.CloseIdleConnections()
+		_ = three.Close()
+	})
+	return map[string]*http.Client{
+		"HTTP/1.1": {Transport: one, Timeout: patience},
+		"HTTP/2":   {Transport: two, Timeout: patience},
+		"HTTP/3":   {Transport: three, Timeout: patience},
+	}
+}
+
+func (s served) dial(t *testing.T, protocol string) net.Conn {
+	t.Helper()
+	dialer := &tls.Dialer{Config: trusting(protocol)}
+	conn, err := dialer.DialContext(t.Context(), "tcp", s.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+func (s served) dialQUIC(t *testing.T) *quic.Conn {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	conn, err := quic.DialAddr(ctx, s.address, trusting("h3"), &quic.Config{MaxIdleTimeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.CloseWithError(0, "") })
+	return conn
+}
+
+// http2Begins is the preface of a client, with its SETTINGS.
+const http2Begins = clientPreface + "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+
+func http2Frame(kind, flags byte, payload string) string {
+	const stream = 1
+	n := len(payload)
+	return string([]byte{byte(n >> 16), byte(n >> 8), byte(n), kind, flags, 0, 0, 0, stream}) + payload
+}
+
+// readUntil reads until one of the texts has come, and fails where the connection ends before.
+func readUntil(t *testing.T, r io.Reader, texts ...string) {
+	t.Helper()
+	var read bytes.Buffer
+	piece := make([]byte, 4096)
+	for {
+		n, err := r.Read(piece)
+		read.Write(piece[:n])
+		for _, text := range texts {
+			if strings.Contains(read.String(), text) {
+				return
+			}
+		}
+		if err != nil {
+			t.Fatalf("%v after %q", err, read.String())
+		}
+	}
+}
+
+// ends fails where a connection does not end by itself.
+func ends(t *testing.T, conn io.Reader) {
+	t.Helper()
+	if _, err := io.Copy(io.Discard, conn); isTimeout(err) {
+		t.Error("the connection stays")
+	}
+}
+
+func isTimeout(err error) bool {
+	timeout, ok := err.(net.Error)
+	return ok && timeout.Timeout()
+}
+
+func slogTo(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
+
+func slogDiscard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+func waitFor(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
