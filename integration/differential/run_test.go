@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,12 +71,12 @@ func compare(t *testing.T, start func(t *testing.T, im *immich) gateway) {
 		r.replay()
 		return
 	}
+	r.sendKnown()
 	sent := r.sendAll()
 	if err := r.immich.fence(); err != nil {
 		t.Fatal(err)
 	}
-	// Printed without -v as well: what has been tried is of interest when all is well.
-	fmt.Fprintf(os.Stdout, "%s: seed %d, %d requests in %s, arrived %v, answers %v\n", r.gateway.name, *seed, sent, *duration, r.arrived, r.statuses)
+	t.Logf("%s: seed %d, %d requests in %s; reached Immich: %v; answers: %v", r.gateway.name, *seed, sent, *duration, r.arrived, r.statuses)
 	r.wantBothOutcomes()
 	r.report()
 }
@@ -128,6 +127,14 @@ func (r *run) sendAll() (sent uint64) {
 	}
 	workers.Wait()
 	return total.Load()
+}
+
+// request is the one with the number.
+func (r *run) request(number uint64) request {
+	if number >= firstKnown {
+		return r.known()[number-firstKnown]
+	}
+	return r.gen.request(protocolOf(number), number)
 }
 
 func protocolOf(number uint64) protocol {
@@ -316,7 +323,7 @@ func (r *run) explain(mark string, f finding) {
 		r.t.Errorf("%s\n%s(the mark %q is not one of ours)", f.why, describe(f.read), mark)
 		return
 	}
-	q, f := r.shrink(r.gen.request(protocolOf(n), n), f)
+	q, f := r.shrink(r.request(n), f)
 	r.t.Errorf("%s\n%s%sagain: go test ./differential -run '^%s$' -args -seed=%d -case=%d", f.why, q, describe(f.read), r.t.Name(), r.gen.seed, n)
 }
 
@@ -326,7 +333,7 @@ func number(mark string) string {
 }
 
 func (r *run) replay() {
-	q := r.gen.request(protocolOf(*oneCase), *oneCase)
+	q := r.request(*oneCase)
 	f, failed := r.try(q)
 	r.t.Logf("%s", q)
 	if failed {
