@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // What may reach Immich without a key, written from Immich's API and its web page, not from the gateway's code.
@@ -145,7 +146,7 @@ func (s site) allowedOperation(m match) (a allowance) {
 
 func (s site) allowedPage(u understanding) allowance {
 	decoded, err := url.PathUnescape(u.Path)
-	plain := err == nil && path.Clean(decoded) == decoded && !strings.ContainsAny(decoded, "\\\x00") &&
+	plain := err == nil && utf8.ValidString(decoded) && path.Clean(decoded) == decoded && !strings.ContainsAny(decoded, "\\\x00") &&
 		strings.Count(decoded, "/") == strings.Count(u.Path, "/")
 	listed := slices.ContainsFunc(publicPages, func(page *regexp.Regexp) bool { return page.MatchString(decoded) })
 	reads := u.Method == "GET" || u.Method == "HEAD"

@@ -39,7 +39,7 @@ func knownRequests() []request {
 		"/share/../api/users/me", "/share/x/../../api/users/me", "/share/%2e%2e/api/users/me", "/share/..%2fapi%2fusers%2fme", "/_app/../api/users/me",
 		"/_app/..;/api/users/me", "/_app\\..\\api\\users\\me", "//api/server/config", "/API/server/config", "/api/server/config/", "/api//users/me",
 		"/api/server/ping/../../users/me", "/api/server/ping%2f..%2f..%2fusers%2fme", "/api/server/ping;/../users/me", "/api/server/ping%00",
-		"http://photos.example.com/api/users/me", "/.well-known/immich/../../api/users/me", "/share/x#/api/users/me", "/s/x?/../api/users/me",
+		asset + "/video/stream/x/%ff/x", "/share/%ff", "http://photos.example.com/api/users/me", "/.well-known/immich/../../api/users/me", "/share/x#/api/users/me", "/s/x?/../api/users/me",
 	} {
 		add("every", "GET", path, []string{"key=x"}, user...)
 	}

@@ -90,6 +90,7 @@ app.use((error, request, response, _) => answer(error, request, response));
 
 for (let i = 0; i < Number(process.argv[2]); i++) {
   const server = http.createServer(app);
+  server.keepAliveTimeout = 600_000; // Immich's 5 s make some requests of Traefik's, which keeps connections longer, fail with 502
   // Immich's WebSocket server listens for upgrades of every path, and looks at credentials by itself.
   for (const event of ['upgrade', 'connect']) {
     server.on(event, (request, socket) => {
