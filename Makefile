@@ -1,6 +1,8 @@
 # Tools run by version, so that nothing has to be installed.
 GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0
 
+GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
 # The race detector needs a C compiler.
 RACE = $(if $(shell command -v $${CC:-cc}),-race)
 
@@ -51,6 +53,10 @@ fuzz: ## look for inputs that break the parsers, a minute each
 	go test -run '^$$' -fuzz FuzzPlainPath -fuzztime 1m .
 	go test -run '^$$' -fuzz FuzzFrames -fuzztime 1m ./internal/server
 
+.PHONY: torture-requests
+torture-requests: ## send generated requests through each way of running for ten minutes; compare with what Immich reads
+	$(INTEGRATE) -v -run 'Standalone|Traefik' ./differential -args -for=10m
+
 .PHONY: bench
 bench: ## measure what a request costs, in multiples of doing nothing, and how fast the standalone proxy is
 	cd integration && go test -timeout 20m -run '^$$' -bench Yaegi -benchtime 100000x .
@@ -64,6 +70,19 @@ bench: ## measure what a request costs, in multiples of doing nothing, and how f
 lint: ## look for mistakes and bad style
 	$(GOLANGCI_LINT) run ./...
 	cd integration && $(GOLANGCI_LINT) run --config ../.golangci.yml --build-tags slow ./...
+
+VULNERABILITIES = $${GOVULNDB:-https://vuln.go.dev}
+
+.PHONY: vuln
+vuln: ## look for known vulnerabilities in what this uses; needs the Internet
+	@curl -fsS -o /dev/null --max-time 30 $(VULNERABILITIES)/index/db.json || \
+		{ echo "vuln: nothing was checked: the database at $(VULNERABILITIES) can't be reached" >&2; exit 1; }
+	$(GOVULNCHECK) ./...
+	cd integration && $(GOVULNCHECK) ./...
+
+.PHONY: licenses
+licenses: ## list the licences of the modules in vendor
+	go test -count 1 ./internal/licenses -args -update
 
 .PHONY: tidy
 tidy: ## bring go.mod, go.sum and vendor up to date

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"sort"
 	"strings"
+	"unicode/utf8"
 )
 
 // publicRoutes are Immich's routes that can work without a key, by the name that makes them public, as of Immich 3.1.
@@ -350,7 +351,7 @@ var needlessEscape = regexp.MustCompile(`(?i)%(3[0-9b]|4[1-9a-f]|5[0-9acf]|6[1-9
 // isCanonicalPath accepts only the one form of a path that every server reads in the same way.
 func isCanonicalPath(r *http.Request) bool {
 	decoded := r.URL.Path
-	if !strings.HasPrefix(decoded, "/") || path.Clean(decoded) != decoded || strings.ContainsAny(decoded, `\;%`) {
+	if !strings.HasPrefix(decoded, "/") || path.Clean(decoded) != decoded || strings.ContainsAny(decoded, `\;%`) || !utf8.ValidString(decoded) {
 		return false
 	}
 	return !strings.Contains(r.URL.EscapedPath(), "%") || !needlessEscape.MatchString(r.URL.EscapedPath())

@@ -1,0 +1,436 @@
+package differential
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+var (
+	duration = flag.Duration("for", 20*time.Second, "how long to send requests each way")
+	seed     = flag.Uint64("seed", 0, "makes the same requests as the run that printed it")
+	oneCase  = flag.Uint64("case", 0, "send only this one, of -seed")
+)
+
+// gateway is one way of running the middleware.
+type gateway struct {
+	name    string
+	entries int // it has so many addresses for each site, with different settings
+	at      func(site, entry int) (address, host string)
+	log     func() string
+}
+
+// finding is a request that Immich understands in a way it must not, or that does not arrive as it must.
+type finding struct {
+	why  string
+	read understanding
+}
+
+type run struct {
+	t       *testing.T
+	gateway gateway
+	immich  *immich
+	gen     generator
+
+	mu       sync.Mutex
+	findings map[string]finding            // by the mark of the request; "" if it has none any more
+	expected map[string]chan understanding // who waits for a request to arrive
+	arrived  map[kind]int
+	statuses map[protocol]map[int]int
+
+	attempts atomic.Uint64
+	retries  atomic.Uint64 // of requests that should arrive
+}
+
+const workersPerProtocol = 2
+
+// compare sends requests through the gateway that the function starts, for as long as the flag says.
+func compare(t *testing.T, start func(t *testing.T, im *immich) gateway) {
+	r := &run{
+		t:        t,
+		findings: map[string]finding{},
+		expected: map[string]chan understanding{},
+		arrived:  map[kind]int{},
+		statuses: map[protocol]map[int]int{},
+	}
+	r.immich = startImmich(t, r.hear)
+	r.gateway = start(t, r.immich)
+	if *seed == 0 {
+		*seed = rand.Uint64N(1 << 40)
+	}
+	r.gen = generator{seed: *seed, operations: r.immich.Operations, entries: r.gateway.entries}
+	if *oneCase > 0 {
+		r.replay()
+		return
+	}
+	r.sendKnown()
+	sent := r.sendAll()
+	if err := r.immich.fence(); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s: seed %d, %d requests in %s; reached Immich: %v; answers: %v; sent again: %d", r.gateway.name, *seed, sent, *duration, r.arrived, r.statuses, r.retries.Load())
+	r.wantBothOutcomes()
+	r.report()
+}
+
+// hear judges what has reached Immich by that alone: which request of the client it belongs to may be hard to tell.
+func (r *run) hear(u understanding) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	from := kind(u.Mark[:min(1, len(u.Mark))])
+	r.arrived[from]++
+	why := leak(u, from)
+	if why == "" && from != withKey && from != fromHome {
+		why = sites[u.Site].violation(u)
+	}
+	if why != "" {
+		r.find(u.Mark, why, u)
+	}
+	if waiting := r.expected[u.Mark]; waiting != nil {
+		delete(r.expected, u.Mark)
+		waiting <- u
+	}
+}
+
+// find keeps the first finding of a mark. The lock must be held.
+func (r *run) find(mark, why string, u understanding) {
+	if _, found := r.findings[mark]; !found {
+		r.findings[mark] = finding{why, u}
+	}
+}
+
+func (r *run) sendAll() (sent uint64) {
+	var total atomic.Uint64
+	var workers sync.WaitGroup
+	end := time.Now().Add(*duration)
+	for i, p := range protocols {
+		for w := range workersPerProtocol {
+			workers.Go(func() {
+				s := sender{run: r, connections: map[string]connection{}}
+				defer s.close()
+				// A number is of one protocol only, so that it says it all.
+				step := uint64(len(protocols) * workersPerProtocol)
+				for number := uint64(w*len(protocols)+i) + step; time.Now().Before(end); number += step {
+					s.send(r.gen.request(p, number), number)
+					total.Add(1)
+				}
+			})
+		}
+	}
+	workers.Wait()
+	return total.Load()
+}
+
+// request is the one with the number.
+func (r *run) request(number uint64) request {
+	if number >= firstKnown {
+		return r.known()[number-firstKnown]
+	}
+	return r.gen.request(protocolOf(number), number)
+}
+
+func protocolOf(number uint64) protocol {
+	return protocols[number%uint64(len(protocols))]
+}
+
+// sender keeps connections, as clients do.
+type sender struct {
+	*run
+	connections map[string]connection
+}
+
+func (s sender) close() {
+	for _, c := range s.connections {
+		c.close()
+	}
+}
+
+func (s sender) send(q request, number uint64) {
+	mark := fmt.Sprintf("%s%d", q.kind, number)
+	if q.kind == wild {
+		s.exchange(q, mark)
+		return
+	}
+	arrival := make(chan understanding, 1)
+	s.mu.Lock()
+	s.expected[mark] = arrival
+	s.mu.Unlock()
+	status, err := s.exchange(q, mark)
+	for again := 0; again < 3 && (status == 0 || status == 400 || status == 502); again++ {
+		// As clients do when a connection has ended. Immich also closes those to the gateway on which it refuses a wild request, and
+		// a gateway may find that out with the next one.
+		s.retries.Add(1)
+		status, err = s.exchange(q, mark)
+	}
+	select {
+	case u := <-arrival:
+		s.wantUnderstood(q, mark, u)
+		return
+	case <-time.After(100 * time.Millisecond): // Immich reports before it answers
+	}
+	fence := s.immich.fence()
+	select {
+	case u := <-arrival:
+		s.wantUnderstood(q, mark, u)
+	default:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.expected, mark)
+		s.find(mark, fmt.Sprintf("it should arrive and does not: status %d", status), understanding{Site: q.site, Error: fmt.Sprint(err, fence)})
+	}
+}
+
+// exchange sends the request, over a connection that is there if it can.
+func (s sender) exchange(q request, mark string) (status int, err error) {
+	address, host := s.gateway.at(q.site, q.entry)
+	key := fmt.Sprint(q.protocol, q.local(), address, q.kind == wild) // what the wild ones leave of a connection is theirs
+	c := s.connections[key]
+	if c == nil {
+		if c, err = dial(q.protocol, q.local(), address); err != nil {
+			s.count(q.protocol, 0)
+			return 0, err
+		}
+		s.connections[key] = c
+	}
+	status, err = c.exchange(q, host, mark)
+	if err != nil {
+		c.close()
+		delete(s.connections, key)
+	}
+	s.count(q.protocol, status)
+	return status, err
+}
+
+func (r *run) count(p protocol, status int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.statuses[p] == nil {
+		r.statuses[p] = map[int]int{}
+	}
+	r.statuses[p][status]++
+}
+
+// wantUnderstood wants Immich to read what a plain client has written: with a key all of it, without one the public route's
+// credential.
+func (s sender) wantUnderstood(q request, mark string, u understanding) {
+	why := ""
+	written, cookies := q.written()
+	delete(cookies, sessionCookie)
+	if q.kind == tame {
+		may := sites[u.Site].allowed(u)
+		written = slices.DeleteFunc(written, func(c credential) bool {
+			return !(isLink(c) && may.link || c.Place == "query sessionKey" && may.session)
+		})
+		if may.requires && (len(written) == 0 || u.took() != written[0]) {
+			why = fmt.Sprintf("Immich should take %v", written)
+		}
+		delete(cookies, "immich_access_token")
+	} else if !slices.Equal(written, u.Credentials) {
+		why = fmt.Sprintf("Immich should read %v", written)
+	}
+	for name, value := range cookies {
+		if u.Cookies[name] != value {
+			why = "the cookie " + name + " is missing"
+		}
+	}
+	if u.Site != q.site || u.Error != "" || len(u.Operations) == 0 {
+		why = "it should reach site " + sites[q.site].name + " and an operation of the API"
+	}
+	if why != "" {
+		s.mu.Lock()
+		s.find(mark, why, u)
+		s.mu.Unlock()
+	}
+}
+
+// written returns the credentials and the cookies of a plain request, in the order in which Immich looks for them.
+func (r request) written() (credentials []credential, cookies map[string]string) {
+	values := map[string]string{}
+	cookies = map[string]string{}
+	for _, f := range r.fields {
+		values["header "+f.name] = strings.TrimPrefix(f.value, "Bearer ")
+		if f.name != "cookie" {
+			continue
+		}
+		for _, cookie := range strings.Split(f.value, "; ") {
+			name, value, _ := strings.Cut(cookie, "=")
+			cookies[name], values["cookie "+name] = value, value
+		}
+	}
+	for _, pair := range r.query {
+		name, value, _ := strings.Cut(pair, "=")
+		values["query "+name] = value
+	}
+	for _, place := range places {
+		if values[place] != "" {
+			credentials = append(credentials, credential{place, values[place]})
+		}
+	}
+	return credentials, cookies
+}
+
+// wantBothOutcomes makes sure that the requests are not all alike to the gateway: then the comparison would say nothing.
+func (r *run) wantBothOutcomes() {
+	for _, k := range []kind{wild, tame, withKey, fromHome} {
+		if r.arrived[k] == 0 {
+			r.t.Errorf("no request of kind %s has reached Immich", k)
+		}
+	}
+	for _, p := range protocols {
+		if r.statuses[p][200] == 0 || r.statuses[p][403] == 0 {
+			r.t.Errorf("%s: the answers %v are one-sided", p, r.statuses[p])
+		}
+	}
+}
+
+const mostReports = 3 // of one severity
+
+// report tells one request of each sort of finding, as short as it gets.
+func (r *run) report() {
+	r.mu.Lock()
+	found := maps.Clone(r.findings)
+	r.mu.Unlock()
+	reported, explained := map[string][]string{}, map[int]int{}
+	worstFirst := func(a, b string) int {
+		return cmp.Or(severity(found[a].why)-severity(found[b].why), len(a)-len(b), cmp.Compare(a, b))
+	}
+	for _, mark := range slices.SortedFunc(maps.Keys(found), worstFirst) {
+		f := found[mark]
+		sort := sites[f.read.Site].name + ": " + f.why
+		if reported[sort] = append(reported[sort], mark); len(reported[sort]) == 1 && explained[severity(f.why)] < mostReports {
+			explained[severity(f.why)]++
+			r.explain(mark, f)
+		}
+	}
+	for _, sort := range slices.Sorted(maps.Keys(reported)) {
+		r.t.Errorf("%d times (the first is -case=%s), %s", len(reported[sort]), number(reported[sort][0]), sort)
+	}
+}
+
+// severity is less for what is worse.
+func severity(why string) int {
+	return slices.IndexFunc([]string{takesOther, notPublic, ""}, func(prefix string) bool { return strings.HasPrefix(why, prefix) })
+}
+
+func (r *run) explain(mark string, f finding) {
+	n, err := strconv.ParseUint(number(mark), 10, 64)
+	if err != nil {
+		r.t.Errorf("%s\n%s(the mark %q is not one of ours)", f.why, describe(f.read), mark)
+		return
+	}
+	q, f := r.shrink(r.request(n), f)
+	r.t.Errorf("%s\n%s%sagain: go test ./differential -run '^%s$' -args -seed=%d -case=%d", f.why, q, describe(f.read), r.t.Name(), r.gen.seed, n)
+}
+
+// number is the case's that the mark belongs to.
+func number(mark string) string {
+	return strings.TrimLeft(mark, "wtkh")
+}
+
+func (r *run) replay() {
+	q := r.request(*oneCase)
+	f, failed := r.try(q)
+	r.t.Logf("%s", q)
+	if failed {
+		r.explain(fmt.Sprintf("%s%d", q.kind, *oneCase), f)
+	}
+}
+
+// try sends one request on a connection of its own, while no others are sent.
+func (r *run) try(q request) (f finding, failed bool) {
+	s := sender{run: r, connections: map[string]connection{}}
+	defer s.close()
+	number := 1<<62 + r.attempts.Add(1)
+	r.mu.Lock()
+	delete(r.findings, "")
+	r.mu.Unlock()
+	s.send(q, number)
+	if err := r.immich.fence(); err != nil {
+		r.t.Fatal(err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, mark := range []string{fmt.Sprintf("%s%d", q.kind, number), ""} {
+		if f, failed = r.findings[mark]; failed {
+			return f, true
+		}
+	}
+	return finding{}, false
+}
+
+const shrinkTime = 30 * time.Second
+
+// shrink takes away from the request whatever is not needed for the same finding.
+func (r *run) shrink(q request, f finding) (request, finding) {
+	end := time.Now().Add(shrinkTime)
+	if again, failed := r.try(q); !failed || again.why != f.why {
+		f.why += " (not every time: perhaps only together with the requests around it)"
+		return q, f
+	}
+	for smaller := true; smaller && time.Now().Before(end); {
+		smaller = false
+		for _, candidate := range simpler(q) {
+			if again, failed := r.try(candidate); failed && again.why == f.why {
+				q, f, smaller = candidate, again, true
+				break
+			}
+		}
+	}
+	return q, f
+}
+
+// simpler returns what the request may be made into, the greatest steps first.
+func simpler(q request) []request {
+	var all []request
+	change := func(apply func(*request)) {
+		c := q.clone()
+		apply(&c)
+		if c.String() != q.String() {
+			all = append(all, c)
+		}
+	}
+	change(func(c *request) { c.body, c.chunked, c.trailers, c.framing = "", false, nil, nil })
+	change(func(c *request) { c.trailers = nil })
+	change(func(c *request) { c.framing = nil })
+	for i := range q.fields {
+		change(func(c *request) { c.fields = slices.Delete(c.fields, i, i+1) })
+	}
+	for i := range q.query {
+		change(func(c *request) { c.query = slices.Delete(c.query, i, i+1) })
+	}
+	change(func(c *request) { c.method = "GET" })
+	for i := range q.fields {
+		for _, value := range shorter(q.fields[i].value) {
+			change(func(c *request) { c.fields[i].value = value })
+		}
+	}
+	for i := range q.query {
+		for _, value := range shorter(q.query[i]) {
+			change(func(c *request) { c.query[i] = value })
+		}
+	}
+	for _, value := range shorter(q.path) {
+		change(func(c *request) { c.path = value })
+	}
+	return all
+}
+
+// shorter returns the text without its halves, its quarters and so on, down to single bytes of what is short already.
+func shorter(text string) []string {
+	var all []string
+	for size := (len(text) + 1) / 2; size > 0 && (size > 4 || len(text) <= 16); size /= 2 {
+		for at := 0; at < len(text); at += size {
+			all = append(all, text[:at]+text[min(at+size, len(text)):])
+		}
+	}
+	return all
+}
