@@ -100,6 +100,13 @@ func (l *connLimiter) admit(address net.Addr, closeConn func()) *trackedConn {
 	return c
 }
 
+// isCrowded tells whether unfinished requests take a good part of what they may.
+func (l *connLimiter) isCrowded() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.unasked > l.mostUnasked/4
+}
+
 // evictOne makes room for who comes next, as when there are no descriptors left.
 func (l *connLimiter) evictOne() {
 	l.mu.Lock()

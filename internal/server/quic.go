@@ -18,6 +18,9 @@ const (
 	// quicHeadCost is what a request stream whose head is not complete counts. It takes less than half of that, but a connection that is
 	// closed gives it back only after a while.
 	quicHeadCost = 128 << 10
+	// crowdedStreams is how many requests a new connection may have under way while unfinished ones take much memory. Those that
+	// are half sent cost more to take in than to send, so closing their connections is not enough.
+	crowdedStreams = 8
 	// maxUniStreams leaves some beside the three that HTTP/3 has.
 	maxUniStreams = 8
 	// quicFarewell is how long a client that is told nothing more gets, when we stop, to take what was sent last.
@@ -63,14 +66,7 @@ func newQUIC(timeouts *config.Timeouts, certificates *tls.Config, https *http.Se
 		MaxIncomingStreams:             maxStreams,
 		MaxIncomingUniStreams:          maxUniStreams,
 	}
-	impatient := s.config.Clone()
-	impatient.HandshakeIdleTimeout = min(s.config.HandshakeIdleTimeout, crowdedIdleTimeout)
-	s.config.GetConfigForClient = func(client *quic.ClientInfo) (*quic.Config, error) {
-		if s.handshakes.areMany(client.RemoteAddr) {
-			return impatient, nil
-		}
-		return s.config, nil
-	}
+	s.config.GetConfigForClient = s.configFor
 	s.http3 = http3.Server{
 		Handler: withHeadDone(https.Handler),
 		// ReverseProxy breaks a response off, instead of ending it as if it were whole, only where it sees a server.
@@ -82,6 +78,18 @@ func newQUIC(timeouts *config.Timeouts, certificates *tls.Config, https *http.Se
 		IdleTimeout:    time.Duration(timeouts.KeepAlive),
 	}
 	return s
+}
+
+// configFor gives a new connection less while others keep us waiting.
+func (s *quicServer) configFor(client *quic.ClientInfo) (*quic.Config, error) {
+	c := s.config.Clone()
+	if s.handshakes.areMany(client.RemoteAddr) {
+		c.HandshakeIdleTimeout = min(c.HandshakeIdleTimeout, crowdedIdleTimeout)
+	}
+	if s.limiter.isCrowded() {
+		c.MaxIncomingStreams = crowdedStreams
+	}
+	return c, nil
 }
 
 // serve accepts connections whose handshake is complete. Their first requests come no earlier, and those that never complete it
