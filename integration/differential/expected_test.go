@@ -168,7 +168,7 @@ func (s site) violation(u understanding) string {
 		return notPublic
 	}
 	for i, c := range u.Credentials {
-		if isLink(c) && may.link || c.Place == "query sessionKey" && may.session {
+		if may.carry(c) {
 			continue
 		}
 		if i == 0 && may.requires {
@@ -183,6 +183,10 @@ func (s site) violation(u understanding) string {
 		return "Immich believes what the client says about its address"
 	}
 	return ""
+}
+
+func (a allowance) carry(c credential) bool {
+	return a.link && isLink(c) || a.session && c.Place == "query sessionKey"
 }
 
 func isLink(c credential) bool {

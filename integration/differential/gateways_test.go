@@ -71,7 +71,6 @@ func startTraefik(t *testing.T, im *immich, name string, static traefik.Settings
 		t.Fatal(err)
 	}
 	addresses := []string{freeAddress(t), freeAddress(t)}
-	// Chunked requests of HTTP/1.1 are read to their end before a refusal is answered; an answer must not wait for long.
 	static["entryPoints"] = traefik.Settings{
 		"default": traefik.Settings{"address": addresses[0], "http3": traefik.Settings{}},
 		"lenient": traefik.Settings{

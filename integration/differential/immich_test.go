@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -146,7 +147,7 @@ func (im *immich) fence() error {
 	case <-passed:
 		return nil
 	case <-time.After(patience):
-		return fmt.Errorf("Node does not report") //nolint:staticcheck // a name
+		return errors.New("nothing is heard of Immich")
 	}
 }
 

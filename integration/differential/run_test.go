@@ -228,7 +228,7 @@ func (s sender) wantUnderstood(q request, mark string, u understanding) {
 	if q.kind == tame {
 		may := sites[u.Site].allowed(u)
 		written = slices.DeleteFunc(written, func(c credential) bool {
-			return !(isLink(c) && may.link || c.Place == "query sessionKey" && may.session)
+			return !may.carry(c)
 		})
 		if may.requires && (len(written) == 0 || u.took() != written[0]) {
 			why = fmt.Sprintf("Immich should take %v", written)
