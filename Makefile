@@ -50,7 +50,8 @@ fuzz: ## look for inputs that break the parsers, a minute each
 	go test -run '^$$' -fuzz FuzzParseEntry -fuzztime 1m .
 	go test -run '^$$' -fuzz FuzzParseSize -fuzztime 1m .
 	go test -run '^$$' -fuzz FuzzClientAddress -fuzztime 1m -fuzzminimizetime 100x .
-	go test -run '^$$' -fuzz FuzzPlainPath -fuzztime 1m .
+	go test -run '^$$' -fuzz FuzzCanonicalPath -fuzztime 1m .
+	go test -run '^$$' -fuzz FuzzVerify -fuzztime 1m .
 	go test -run '^$$' -fuzz FuzzFrames -fuzztime 1m ./internal/server
 
 .PHONY: torture-requests

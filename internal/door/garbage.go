@@ -14,7 +14,8 @@ const (
 	// percentOfLimit leaves some of the control group's limit for what is not Go's, such as the program itself and sockets.
 	percentOfLimit = 75
 
-	returnInterval = 10 * time.Second
+	// A collection of a small heap every half minute costs next to nothing.
+	returnInterval = 30 * time.Second
 	returnAbove    = 16 << 20
 )
 
@@ -38,8 +39,8 @@ func collectOften() (stop func()) {
 	}
 }
 
-// returnMemory gives back to the system what a rush has left. Go does so by itself, but not before the next collection, which a
-// proxy that nobody uses has after minutes.
+// returnMemory gives back to the system what a rush of clients has left. Go does so by itself, but not before the next
+// collection, which a proxy that nobody uses has after minutes.
 func returnMemory() (stop func()) {
 	ticker := time.NewTicker(returnInterval)
 	done := make(chan struct{})
@@ -47,7 +48,7 @@ func returnMemory() (stop func()) {
 		for {
 			select {
 			case <-ticker.C:
-				if unused() > returnAbove {
+				if heapSize() > ballast+returnAbove {
 					debug.FreeOSMemory()
 				}
 			case <-done:
@@ -61,15 +62,17 @@ func returnMemory() (stop func()) {
 	}
 }
 
-// unused is what is free but kept, and what has been made since the last collection.
-func unused() uint64 {
+// heapSize counts what is free but kept, and what is no longer used but has not been collected yet.
+func heapSize() uint64 {
 	samples := []metrics.Sample{
 		{Name: "/memory/classes/heap/free:bytes"},
 		{Name: "/memory/classes/heap/unused:bytes"},
 		{Name: "/memory/classes/heap/objects:bytes"},
-		{Name: "/gc/heap/live:bytes"},
 	}
 	metrics.Read(samples)
-	free, fragments, objects, live := samples[0].Value.Uint64(), samples[1].Value.Uint64(), samples[2].Value.Uint64(), samples[3].Value.Uint64()
-	return free + fragments + max(objects, live) - live
+	size := uint64(0)
+	for _, sample := range samples {
+		size += sample.Value.Uint64()
+	}
+	return size
 }
