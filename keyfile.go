@@ -29,7 +29,8 @@ type keyFile struct {
 func (f *keyFile) changed() (*keySet, error) {
 	info, err := os.Stat(f.path)
 	if err != nil {
-		f.seen, f.looks = nil, 0
+		f.seen = nil // not in one assignment with the next: Yaegi would panic, and with it Traefik would end
+		f.looks = 0
 		return nil, f.once(err)
 	}
 	if f.read != nil && sameVersion(f.read, info) {
