@@ -192,7 +192,7 @@ func (a *access) handler(guarded bool, alarm chan struct{}) http.Handler {
 		h["X-Real-Ip"] = h["X-Forwarded-For"]
 		delete(h, "X-Forwarded-For") // next appends the peer itself
 
-		if r.ContentLength != 0 {
+		if r.ContentLength != 0 || r.ProtoMajor == 3 {
 			upload(w, r)
 			return
 		}
