@@ -35,6 +35,10 @@ integration: ## run the plugin in Yaegi and in the real Traefik; minutes
 slow: ## run the tests that take their time, such as an upload of more than a minute
 	$(INTEGRATE) -tags slow -run 'LongerThan' .
 
+.PHONY: torture
+torture: ## give the proxy bad days, and write docs/tested.md; as root, on Linux
+	$(INTEGRATE) -v ./torture -whole -rounds 3 -parallel 4 -report ../../docs/tested.md
+
 .PHONY: docker
 docker: ## run the examples in a Docker engine and under systemd; as root, on Linux
 	$(INTEGRATE) -tags slow -run 'TestDocker$$' .
