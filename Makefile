@@ -37,6 +37,14 @@ integration: ## run the plugin in Yaegi and in the real Traefik; minutes
 slow: ## run the tests that take their time, such as an upload of more than a minute
 	$(INTEGRATE) -tags slow -run 'LongerThan' .
 
+.PHONY: torture
+torture: ## try bad days and ten minutes of generated requests, and write docs/tested.md; half an hour, as root, on Linux
+	@$(MAKE) torture-days torture-requests
+
+.PHONY: torture-days
+torture-days: ## give the proxy bad days: everything around it fails while it transfers
+	$(INTEGRATE) -v ./torture -whole -rounds 3 -parallel 4 -report ../../docs/tested.md
+
 .PHONY: docker
 docker: ## run the examples in a Docker engine and under systemd; as root, on Linux
 	$(INTEGRATE) -tags slow -run 'TestDocker$$' .
@@ -55,8 +63,8 @@ fuzz: ## look for inputs that break the parsers, a minute each
 	go test -run '^$$' -fuzz FuzzFrames -fuzztime 1m ./internal/server
 
 .PHONY: torture-requests
-torture-requests: ## send generated requests through each way of running for ten minutes; compare with what Immich reads
-	$(INTEGRATE) -v -run 'Standalone|Traefik' ./differential -args -for=10m
+torture-requests: ## compare how the gateway and Immich read generated requests, for ten minutes in all
+	$(INTEGRATE) -v -run 'Standalone|Traefik' ./differential -args -for=200s -report ../../docs/tested.md
 
 .PHONY: bench
 bench: ## measure what a request costs, in multiples of doing nothing, and how fast the standalone proxy is

@@ -160,7 +160,7 @@ func (g *guard) fastPath(checkKey bool, lockoutActive chan struct{}) http.Handle
 			client.apply(h)
 		}
 
-		if r.ContentLength != 0 {
+		if r.ContentLength != 0 || r.ProtoMajor == 3 {
 			upload(w, r)
 			return
 		}

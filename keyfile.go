@@ -28,7 +28,8 @@ type keyFile struct {
 func (f *keyFile) poll() (*keySet, error) {
 	info, err := os.Stat(f.path)
 	if err != nil {
-		f.pending, f.polls = nil, 0
+		f.pending = nil // not in one assignment with the next: Yaegi would panic, and with it Traefik would end
+		f.polls = 0
 		return nil, f.once(err)
 	}
 	if f.loaded != nil && sameVersion(f.loaded, info) {

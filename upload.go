@@ -1,6 +1,7 @@
 package immichaccess
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -25,6 +26,9 @@ func newUploadLimit(bytes int64, text string, next http.Handler, deny *denyRespo
 
 // serve forwards a request that has, or may have, a body.
 func (u *uploadLimit) serve(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 3 {
+		r = breakable(r)
+	}
 	switch {
 	case u.bytes > 0 && r.ContentLength > u.bytes:
 		u.deny.forSize(w, r, u.text)
@@ -141,4 +145,14 @@ func (h *tooLargeWriter) flush() {
 	if flusher, ok := h.w.(http.Flusher); ok {
 		flusher.Flush()
 	}
+}
+
+// breakable returns the request with a server in its context, which Traefik's server of HTTP/3 does not put there. Only then
+// does ReverseProxy break an answer off when Immich does; else it ends it, as if it were whole.
+func breakable(r *http.Request) *http.Request {
+	ctx := r.Context()
+	if ctx.Value(http.ServerContextKey) != nil {
+		return r
+	}
+	return r.WithContext(context.WithValue(ctx, http.ServerContextKey, &http.Server{}))
 }

@@ -342,3 +342,28 @@ func TestReadTimeoutWarning(t *testing.T) {
 func TestNoReadTimeoutWithoutServer(t *testing.T) {
 	wantLines(t, logLines(func() { ask(newTestHandler(t, &Config{RequireKey: "false"}, &recorder{}), upload(1, "x")) }))
 }
+
+// Traefik's server of HTTP/3 does not put itself into the context of its requests; without that, ReverseProxy ends an answer
+// that Immich has broken off as if it were whole.
+func TestAnswersByHTTP3CanBeBrokenOff(t *testing.T) {
+	t.Parallel()
+	config := CreateConfig()
+	config.Keys = []string{"phone:correct-horse-battery-staple"}
+	var broken bool
+	next := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		broken = r.Context().Value(http.ServerContextKey) != nil
+	})
+	handler, err := New(t.Context(), next, config, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		r := httptest.NewRequest(method, "/api/download/archive", nil)
+		r.ProtoMajor, broken = 3, false
+		r.Header.Set("X-Access-Key", "correct-horse-battery-staple")
+		handler.ServeHTTP(httptest.NewRecorder(), r)
+		if !broken {
+			t.Errorf("%s: there is no server in the context", method)
+		}
+	}
+}

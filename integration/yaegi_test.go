@@ -3,6 +3,9 @@ package integration
 import (
 	"maps"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -74,4 +77,31 @@ func TestCatalogConditions(t *testing.T) {
 	}
 	checkManifest(t, manifest)
 	checkRequirements(t)
+}
+
+// A key file that goes away, and comes back, while the interpreter follows it. Nobody would catch a panic there: it is a timer
+// that looks, so that it would end Traefik, and here it would end the tests.
+func TestKeysFileThatGoesAwayInYaegi(t *testing.T) {
+	const secret = "a-secret-of-a-key-in-a-file"
+	file := filepath.Join(t.TempDir(), "keys.txt")
+	writeKeys(t, file, "phone:"+secret)
+	next := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	handler := interpreted(t, newBuilder(t), map[string]any{"keysFile": file, "logDenied": "false"}, next)
+	status := func(key string) int {
+		request, answer := httptest.NewRequest(http.MethodGet, "/api/server/ping", nil), httptest.NewRecorder()
+		request.Header.Set("X-Access-Key", key)
+		handler.ServeHTTP(answer, request)
+		return answer.Code
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	const looks = 3 * time.Second // at the file, once a second
+	for end := time.Now().Add(looks); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if got := status(secret); got != http.StatusNoContent {
+			t.Fatalf("while the file is away: status %d", got)
+		}
+	}
+	writeKeys(t, file, "phone:"+secret+"-too")
+	within5s(t, "the new key works", func() bool { return status(secret+"-too") == http.StatusNoContent })
 }

@@ -80,6 +80,7 @@ func compare(t *testing.T, start func(t *testing.T, im *immich) gateway) {
 	t.Logf("%s: seed %d, %d requests in %s; reached Immich: %v; answers: %v; sent again: %d", r.gateway.name, *seed, sent, *duration, r.arrived, r.statuses, r.retries.Load())
 	r.wantBothOutcomes()
 	r.report()
+	r.addToReport(sent)
 }
 
 // hear judges what has reached Immich by that alone: which request of the client it belongs to may be hard to tell.
