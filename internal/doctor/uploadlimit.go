@@ -1,0 +1,151 @@
+package doctor
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"sort"
+	"strconv"
+	"time"
+)
+
+const (
+	mega = int64(1) << 20
+	giga = int64(1) << 30
+	// largestUpload is about what Immich's documentation asks for.
+	largestUpload = 48 * giga
+	// bodySent is what is really uploaded: Immich reads a JSON body of up to 10 MB before it asks for a login.
+	bodySent     = 9 * mega
+	expectWithin = 6 * time.Second
+	bisections   = 5
+)
+
+// usualLimits are the settings that proxies come with, and that people choose.
+var usualLimits = []int64{
+	64 << 10, mega, 2 * mega, 5 * mega, 8 * mega, 10 * mega, 16 * mega, 20 * mega, 32 * mega, 50 * mega, 64 * mega, 100_000_000, 100 * mega,
+	128 * mega, 200 * mega, 256 * mega, 500 * mega, 512 * mega, giga, 2 * giga, 4 * giga, 5 * giga, 8 * giga, 10 * giga, 16 * giga, 20 * giga,
+	32 * giga, largestUpload,
+}
+
+// checkUploadLimit announces uploads with "Expect: 100-continue", none of whose bodies is ever sent: a limit shows in the answer.
+// Some proxies look only at what arrives, so some megabytes are sent as well.
+func (e *examination) checkUploadLimit(ctx context.Context) {
+	if a := e.announce(ctx, largestUpload); a.status == http.StatusRequestEntityTooLarge {
+		e.add(limitFinding(e.announcedLimit(ctx), a))
+		return
+	}
+	if a := e.sendBody(ctx, bodySent); !e.arrived(a) {
+		e.add(limitFinding(e.sentLimit(ctx), a))
+		return
+	}
+	e.passed("upload-limit", areaUpload, fmt.Sprintf("%s may be announced, %s were sent", sizeText(largestUpload), sizeText(bodySent)))
+}
+
+// announce sends the head of an upload of that size, and returns what is answered before the body; nothing is no refusal.
+func (e *examination) announce(ctx context.Context, size int64) *answer {
+	conn, err := e.dial(ctx)
+	if err != nil {
+		return &answer{err: err}
+	}
+	defer conn.Close()
+	header := uploadHeader(size)
+	header.Set("Expect", "100-continue")
+	if _, err := conn.Write(e.head(http.MethodPost, "/api/assets", header)); err != nil {
+		return &answer{err: err}
+	}
+	return e.receive(conn, expectWithin)
+}
+
+// announcedLimit returns the largest size that is taken, and whether it is known to the byte.
+func (e *examination) announcedLimit(ctx context.Context) limit {
+	return findLimit(func(size int64) bool { return e.announce(ctx, size).status != http.StatusRequestEntityTooLarge })
+}
+
+func (e *examination) sentLimit(ctx context.Context) limit {
+	below := sort.Search(len(usualLimits), func(i int) bool { return usualLimits[i] >= bodySent })
+	return findLimitAmong(usualLimits[:below], func(size int64) bool { return e.arrived(e.sendBody(ctx, size)) })
+}
+
+// sendBody uploads that many bytes, of a kind that Immich reads to their end and then refuses.
+func (e *examination) sendBody(ctx context.Context, size int64) *answer {
+	const begin, end = `{"doctor":"`, `"}`
+	body := bytes.Repeat([]byte("x"), int(size))
+	copy(body, begin)
+	copy(body[size-int64(len(end)):], end)
+	return e.sendRaw(ctx, e.head(http.MethodPost, "/api/assets", http.Header{
+		"Content-Type": {jsonType}, "Content-Length": {strconv.FormatInt(size, 10)}, "Connection": {"close"},
+	}), body)
+}
+
+// arrived tells whether Immich has read a body, and refused it for want of a login.
+func (e *examination) arrived(a *answer) bool {
+	return a.isImmich() && (a.status == http.StatusUnauthorized || a.status == http.StatusBadRequest)
+}
+
+// limit is the largest size that passes; exact if one byte more does not.
+type limit struct {
+	size  int64
+	exact bool
+}
+
+func (l limit) String() string {
+	switch {
+	case l.size == 0:
+		return sizeText(usualLimits[0])
+	case l.exact:
+		return sizeText(l.size)
+	default:
+		return "about " + sizeText(l.size)
+	}
+}
+
+func findLimit(passes func(size int64) bool) limit {
+	return findLimitAmong(usualLimits, passes)
+}
+
+// findLimitAmong looks first between the usual ones, then on one of them, then in the middle.
+func findLimitAmong(candidates []int64, passes func(size int64) bool) limit {
+	refused := sort.Search(len(candidates), func(i int) bool { return !passes(candidates[i]) })
+	if refused == 0 {
+		return limit{}
+	}
+	low := candidates[refused-1]
+	if !passes(low + 1) {
+		return limit{size: low, exact: true}
+	}
+	if refused == len(candidates) {
+		return limit{size: low}
+	}
+	high := candidates[refused]
+	for range bisections {
+		if middle := low + (high-low)/2; passes(middle) {
+			low = middle
+		} else {
+			high = middle
+		}
+	}
+	return limit{size: low}
+}
+
+// limitFinding says what no longer fits: photos have some megabytes, a minute of video a few hundred.
+func limitFinding(l limit, a *answer) Finding {
+	f := Finding{
+		ID: "upload-limit", Level: Problem, Area: areaUpload,
+		Title: fmt.Sprintf("Uploads over %s are refused", l),
+		Seen:  fmt.Sprintf("a larger one: %s", a),
+	}
+	switch {
+	case l.size < 20*mega:
+		f.Breaks = "Most videos and many photos will not upload from the app."
+	case l.size < giga:
+		f.Breaks = fmt.Sprintf("Videos over %s will not upload from the app.", l)
+	default:
+		f.Level = Warning
+		f.Breaks = fmt.Sprintf("Long videos, over %s, will not upload.", l)
+	}
+	if a.status != http.StatusRequestEntityTooLarge {
+		f.Seen += "; a firewall that inspects requests (ModSecurity, CrowdSec AppSec) looks like this too"
+	}
+	return f
+}
