@@ -119,6 +119,7 @@ var remedies = map[string]advice{
 	"sub-path": {"": {Where: "DNS and the proxy", Lines: []string{"a name of its own, such as photos.example.com, that leads to Immich at /"}}},
 
 	"locked-out": {"": {Where: "the app", Lines: []string{"correct the key, and wait"}}},
+	"key-needed": {"": {Where: "this command", Lines: []string{"--keyFile=FILE, a file with the key"}}},
 	"key-refused": {
 		"":    {Where: "the app and the proxy", Lines: []string{"compare key and header name, without blanks or line end"}},
 		Nginx: {Where: nginxServer, Lines: []string{"proxy_set_header X-Access-Key $http_x_access_key;  # nginx drops names with _"}},
@@ -172,7 +173,7 @@ var remedies = map[string]advice{
 		Traefik:      {Where: traefikRoute, Lines: []string{"remove the buffering middleware (maxRequestBodyBytes)"}},
 		HAProxy:      {Where: haproxyFront, Lines: []string{"remove the http-request deny on content-length or req.body_size"}},
 		Cloudflare:   {Where: dashboard, Lines: []string{"100 MB is the limit of the free plan: a DNS record without proxy (grey cloud), or a VPN"}},
-		ImmichAccess: {Where: ownFile, Lines: []string{"access: {maxUploadSize: 50000M}"}},
+		ImmichAccess: {Where: ownFile + ", or the plugin's options", Lines: []string{"maxUploadSize: 50000M"}},
 		Apache:       {Where: "the VirtualHost", Lines: []string{"LimitRequestBody 0"}},
 	},
 	"upload-time": {

@@ -13,16 +13,16 @@ const (
 	areaImmich = "Immich"
 	areaKey    = "Access key"
 	pingPath   = "/api/server/ping"
+	// gatePath is never among the routes that are let pass without a key, as a ping may be. It wants a login.
+	gatePath = "/api/server/about"
 )
 
 // checkImmich finds out whether it is Immich that answers, at the root, and what is answered to those without a key.
 func (e *examination) checkImmich(ctx context.Context) {
 	bare := e.ask(ctx, http.MethodGet, pingPath, nil, "")
-	if !bare.isPong() {
-		e.refusal = e.refusalIn(bare)
-	}
+	e.refusal = refusalIn(e.ask(ctx, http.MethodGet, gatePath, nil, ""))
 	keyed := bare
-	if e.mayUseKey() {
+	if e.mayUseKey() && e.refusal != nil {
 		keyed = e.ask(ctx, http.MethodGet, pingPath, e.withKey(nil), "")
 	}
 
@@ -36,12 +36,17 @@ func (e *examination) checkImmich(ctx context.Context) {
 	e.add(e.whyNoPong(ctx, bare, keyed))
 }
 
-// refusalIn is an answer for want of a key: not a redirect, and not that Immich is away.
-func (e *examination) refusalIn(a *answer) *answer {
-	if a.err != nil || a.status < 400 || a.status >= 500 || a.isImmich() && a.header.Get("X-Immich-Cid") != "" {
+// refusalIn is an answer for want of a key, which Immich has no part in: its own errors have a correlation ID.
+func refusalIn(a *answer) *answer {
+	if a.err != nil || a.status < 400 || a.status >= 500 || a.hasPassed() {
 		return nil
 	}
 	return a
+}
+
+// hasPassed tells whether a request for gatePath has reached Immich, which refuses it in its own way.
+func (a *answer) hasPassed() bool {
+	return a.err == nil && a.header.Get("X-Immich-Cid") != ""
 }
 
 // whyNoPong names the reason that no ping comes back.

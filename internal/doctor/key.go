@@ -36,8 +36,8 @@ func (e *examination) checkKey(ctx context.Context) {
 	if !e.mayUseKey() {
 		return
 	}
-	wrong := e.ask(ctx, http.MethodGet, pingPath, http.Header{http.CanonicalHeaderKey(e.KeyHeader): {"doctor-" + rand.Text()}}, "")
-	if wrong.isPong() {
+	wrong := e.ask(ctx, http.MethodGet, gatePath, http.Header{http.CanonicalHeaderKey(e.KeyHeader): {"doctor-" + rand.Text()}}, "")
+	if wrong.hasPassed() {
 		e.add(Finding{
 			ID: "wrong-key-accepted", Level: Problem, Area: areaKey,
 			Title:  "A wrong key lets in as well",
@@ -53,7 +53,7 @@ func (e *examination) judgeOpen() {
 	f := Finding{
 		ID: "no-key", Level: Note, Area: areaKey,
 		Title:  "No access key is asked for",
-		Seen:   "GET " + pingPath + " reaches Immich without one",
+		Seen:   "GET " + gatePath + " reaches Immich without one",
 		Breaks: "Whoever finds the address reaches Immich and its login. At home that is as it should be.",
 	}
 	if e.Key != "" {
@@ -72,7 +72,7 @@ func (e *examination) protocolsWithoutKey(ctx context.Context) (open []string) {
 		{"HTTP/1.1", e.clients.http1, true},
 		{"HTTP/3", e.clients.http3, e.announcesH3},
 	} {
-		if version.tried && e.askWith(ctx, version.client, http.MethodGet, pingPath, nil, "").isPong() {
+		if version.tried && e.askWith(ctx, version.client, http.MethodGet, gatePath, nil, "").hasPassed() {
 			open = append(open, version.name)
 		}
 	}
@@ -87,7 +87,7 @@ func (e *examination) spoofThatEnters(ctx context.Context) string {
 			if name == "Forwarded" {
 				value = "for=" + address
 			}
-			if e.ask(ctx, http.MethodGet, pingPath, http.Header{name: {value}}, "").isPong() {
+			if e.ask(ctx, http.MethodGet, gatePath, http.Header{name: {value}}, "").hasPassed() {
 				return name + ": " + value
 			}
 		}

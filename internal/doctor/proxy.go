@@ -49,8 +49,6 @@ type sign struct {
 var signs = []sign{
 	{Cloudflare, "Cf-Ray", regexp.MustCompile(`.`)},
 	{Cloudflare, "Server", regexp.MustCompile(`(?i)^cloudflare`)},
-	{ImmichAccess, "", regexp.MustCompile(`access key[^"]*header `)},
-	{ImmichAccess, "WWW-Authenticate", regexp.MustCompile(`^AccessKey `)},
 	{ProxyManager, "Server", regexp.MustCompile(`(?i)^openresty`)},
 	{ProxyManager, "X-Served-By", regexp.MustCompile(`.`)},
 	{ProxyManager, "", regexp.MustCompile(`<center>openresty`)},
@@ -62,6 +60,8 @@ var signs = []sign{
 	{Apache, "Server", regexp.MustCompile(`^Apache`)},
 	{HAProxy, "Via", regexp.MustCompile(`(?i)haproxy`)},
 	{HAProxy, "", regexp.MustCompile(`<html><body><h1>\d{3} [A-Z][^<]*</h1>`)},
+	{ImmichAccess, "", regexp.MustCompile(`access key[^"]*header `)}, // inside Traefik as well, and then behind it
+	{ImmichAccess, "WWW-Authenticate", regexp.MustCompile(`^AccessKey `)},
 }
 
 // traces collects the signs in all answers.
@@ -86,7 +86,7 @@ func (t *traces) note(a *answer) {
 
 func (s sign) trace(text string) string {
 	if s.header == "" {
-		return "its error page"
+		return "its error"
 	}
 	return s.header + ": " + shorten(text, 40)
 }
@@ -105,7 +105,7 @@ func (t *traces) add(proxy Proxy, trace string) {
 // guessProxy sends, only if no answer gave it away, one request for a name that nobody serves and one that is none: the error
 // pages of proxies differ.
 func (e *examination) guessProxy(ctx context.Context) guess {
-	if len(e.traces.seen) == 0 && len(e.addresses) > 0 && ctx.Err() == nil {
+	if e.isUnknownProxy() && len(e.addresses) > 0 && ctx.Err() == nil {
 		e.provoke(ctx)
 	}
 	var g guess
@@ -122,6 +122,16 @@ func (e *examination) guessProxy(ctx context.Context) guess {
 	}
 	g.traces = strings.Join(why, "; ")
 	return g
+}
+
+// isUnknownProxy is true as well where only immichaccess was seen, which may be a plugin of Traefik's.
+func (e *examination) isUnknownProxy() bool {
+	for proxy := range e.traces.seen {
+		if proxy != ImmichAccess {
+			return false
+		}
+	}
+	return true
 }
 
 func (e *examination) provoke(ctx context.Context) {

@@ -39,7 +39,7 @@ func (e *examination) checkSlowUpload(ctx context.Context) {
 	var cut []string
 	shortest := e.SlowFor
 	for range versions {
-		if r := <-results; !e.arrived(r.answer) {
+		if r := <-results; !arrived(r.answer) {
 			cut = append(cut, fmt.Sprintf("over %s after %s: %s", r.version, r.took.Round(time.Second), r.answer))
 			shortest = min(shortest, r.took)
 		}

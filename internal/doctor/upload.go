@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -15,6 +14,8 @@ const (
 	earlyBody   = 512 << 10 // under every usual limit
 	earlyFirst  = 64 << 10  // more than a proxy takes in without spooling
 	earlyWithin = 4 * time.Second
+	flowGap     = 50 * time.Millisecond
+	flowPiece   = 1 << 10
 	paces       = 14
 	paceGap     = 100 * time.Millisecond
 )
@@ -56,20 +57,31 @@ func uploadHeader(length int64) http.Header {
 	return http.Header{"Content-Type": {formType}, "Content-Length": {strconv.FormatInt(length, 10)}}
 }
 
-// answerBeforeBody sends the rest of the body only if no answer comes without.
+// answerBeforeBody keeps a little of the body flowing until there is an answer, since a proxy in Go passes none on while it waits
+// for more of the body. It sends the rest only if no answer comes without.
 func (e *examination) answerBeforeBody(ctx context.Context) (a *answer, early bool) {
 	conn, err := e.beginUpload(ctx)
 	if err != nil {
 		return &answer{err: err}, false
 	}
 	defer conn.Close()
-	if a = e.receive(conn, earlyWithin); !isTimeout(a.err) {
-		return a, true
+	answered := make(chan *answer, 1)
+	go func() { answered <- e.receive(conn, earlyWithin+patient) }()
+
+	rest := make([]byte, earlyBody-earlyFirst)
+	for range int(earlyWithin / flowGap) {
+		select {
+		case a := <-answered:
+			return a, true
+		case <-time.After(flowGap):
+		}
+		if _, err := conn.Write(rest[:flowPiece]); err != nil {
+			return <-answered, true // the connection is gone, and perhaps an answer came before
+		}
+		rest = rest[flowPiece:]
 	}
-	if _, err := conn.Write(make([]byte, earlyBody-earlyFirst)); err != nil {
-		return &answer{err: err}, false
-	}
-	return e.receive(conn, patient), false
+	_, _ = conn.Write(rest) // what has been answered tells more than an error
+	return <-answered, false
 }
 
 func (e *examination) beginUpload(ctx context.Context) (net.Conn, error) {
@@ -99,11 +111,6 @@ func (e *examination) sendOnAfterAnswer(ctx context.Context) error {
 		}
 	}
 	return e.receive(conn, patient).err
-}
-
-func isTimeout(err error) bool {
-	var timeout net.Error
-	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // sizeText is in the units of people: 104857600 is 100 MB.

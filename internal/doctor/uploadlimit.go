@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"sort"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -21,6 +22,9 @@ const (
 	bisections   = 5
 )
 
+// announcedSizes are tried from the largest; some proxies count in 32 bits, for which 48 GB is nothing.
+var announcedSizes = []int64{largestUpload, 3 * giga / 2, 120 * mega}
+
 // usualLimits are the settings that proxies come with, and that people choose.
 var usualLimits = []int64{
 	64 << 10, mega, 2 * mega, 5 * mega, 8 * mega, 10 * mega, 16 * mega, 20 * mega, 32 * mega, 50 * mega, 64 * mega, 100_000_000, 100 * mega,
@@ -31,15 +35,21 @@ var usualLimits = []int64{
 // checkUploadLimit announces uploads with "Expect: 100-continue", none of whose bodies is ever sent: a limit shows in the answer.
 // Some proxies look only at what arrives, so some megabytes are sent as well.
 func (e *examination) checkUploadLimit(ctx context.Context) {
-	if a := e.announce(ctx, largestUpload); a.status == http.StatusRequestEntityTooLarge {
-		e.add(limitFinding(e.announcedLimit(ctx), a))
-		return
+	for _, size := range announcedSizes {
+		if a := e.announce(ctx, size); a.status == http.StatusRequestEntityTooLarge {
+			e.add(limitFinding(e.announcedLimit(ctx, size), a))
+			return
+		}
 	}
-	if a := e.sendBody(ctx, bodySent); !e.arrived(a) {
+	a := e.sendBody(ctx, bodySent)
+	switch {
+	case arrived(a):
+		e.passed("upload-limit", "Upload limit", fmt.Sprintf("none: %s announced, %s sent", sizeText(largestUpload), sizeText(bodySent)))
+	case a.isLike(e.refusal):
+		e.skipped("upload-limit", "Upload limit", "uploads do not get as far: "+a.String())
+	default:
 		e.add(limitFinding(e.sentLimit(ctx), a))
-		return
 	}
-	e.passed("upload-limit", areaUpload, fmt.Sprintf("%s may be announced, %s were sent", sizeText(largestUpload), sizeText(bodySent)))
 }
 
 // announce sends the head of an upload of that size, and returns what is answered before the body; nothing is no refusal.
@@ -57,14 +67,13 @@ func (e *examination) announce(ctx context.Context, size int64) *answer {
 	return e.receive(conn, expectWithin)
 }
 
-// announcedLimit returns the largest size that is taken, and whether it is known to the byte.
-func (e *examination) announcedLimit(ctx context.Context) limit {
-	return findLimit(func(size int64) bool { return e.announce(ctx, size).status != http.StatusRequestEntityTooLarge })
+// announcedLimit looks below a size that is refused.
+func (e *examination) announcedLimit(ctx context.Context, refused int64) limit {
+	return findLimit(refused, func(size int64) bool { return e.announce(ctx, size).status != http.StatusRequestEntityTooLarge })
 }
 
 func (e *examination) sentLimit(ctx context.Context) limit {
-	below := sort.Search(len(usualLimits), func(i int) bool { return usualLimits[i] >= bodySent })
-	return findLimitAmong(usualLimits[:below], func(size int64) bool { return e.arrived(e.sendBody(ctx, size)) })
+	return findLimit(bodySent, func(size int64) bool { return arrived(e.sendBody(ctx, size)) })
 }
 
 // sendBody uploads that many bytes, of a kind that Immich reads to their end and then refuses.
@@ -79,7 +88,7 @@ func (e *examination) sendBody(ctx context.Context, size int64) *answer {
 }
 
 // arrived tells whether Immich has read a body, and refused it for want of a login.
-func (e *examination) arrived(a *answer) bool {
+func arrived(a *answer) bool {
 	return a.isImmich() && (a.status == http.StatusUnauthorized || a.status == http.StatusBadRequest)
 }
 
@@ -100,24 +109,20 @@ func (l limit) String() string {
 	}
 }
 
-func findLimit(passes func(size int64) bool) limit {
-	return findLimitAmong(usualLimits, passes)
-}
-
-// findLimitAmong looks first between the usual ones, then on one of them, then in the middle.
-func findLimitAmong(candidates []int64, passes func(size int64) bool) limit {
-	refused := sort.Search(len(candidates), func(i int) bool { return !passes(candidates[i]) })
-	if refused == 0 {
+// findLimit looks first between the usual ones, then on one of them, then in the middle.
+func findLimit(refused int64, passes func(size int64) bool) limit {
+	candidates := usualLimits[:sort.Search(len(usualLimits), func(i int) bool { return usualLimits[i] >= refused })]
+	at := sort.Search(len(candidates), func(i int) bool { return !passes(candidates[i]) })
+	if at == 0 {
 		return limit{}
 	}
-	low := candidates[refused-1]
+	low, high := candidates[at-1], refused
+	if at < len(candidates) {
+		high = candidates[at]
+	}
 	if !passes(low + 1) {
 		return limit{size: low, exact: true}
 	}
-	if refused == len(candidates) {
-		return limit{size: low}
-	}
-	high := candidates[refused]
 	for range bisections {
 		if middle := low + (high-low)/2; passes(middle) {
 			low = middle
@@ -134,6 +139,11 @@ func limitFinding(l limit, a *answer) Finding {
 		ID: "upload-limit", Level: Problem, Area: areaUpload,
 		Title: fmt.Sprintf("Uploads over %s are refused", l),
 		Seen:  fmt.Sprintf("a larger one: %s", a),
+	}
+	if strings.Contains(a.message(), "upload is larger than") {
+		own := remedies[f.ID][ImmichAccess]
+		own.Proxy = string(ImmichAccess)
+		f.Fix = &own
 	}
 	switch {
 	case l.size < 20*mega:

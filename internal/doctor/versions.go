@@ -11,6 +11,8 @@ import (
 const (
 	areaHTTP   = "HTTP"
 	quicWithin = 5 * time.Second
+	// Where HTTP/3 is not announced there is mostly none, and nothing says so.
+	unannouncedWithin = 1500 * time.Millisecond
 )
 
 // checkVersions asks with each version of HTTP. The answers may be refusals: the key is not sent yet.
@@ -81,7 +83,11 @@ func (e *examination) judgeTCPVersions(old, newer *answer) (spoken []string) {
 
 // judgeQUIC tries HTTP/3, also where it is not announced, and reports whether it works.
 func (e *examination) judgeQUIC(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, quicWithin)
+	within := unannouncedWithin
+	if e.announcesH3 {
+		within = quicWithin
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	a := e.exchange(ctx, e.clients.http3, http.MethodGet, e.target.origin()+"/api/server/ping", nil, nil)
 	switch {

@@ -56,7 +56,7 @@ func NewWithLogin(failedLogins io.Writer) *Server {
 }
 
 // knownRoutes are those of Immich's that its app asks for, and that want a login.
-var knownRoutes = regexp.MustCompile(`^/api/(assets|sync/stream|search/metadata|download/archive|shared-links/me|users/profile-image|` +
+var knownRoutes = regexp.MustCompile(`^/api/(server/about|assets|sync/stream|search/metadata|download/archive|shared-links/me|users/profile-image|` +
 	`assets/[0-9a-f-]{36}/(thumbnail|original|video/playback|video/stream/main\.m3u8))$`)
 
 func (s *Server) requireLogin(w http.ResponseWriter, r *http.Request) {
