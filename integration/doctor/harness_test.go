@@ -31,8 +31,8 @@ const (
 	// proxySource is from where proxies that can choose reach Immich, so that they can be told from their clients.
 	proxySource = "127.0.0.9"
 	// A limit on time is so long, and the upload that finds it longer.
-	cutAfter = "2s"
-	slowFor  = 5 * time.Second
+	cutAfter = "6s"
+	slowFor  = 12 * time.Second
 )
 
 // site is what a configuration has to fill in.

@@ -90,7 +90,7 @@ func TestTraefik(t *testing.T) {
 		{name: "limit of 1 MB", edits: []string{"keys: [phone:$KEY]", "keys: [phone:$KEY], maxUploadSize: 1m"}, want: []string{"upload-limit"}},
 		{name: "limit of 100 MB", edits: []string{"keys: [phone:$KEY]", "keys: [phone:$KEY], maxUploadSize: 100m"}, want: []string{"upload-limit"}},
 		{name: "limit of the buffering middleware", edits: with("{buffering: {maxRequestBodyBytes: 104857600}}"), want: []string{"upload-buffered", "upload-limit"}},
-		{name: "requests are buffered", edits: with("{buffering: {}}"), want: []string{"upload-buffered"}},
+		{name: "requests are buffered", edits: with("{buffering: {memRequestBodyBytes: 1024}}"), want: []string{"upload-buffered"}},
 		{name: "uploads are cut", options: slow, want: []string{"upload-time"}, edits: []string{"readTimeout: 0", "readTimeout: $CUT"}},
 		{name: "no upgrade", edits: with(`{headers: {customRequestHeaders: {Upgrade: "", Connection: ""}}}`), want: []string{"websocket-upgrade"}},
 		{name: "key is lost", edits: with(`{headers: {customRequestHeaders: {X-Access-Key: ""}}}`), want: []string{"key-refused"}},
@@ -103,8 +103,6 @@ func TestTraefik(t *testing.T) {
 		{name: "no ranges", edits: with(`{headers: {customRequestHeaders: {Range: ""}}}`), want: []string{"range-ignored"}},
 		{name: "media is compressed", edits: with("{compress: {}}"), want: []string{"media-compressed"}},
 		{name: "no HTTP/2", edits: []string{"\ntls:\n", "\ntls:\n  options: {default: {alpnProtocols: [http/1.1]}}\n"}, want: []string{"http2-missing"}},
-		{name: "no HTTP/1.1", edits: []string{"\ntls:\n", "\ntls:\n  options: {default: {alpnProtocols: [h2]}}\n"}, want: []string{"http1-missing"}},
-		{name: "HTTP/3 announced in vain", edits: []string{"http3: {}", "http3: {advertisedPort: 9}"}, want: nil},
 		{name: "under a path", want: []string{"sub-path"}, options: func(o *doctor.Options) { o.URL += "/immich" }, edits: append(
 			router("PathPrefix(`/immich`)", "middlewares: [extra, immich-key], service: immich"),
 			first, "  middlewares:\n    extra: {stripPrefix: {prefixes: [/immich]}}\n    immich-key:",

@@ -32,9 +32,6 @@ func remedyFor(id string, proxies []Proxy) *Remedy {
 	if r, ok := all[""]; ok {
 		return &r
 	}
-	if len(all) > 0 {
-		return &Remedy{Where: "docs/doctor.md#" + id + " has it for each proxy"}
-	}
 	return nil
 }
 

@@ -71,8 +71,11 @@ func (r *Report) finish(guess guess, redact func(string) string) {
 	for i := range r.Findings {
 		f := &r.Findings[i]
 		f.Title, f.Seen, f.Breaks = printable(redact(f.Title)), printable(redact(f.Seen)), printable(redact(f.Breaks))
-		if f.Fix == nil && (f.Level == Problem || f.Level == Warning || f.Level == Note) {
+		if f.Fix == nil && f.Title != "" {
 			f.Fix = remedyFor(f.ID, guess.proxies)
+		}
+		if f.Fix == nil && (f.Level == Problem || f.Level == Warning) {
+			f.Fix = &Remedy{Where: "docs/doctor.md#" + f.ID + " has it for each proxy"}
 		}
 	}
 	slices.SortStableFunc(r.Findings, func(a, b Finding) int {

@@ -5,14 +5,16 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 )
 
 const (
-	areaApp   = "App"
-	nobodysID = "00000000-0000-4000-8000-000000000000"
-	jsonType  = "application/json"
-	formType  = "multipart/form-data; boundary=immichaccess-doctor"
-	formEnd   = "--immichaccess-doctor--\r\n"
+	areaApp    = "App"
+	sendWithin = time.Minute
+	nobodysID  = "00000000-0000-4000-8000-000000000000"
+	jsonType   = "application/json"
+	formType   = "multipart/form-data; boundary=immichaccess-doctor"
+	formEnd    = "--immichaccess-doctor--\r\n"
 )
 
 // kind is one of the app's kinds of request. Without a login Immich refuses all that would tell or change anything, and what would
@@ -99,10 +101,17 @@ func (e *examination) sendRaw(ctx context.Context, parts ...[]byte) *answer {
 		return &answer{err: err}
 	}
 	defer conn.Close()
+	if err := conn.SetWriteDeadline(time.Now().Add(sendWithin)); err != nil {
+		return &answer{err: err}
+	}
 	for _, part := range parts {
-		if _, err := conn.Write(part); err != nil {
-			break // what has been answered tells more
+		if _, err = conn.Write(part); err != nil {
+			break
 		}
 	}
-	return e.receive(conn, patient)
+	a := e.receive(conn, patient)
+	if a.err != nil && err != nil {
+		a.err = err // else, what has been answered tells more
+	}
+	return a
 }

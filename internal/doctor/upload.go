@@ -50,7 +50,7 @@ func (e *examination) checkEarlyAnswer(ctx context.Context) {
 		})
 		return
 	}
-	e.passed("early-answer", areaUpload, "Immich's early answer arrives during the upload")
+	e.passed("early-answer", "Early answer", "Immich's early answer arrives during the upload")
 }
 
 func uploadHeader(length int64) http.Header {

@@ -16,14 +16,17 @@ const (
 	giga = int64(1) << 30
 	// largestUpload is about what Immich's documentation asks for.
 	largestUpload = 48 * giga
-	// bodySent is what is really uploaded: Immich reads a JSON body of up to 10 MB before it asks for a login.
-	bodySent     = 9 * mega
-	expectWithin = 6 * time.Second
-	bisections   = 5
+	expectWithin  = 6 * time.Second
+	bisections    = 5
+	fastEnough    = 4 * time.Second
+	areaLimit     = "Upload limit"
 )
 
 // announcedSizes are tried from the largest; some proxies count in 32 bits, for which 48 GB is nothing.
 var announcedSizes = []int64{largestUpload, 3 * giga / 2, 120 * mega}
+
+// sentSizes are really uploaded: Immich reads a JSON body of up to 10 MB before it asks for a login.
+var sentSizes = []int64{3 * mega / 2, 9 * mega}
 
 // usualLimits are the settings that proxies come with, and that people choose.
 var usualLimits = []int64{
@@ -41,15 +44,33 @@ func (e *examination) checkUploadLimit(ctx context.Context) {
 			return
 		}
 	}
-	a := e.sendBody(ctx, bodySent)
-	switch {
-	case arrived(a):
-		e.passed("upload-limit", "Upload limit", fmt.Sprintf("none: %s announced, %s sent", sizeText(largestUpload), sizeText(bodySent)))
-	case a.isLike(e.refusal):
-		e.skipped("upload-limit", "Upload limit", "uploads do not get as far: "+a.String())
-	default:
-		e.add(limitFinding(e.sentLimit(ctx), a))
+	e.checkSentLimit(ctx)
+}
+
+// checkSentLimit sends a little first, enough for the limit that nginx comes with, and more only over a line that is fast.
+func (e *examination) checkSentLimit(ctx context.Context) {
+	sent := int64(0)
+	for _, size := range sentSizes {
+		start := time.Now()
+		a := e.sendBody(ctx, size)
+		switch {
+		case arrived(a):
+			sent = size
+		case a.isLike(e.refusal):
+			e.skipped("upload-limit", areaLimit, "uploads do not get as far: "+a.String())
+			return
+		case isTimeout(a.err):
+			e.skipped("upload-limit", areaLimit, fmt.Sprintf("%s took too long to send", sizeText(size)))
+			return
+		default:
+			e.add(limitFinding(e.sentLimit(ctx, size), a))
+			return
+		}
+		if time.Since(start) > fastEnough {
+			break
+		}
 	}
+	e.passed("upload-limit", areaLimit, fmt.Sprintf("none: %s announced, %s sent", sizeText(largestUpload), sizeText(sent)))
 }
 
 // announce sends the head of an upload of that size, and returns what is answered before the body; nothing is no refusal.
@@ -72,8 +93,8 @@ func (e *examination) announcedLimit(ctx context.Context, refused int64) limit {
 	return findLimit(refused, func(size int64) bool { return e.announce(ctx, size).status != http.StatusRequestEntityTooLarge })
 }
 
-func (e *examination) sentLimit(ctx context.Context) limit {
-	return findLimit(bodySent, func(size int64) bool { return arrived(e.sendBody(ctx, size)) })
+func (e *examination) sentLimit(ctx context.Context, refused int64) limit {
+	return findLimit(refused, func(size int64) bool { return arrived(e.sendBody(ctx, size)) })
 }
 
 // sendBody uploads that many bytes, of a kind that Immich reads to their end and then refuses.
