@@ -121,8 +121,8 @@ var remedies = map[string]advice{
 		"":    {Where: "the app and the proxy", Lines: []string{"compare key and header name, without blanks or line end"}},
 		Nginx: {Where: nginxServer, Lines: []string{"proxy_set_header X-Access-Key $http_x_access_key;  # nginx drops names with _"}},
 	},
-	"no-key":             gate,
-	"key-not-asked":      gate,
+	"no-key":             askForKey,
+	"key-not-asked":      askForKey,
 	"wrong-key-accepted": {"": {Where: "the proxy", Lines: []string{"compare the whole value, not only whether there is one"}}},
 	"key-bypassed": {
 		"":           {Where: "the proxy", Lines: []string{"believe forwarding headers of your own proxies only"}},
@@ -268,7 +268,7 @@ var (
 		HAProxy: {Where: haproxyFront, Lines: []string{"http-request redirect scheme https code 308 unless { ssl_fc }"}},
 		Apache:  {Where: "the VirtualHost of port 80", Lines: []string{"Redirect 308 / https://photos.example.com/"}},
 	}
-	gate = advice{"": {Where: "if it is reachable from the Internet", Lines: []string{
+	askForKey = advice{"": {Where: "if it is reachable from the Internet", Lines: []string{
 		"put immichaccess in front, or another gate that asks for a key in a header, on every listener",
 	}}}
 )

@@ -72,10 +72,10 @@ func (t *table) heading(r *Report) {
 // finding is a block: what is wrong, and below it what was seen, what it breaks, what to change.
 func (t *table) finding(f Finding) {
 	title := f.Title
-	fill := t.Width - 4 - utf8.RuneCountInString(title) - utf8.RuneCountInString(f.ID)
+	fill := t.Width - 3 - utf8.RuneCountInString(title) - utf8.RuneCountInString(f.ID)
 	if fill < 2 {
 		title = shorten(title, t.Width-6-utf8.RuneCountInString(f.ID))
-		fill = t.Width - 4 - utf8.RuneCountInString(title) - utf8.RuneCountInString(f.ID)
+		fill = t.Width - 3 - utf8.RuneCountInString(title) - utf8.RuneCountInString(f.ID)
 	}
 	fmt.Fprintf(&t.text, "%s %s%s%s\n", t.paint(colors[f.Level], marks[f.Level]), t.paint(bold, title), strings.Repeat(" ", fill+1), t.paint(faint, f.ID))
 	if title != f.Title {
