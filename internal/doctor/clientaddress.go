@@ -24,7 +24,7 @@ const (
 // checkClientAddress fails to log in, once, since Immich writes into its log from where, and to no other place.
 func (e *examination) checkClientAddress(ctx context.Context) {
 	if e.ImmichLog == nil {
-		e.skipped("client-address", areaAddress, "which one Immich sees: --immichLog=FILE, its log, tests it")
+		e.skipped("client-address", areaAddress, "--immichLog=FILE, its log, tests what Immich sees")
 		return
 	}
 	conn, err := e.dial(ctx)

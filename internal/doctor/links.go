@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	areaLinks = "Shared links"
-	noLink    = "immichaccess-doctor" // names no link
+	areaLinks  = "Shared links"
+	areaScheme = "Scheme"
+	noLink     = "immichaccess-doctor" // names no link
 )
 
 // linkRequests are what the page of a shared link asks for first.
@@ -68,7 +69,7 @@ var previewImage = regexp.MustCompile(`property="og:image" content="([^"]+)"`)
 // shows that to somebody without a login.
 func (e *examination) checkLinkPreview(ctx context.Context) {
 	if e.Link == "" {
-		e.skipped("preview", areaLinks, "the scheme that Immich sees: --link=URL, a shared link, tests it")
+		e.skipped("preview", areaScheme, "--link=URL, a shared link of yours, tests what Immich sees")
 		return
 	}
 	link, err := url.Parse(e.Link)
@@ -78,12 +79,12 @@ func (e *examination) checkLinkPreview(ctx context.Context) {
 	a := e.ask(ctx, http.MethodGet, link.RequestURI(), e.withKey(http.Header{"Accept": {"text/html"}}), "")
 	found := previewImage.FindSubmatch(a.body)
 	if found == nil {
-		e.skipped("preview", areaLinks, "the link has no preview: "+a.String())
+		e.skipped("preview", areaScheme, "the link has no preview: "+a.String())
 		return
 	}
 	image, err := url.Parse(html.UnescapeString(string(found[1])))
 	if err != nil || image.Host == "" {
-		e.skipped("preview", areaLinks, "the preview has no address")
+		e.skipped("preview", areaScheme, "the preview has no address")
 		return
 	}
 	e.judgePreview(image)
@@ -107,6 +108,6 @@ func (e *examination) judgePreview(image *url.URL) {
 			Breaks: "The login cookie is not marked Secure, previews of shared links have no picture, and OAuth may fail.",
 		})
 	default:
-		e.passed("preview", areaLinks, "Immich knows name and scheme")
+		e.passed("preview", areaScheme, "Immich knows both name and scheme")
 	}
 }

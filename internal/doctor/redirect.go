@@ -76,5 +76,5 @@ func (e *examination) judgeRedirect(ctx context.Context, plain string, a *answer
 		})
 		return
 	}
-	e.passed("redirect", areaHTTP, fmt.Sprintf("from http:// by %d", a.status))
+	e.passed("redirect", "Redirect", fmt.Sprintf("from http:// by %d", a.status))
 }

@@ -73,7 +73,7 @@ func (e *examination) checkRequests(ctx context.Context) {
 		})
 	}
 	if len(keyless)+len(lost) == 0 {
-		e.passed("requests", areaApp, fmt.Sprintf("%d kinds of request reach Immich", len(kinds)))
+		e.passed("requests", "Requests", fmt.Sprintf("%d kinds of request reach Immich", len(kinds)))
 	}
 	e.checkChunked(ctx)
 }

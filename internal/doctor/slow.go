@@ -9,13 +9,16 @@ import (
 	"time"
 )
 
-const trickleGap = time.Second
+const (
+	areaLong   = "Long uploads"
+	trickleGap = time.Second
+)
 
 // checkSlowUpload sends a body that trickles: with JSON, Immich waits for its end before it refuses it. It is tried over HTTP/1.1
 // and HTTP/2 at once, for which proxies count differently.
 func (e *examination) checkSlowUpload(ctx context.Context) {
 	if !e.Slow {
-		e.skipped("upload-time", areaUpload, fmt.Sprintf("how long an upload may take: --slow tests it, in %s", e.SlowFor))
+		e.skipped("upload-time", areaLong, fmt.Sprintf("--slow tests how long one may take, in %s", e.SlowFor))
 		return
 	}
 	type result struct {
@@ -45,7 +48,7 @@ func (e *examination) checkSlowUpload(ctx context.Context) {
 		}
 	}
 	if len(cut) == 0 {
-		e.passed("upload-time", areaUpload, fmt.Sprintf("an upload may take %s and more", e.SlowFor))
+		e.passed("upload-time", areaLong, fmt.Sprintf("an upload may take %s and more", e.SlowFor))
 		return
 	}
 	e.add(Finding{

@@ -14,7 +14,7 @@ import (
 func sample() *Report {
 	e := &examination{Options: Options{Key: testKey}, report: &Report{URL: "https://photos.example.com"}}
 	e.passed("address", areaName, "203.0.113.7, 2001:db8::1")
-	e.skipped("upload-time", areaUpload, "how long an upload may take: --slow tests it, in 1m10s")
+	e.skipped("upload-time", areaUpload, "--slow tests how long one may take, in 1m10s")
 	e.add(Finding{ID: "links-closed", Level: Note, Area: areaLinks, Title: "Shared links open only with the key", Breaks: "Friends can't open them."})
 	e.add(Finding{ID: "media-compressed", Level: Warning, Area: areaMedia, Title: "Pictures are compressed once more", Seen: "gzip"})
 	e.add(Finding{
@@ -56,7 +56,7 @@ i Shared links open only with the key                               links-closed
             let pass without a key what docs/clients.md lists for shared links
 
 ✓ Name            203.0.113.7, 2001:db8::1
-– Uploads         how long an upload may take: --slow tests it, in 1m10s
+– Uploads         --slow tests how long one may take, in 1m10s
 
 1 problem to fix, and 1 thing could be better.
 `

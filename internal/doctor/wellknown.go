@@ -14,7 +14,7 @@ func (e *examination) checkWellKnown(ctx context.Context) {
 		API struct{ Endpoint string }
 	}
 	if a.status == http.StatusOK && json.Unmarshal(a.body, &document) == nil && document.API.Endpoint == "/api" {
-		e.passed("well-known", areaApp, "/.well-known/immich leads to /api")
+		e.passed("well-known", "Discovery", "/.well-known/immich leads to /api")
 		return
 	}
 	e.add(Finding{
