@@ -185,6 +185,7 @@ type fault struct {
 	options func(*doctor.Options)
 	hidden  bool // the proxy leaves no trace
 	want    []string
+	note    string // is in the report as well
 }
 
 func (f fault) apply(t *testing.T, config string) string {
@@ -210,11 +211,15 @@ func runFaults(t *testing.T, proxy doctor.Proxy, good string, run func(t *testin
 			t.Parallel()
 			s := newSite(t)
 			run(t, s, s.fill(f.apply(t, good)))
-			proxy := proxy
+			known := proxy
 			if f.hidden {
-				proxy = ""
+				known = ""
 			}
-			diagnose(t, s.examine(t, f.options), proxy, f.want...)
+			report := s.examine(t, f.options)
+			diagnose(t, report, known, f.want...)
+			if f.note != "" && !slices.ContainsFunc(report.Findings, func(g doctor.Finding) bool { return g.ID == f.note && g.Level == doctor.Note }) {
+				t.Errorf("%s was not noted\n%s", f.note, table(t, report))
+			}
 		})
 	}
 }

@@ -71,6 +71,7 @@ func TestNginx(t *testing.T) {
 		{name: "limit of 100 MB", edits: []string{"client_max_body_size 50000M;", "client_max_body_size 100m;"}, want: []string{"upload-limit"}},
 		{name: "limit of 5 GB", edits: []string{"client_max_body_size 50000M;", "client_max_body_size 5g;"}, want: []string{"upload-limit"}},
 		{name: "requests are buffered", edits: []string{"proxy_request_buffering off;", ""}, want: []string{"upload-buffered"}},
+		{name: "hangs up after an early answer", edits: []string{"proxy_bind", "lingering_close off; proxy_bind"}, note: "early-answer-cut"},
 		{name: "no upgrade", edits: []string{"proxy_set_header Upgrade $http_upgrade;", ""}, want: []string{"websocket-upgrade"}},
 		{name: "HTTP/1.0 to Immich", edits: []string{"proxy_http_version 1.1;", "proxy_http_version 1.0;"}, want: []string{"websocket-upgrade"}},
 		{
@@ -144,7 +145,7 @@ func TestNginx(t *testing.T) {
 		{name: "no key, though there is one", edits: []string{`if ($http_x_access_key != "$KEY") { return 403; }`, ""}, want: []string{"no-key"}},
 		{
 			name: "open on purpose", edits: []string{`if ($http_x_access_key != "$KEY") { return 403; }`, ""},
-			options: func(o *doctor.Options) { o.Key = "" },
+			options: func(o *doctor.Options) { o.Key = "" }, note: "no-key",
 		},
 		{name: "too many wrong keys", edits: []string{"return 403;", "return 429;"}, options: func(o *doctor.Options) { o.Key = "another" }, want: []string{"locked-out"}},
 		{

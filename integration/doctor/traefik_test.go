@@ -103,6 +103,7 @@ func TestTraefik(t *testing.T) {
 		{name: "no ranges", edits: with(`{headers: {customRequestHeaders: {Range: ""}}}`), want: []string{"range-ignored"}},
 		{name: "media is compressed", edits: with("{compress: {}}"), want: []string{"media-compressed"}},
 		{name: "no HTTP/2", edits: []string{"\ntls:\n", "\ntls:\n  options: {default: {alpnProtocols: [http/1.1]}}\n"}, want: []string{"http2-missing"}},
+		{name: "HTTP/3 announced in vain", edits: []string{"http3: {}", "http3: {advertisedPort: 9}"}, want: []string{"http3-unreachable"}},
 		{name: "under a path", want: []string{"sub-path"}, options: func(o *doctor.Options) { o.URL += "/immich" }, edits: append(
 			router("PathPrefix(`/immich`)", "middlewares: [extra, immich-key], service: immich"),
 			first, "  middlewares:\n    extra: {stripPrefix: {prefixes: [/immich]}}\n    immich-key:",

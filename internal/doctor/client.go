@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 )
 
@@ -29,16 +30,24 @@ type clients struct {
 	newest *http.Client // HTTP/2 where the server offers it
 	http3  *http.Client
 	quic   *http3.Transport
+
+	quicPort string // of HTTP/3, as announced
 }
 
-func newClients(t target) clients {
-	quic := &http3.Transport{TLSClientConfig: unchecked(t)}
-	return clients{
+func newClients(t target) *clients {
+	transport := &http3.Transport{TLSClientConfig: unchecked(t)}
+	c := &clients{
 		http1:  newClient(&http.Transport{TLSClientConfig: unchecked(t, "http/1.1"), DisableCompression: true}),
 		newest: newClient(&http.Transport{TLSClientConfig: unchecked(t), DisableCompression: true, ForceAttemptHTTP2: true}),
-		http3:  newClient(quic),
-		quic:   quic,
+		http3:  newClient(transport),
+		quic:   transport,
+
+		quicPort: t.port,
 	}
+	transport.Dial = func(ctx context.Context, _ string, tlsConfig *tls.Config, config *quic.Config) (*quic.Conn, error) {
+		return quic.DialAddrEarly(ctx, net.JoinHostPort(t.host, c.quicPort), tlsConfig, config)
+	}
+	return c
 }
 
 func newClient(transport http.RoundTripper) *http.Client {
@@ -48,7 +57,7 @@ func newClient(transport http.RoundTripper) *http.Client {
 	}
 }
 
-func (c clients) close() {
+func (c *clients) close() {
 	c.http1.CloseIdleConnections()
 	c.newest.CloseIdleConnections()
 	_ = c.quic.Close()
@@ -215,7 +224,7 @@ func (a *answer) String() string {
 func (a *answer) pageTitle() string {
 	_, rest, found := strings.Cut(string(a.body), "<title>")
 	title, _, closed := strings.Cut(rest, "</title>")
-	if !found || !closed || strings.TrimSpace(title) == "" {
+	if !found || !closed || strings.TrimSpace(title) == "" || strings.Contains(title, http.StatusText(a.status)) {
 		return ""
 	}
 	return fmt.Sprintf(" (%s)", shorten(strings.TrimSpace(title), 40))

@@ -43,7 +43,7 @@ type examination struct {
 	target target
 	report *Report
 
-	clients     clients
+	clients     *clients
 	traces      traces
 	addresses   []string // that answered
 	trusted     bool     // the certificate is good, so the key may be sent

@@ -79,10 +79,23 @@ func (r *Report) finish(guess guess, redact func(string) string) {
 		}
 	}
 	slices.SortStableFunc(r.Findings, func(a, b Finding) int {
-		return slices.Index(levels, a.Level) - slices.Index(levels, b.Level)
+		if a.Level != b.Level {
+			return slices.Index(levels, a.Level) - slices.Index(levels, b.Level)
+		}
+		return rank(a) - rank(b)
 	})
 	r.Traces, r.Immich = printable(r.Traces), printable(redact(r.Immich))
 	r.Verdict = r.verdict()
+}
+
+// rank puts in front what makes the most trouble. What is not a fault stays in the order of the tests.
+func rank(f Finding) int {
+	if f.Title == "" {
+		return 0
+	}
+	return slices.Index([]string{
+		areaCertificate, areaKey, areaImmich, areaUpload, areaWebSocket, areaApp, areaMedia, areaLinks, areaAddress, areaHTTP, areaName,
+	}, f.Area)
 }
 
 func (r *Report) verdict() string {

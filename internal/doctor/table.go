@@ -82,7 +82,11 @@ func (t *table) finding(f Finding) {
 		t.labelled("", f.Title)
 	}
 	t.labelled("seen", f.Seen)
-	t.labelled("breaks", f.Breaks)
+	if f.Level == Note {
+		t.labelled("means", f.Breaks)
+	} else {
+		t.labelled("breaks", f.Breaks)
+	}
 	if f.Fix != nil {
 		t.labelled("change", f.Fix.Where)
 		for _, line := range f.Fix.Lines {

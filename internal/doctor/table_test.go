@@ -51,7 +51,7 @@ answered by nginx (Server: nginx/1.22.1)
             gzip_types text/css application/javascript application/json;
 
 i Shared links open only with the key                               links-closed
-  breaks  Friends can't open them.
+  means   Friends can't open them.
   change  the proxy
             let pass without a key what docs/clients.md lists for shared links
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -29,7 +30,7 @@ func (e *examination) checkVersions(ctx context.Context) {
 	}
 
 	spoken := e.judgeTCPVersions(old, newer)
-	e.announcesH3 = strings.Contains(old.altSvc()+newer.altSvc(), "h3=")
+	e.announcesH3, e.clients.quicPort = announcedQUIC(old.altSvc()+", "+newer.altSvc(), e.target.port)
 	if e.judgeQUIC(ctx) {
 		spoken = append(spoken, "3")
 	}
@@ -102,11 +103,21 @@ func (e *examination) judgeQUIC(ctx context.Context) bool {
 		e.add(Finding{
 			ID: "http3-unreachable", Level: Warning, Area: areaHTTP,
 			Title:  "HTTP/3 is announced, and does not work",
-			Seen:   fmt.Sprintf("Alt-Svc says h3, but on UDP port %s: %s", e.target.port, inWords(a.err)),
+			Seen:   fmt.Sprintf("Alt-Svc says h3, but on UDP port %s: %s", e.clients.quicPort, inWords(a.err)),
 			Breaks: "Phones try it again and again: slow first pictures, and uploads that hang on some networks.",
 		})
 	}
 	return a.err == nil
+}
+
+var altSvcQUIC = regexp.MustCompile(`\bh3="[^":]*:(\d+)"`)
+
+// announcedQUIC returns the port of HTTP/3, which may be another one than that of HTTPS.
+func announcedQUIC(altSvc, usualPort string) (announced bool, port string) {
+	if found := altSvcQUIC.FindStringSubmatch(altSvc); found != nil {
+		return true, found[1]
+	}
+	return false, usualPort
 }
 
 func (a *answer) altSvc() string {
