@@ -68,3 +68,4 @@ lint: ## look for mistakes and bad style
 tidy: ## bring go.mod, go.sum and vendor up to date
 	go mod tidy && go mod vendor
 	cd integration && go mod tidy
+	cd integration/doctor/caddy && go mod tidy

@@ -29,10 +29,10 @@ type pemChain struct {
 
 // order is what may be wrong with a certificate.
 type order struct {
-	ip                    net.IP
-	from, until           time.Time
-	withoutIntermediate   bool
-	selfSigned, byTheRoot bool
+	ip                  net.IP
+	from, until         time.Time
+	withoutIntermediate bool
+	selfSigned          bool
 }
 
 func usual() order {
