@@ -75,6 +75,7 @@ func TestHAProxy(t *testing.T) {
 		}},
 		{name: "no HTTP/2", edits: []string{"alpn h2,http/1.1", "alpn http/1.1"}, want: []string{"http2-missing"}},
 		{name: "redirect loses the method", edits: []string{"code 308", "code 302"}, want: []string{"redirect-method"}},
+		{name: "a client certificate is needed", edits: []string{"crt $PEM", "crt $PEM ca-file $CERT verify required"}, hidden: true, want: []string{"client-certificate-needed"}},
 		{name: "Immich is down", edits: []string{"$UPSTREAM", "$DEAD"}, want: []string{"immich-down"}},
 	})
 }

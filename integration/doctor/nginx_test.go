@@ -141,6 +141,10 @@ func TestNginx(t *testing.T) {
 			options: func(o *doctor.Options) { o.KeyHeader = "X-Other-Key" },
 		},
 		{name: "the header is dropped on the way", edits: []string{"$http_x_access_key", "$http_x_access_key_"}, want: []string{"key-refused"}},
+		{
+			name: "a client certificate is needed", want: []string{"client-certificate-needed"},
+			edits: []string{"proxy_bind", "ssl_verify_client on; ssl_client_certificate $CERT; proxy_bind"},
+		},
 		{name: "the key is not given", options: func(o *doctor.Options) { o.Key = "" }, want: []string{"key-needed"}},
 		{name: "no key, though there is one", edits: []string{`if ($http_x_access_key != "$KEY") { return 403; }`, ""}, want: []string{"no-key"}},
 		{

@@ -116,6 +116,9 @@ var remedies = map[string]advice{
 	"sub-path": {"": {Where: "DNS and the proxy", Lines: []string{"a name of its own, such as photos.example.com, that leads to Immich at /"}}},
 
 	"locked-out": {"": {Where: "the app", Lines: []string{"correct the key, and wait"}}},
+	"client-certificate-needed": {"": {Where: "the app, before login", Lines: []string{
+		"Settings > Advanced > client certificate; Chromecast, the iOS widget and OAuth can't have it",
+	}}},
 	"key-needed": {"": {Where: "this command", Lines: []string{"--keyFile=FILE, a file with the key"}}},
 	"key-refused": {
 		"":    {Where: "the app and the proxy", Lines: []string{"compare key and header name, without blanks or line end"}},

@@ -82,7 +82,7 @@ func (e *examination) handshake(ctx context.Context, address, name string) (tls.
 		return tls.ConnectionState{}, err
 	}
 	defer conn.Close()
-	return conn.(*tls.Conn).ConnectionState(), nil //nolint:errcheck // a tls.Dialer returns nothing else
+	return conn.(*tls.Conn).ConnectionState(), nil
 }
 
 // judgeChain adds one finding for the chain: the fault that a phone would stumble over, or that there is none.

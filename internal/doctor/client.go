@@ -126,10 +126,10 @@ func (e *examination) dial(ctx context.Context) (net.Conn, error) {
 	return (&tls.Dialer{NetDialer: dialer, Config: unchecked(e.target, "http/1.1")}).DialContext(ctx, "tcp", address)
 }
 
-// head is the beginning of a request of HTTP/1.1, with the key.
-func (e *examination) head(method, path string, header http.Header) []byte {
+// head is the beginning of a POST of HTTP/1.1, with the key.
+func (e *examination) head(path string, header http.Header) []byte {
 	var text bytes.Buffer
-	fmt.Fprintf(&text, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\n", method, path, e.target.authority(), userAgent)
+	fmt.Fprintf(&text, "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\n", path, e.target.authority(), userAgent)
 	_ = e.withKey(header).Write(&text) // a buffer takes everything
 	text.WriteString("\r\n")
 	return text.Bytes()

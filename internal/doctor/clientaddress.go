@@ -38,7 +38,7 @@ func (e *examination) checkClientAddress(ctx context.Context) {
 	go awaitAddress(e.ImmichLog, user, logged)
 
 	body := fmt.Sprintf(`{"email":%q,"password":"doctor"}`, user)
-	head := e.head(http.MethodPost, "/api/auth/login", http.Header{
+	head := e.head("/api/auth/login", http.Header{
 		"Content-Type": {jsonType}, "Content-Length": {fmt.Sprint(len(body))}, "Connection": {"close"},
 	})
 	if _, err := conn.Write(append(head, body...)); err != nil {

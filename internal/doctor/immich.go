@@ -53,6 +53,8 @@ func (a *answer) hasPassed() bool {
 func (e *examination) whyNoPong(ctx context.Context, bare, keyed *answer) Finding {
 	seen := fmt.Sprintf("GET %s: %s", pingPath, keyed)
 	switch {
+	case keyed.wantsCertificate():
+		return certificateNeeded(keyed)
 	case keyed.err != nil:
 		return Finding{
 			ID: "no-answer", Level: Problem, Area: areaImmich,
@@ -97,6 +99,23 @@ func (e *examination) whyNoPong(ctx context.Context, bare, keyed *answer) Findin
 			Seen:   seen,
 			Breaks: `The app says that the server is not reachable. Requests to /api have to reach immich-server too, not the web page alone.`,
 		}
+	}
+}
+
+// wantsCertificate tells whether the server refuses whoever shows no client certificate: in TLS, or by a page of nginx's.
+func (a *answer) wantsCertificate() bool {
+	if a.err != nil {
+		return strings.Contains(a.err.Error(), "certificate required")
+	}
+	return a.status == http.StatusBadRequest && strings.Contains(string(a.body), "SSL certificate")
+}
+
+func certificateNeeded(a *answer) Finding {
+	return Finding{
+		ID: "client-certificate-needed", Level: Problem, Area: areaKey,
+		Title:  "A client certificate is needed to go on",
+		Seen:   a.String(),
+		Breaks: "Nothing, if the phones have it. The doctor has none, and sees no further.",
 	}
 }
 

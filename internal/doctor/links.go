@@ -35,9 +35,7 @@ func (e *examination) checkLinks(ctx context.Context) {
 	var open, shut []string
 	for _, r := range linkRequests {
 		a := e.ask(ctx, http.MethodGet, r.path, http.Header{"Accept": {"text/html"}}, "")
-		if !a.isLike(e.refusal) && a.status != e.refusal.status && r.isOpen(a) {
-			open = append(open, r.name)
-		} else if a.isImmich() && a.header.Get("X-Immich-Cid") != "" {
+		if a.hasPassed() || a.status != e.refusal.status && r.isOpen(a) {
 			open = append(open, r.name)
 		} else {
 			shut = append(shut, r.name)

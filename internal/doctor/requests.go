@@ -80,7 +80,7 @@ func (e *examination) checkRequests(ctx context.Context) {
 
 // checkChunked uploads with an unknown length, as immich-go does.
 func (e *examination) checkChunked(ctx context.Context) {
-	a := e.sendRaw(ctx, e.head(http.MethodPost, "/api/assets", http.Header{
+	a := e.sendRaw(ctx, e.head("/api/assets", http.Header{
 		"Content-Type": {formType}, "Transfer-Encoding": {"chunked"}, "Connection": {"close"},
 	}), fmt.Appendf(nil, "%x\r\n%s\r\n0\r\n\r\n", len(formEnd), formEnd))
 	if a.isImmich() || e.refusal != nil && a.isLike(e.refusal) {

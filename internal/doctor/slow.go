@@ -80,7 +80,7 @@ func (e *examination) trickle(ctx context.Context, client *http.Client) *answer 
 			}
 		}
 		_, _ = io.WriteString(writer, `"}`)
-		writer.Close()
+		_ = writer.Close()
 	}()
 	length := len(`{"doctor":""}`) + count*len(piece)
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, e.target.origin()+"/api/assets", reader)

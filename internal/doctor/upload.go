@@ -89,8 +89,8 @@ func (e *examination) beginUpload(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := conn.Write(append(e.head(http.MethodPost, "/api/assets", uploadHeader(earlyBody)), make([]byte, earlyFirst)...)); err != nil {
-		conn.Close()
+	if _, err := conn.Write(append(e.head("/api/assets", uploadHeader(earlyBody)), make([]byte, earlyFirst)...)); err != nil {
+		_ = conn.Close()
 		return nil, err
 	}
 	return conn, nil

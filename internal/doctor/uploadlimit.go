@@ -82,7 +82,7 @@ func (e *examination) announce(ctx context.Context, size int64) *answer {
 	defer conn.Close()
 	header := uploadHeader(size)
 	header.Set("Expect", "100-continue")
-	if _, err := conn.Write(e.head(http.MethodPost, "/api/assets", header)); err != nil {
+	if _, err := conn.Write(e.head("/api/assets", header)); err != nil {
 		return &answer{err: err}
 	}
 	return e.receive(conn, expectWithin)
@@ -103,7 +103,7 @@ func (e *examination) sendBody(ctx context.Context, size int64) *answer {
 	body := bytes.Repeat([]byte("x"), int(size))
 	copy(body, begin)
 	copy(body[size-int64(len(end)):], end)
-	return e.sendRaw(ctx, e.head(http.MethodPost, "/api/assets", http.Header{
+	return e.sendRaw(ctx, e.head("/api/assets", http.Header{
 		"Content-Type": {jsonType}, "Content-Length": {strconv.FormatInt(size, 10)}, "Connection": {"close"},
 	}), body)
 }

@@ -25,7 +25,7 @@ func (e *examination) checkVersions(ctx context.Context) {
 	}
 	newer := e.ask(ctx, http.MethodGet, "/api/server/ping", nil, "")
 	if old.err != nil && newer.err != nil {
-		e.judgeSilence(newer)
+		e.judgeSilence(old) // whose errors say more
 		return
 	}
 
@@ -42,6 +42,10 @@ func (e *examination) judgeSilence(a *answer) {
 		return
 	}
 	e.failedStep = true
+	if a.wantsCertificate() {
+		e.add(certificateNeeded(a))
+		return
+	}
 	e.add(Finding{
 		ID: "no-answer", Level: Problem, Area: areaHTTP,
 		Title:  "Connections are taken, but requests are not answered",

@@ -22,6 +22,7 @@ const (
 func (e *examination) checkWebSocket(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, patient)
 	defer cancel()
+	//nolint:bodyclose // the package has closed it, and left the beginning of the body to be read
 	conn, response, err := websocket.Dial(ctx, e.target.origin()+socketPath, &websocket.DialOptions{
 		HTTPClient: e.clients.http1,
 		HTTPHeader: e.withKey(http.Header{"User-Agent": {userAgent}}),
@@ -49,7 +50,6 @@ func (e *examination) checkWebSocket(ctx context.Context) {
 func (e *examination) socketFault(response *http.Response, err error) Finding {
 	a := &answer{err: err}
 	if response != nil {
-		// The package leaves the beginning of the body to be read.
 		body, _ := io.ReadAll(io.LimitReader(response.Body, bodyLimit))
 		a = &answer{status: response.StatusCode, proto: response.Proto, header: response.Header, body: body}
 		e.traces.note(a)
