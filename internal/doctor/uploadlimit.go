@@ -70,7 +70,7 @@ func (e *examination) checkSentLimit(ctx context.Context) {
 			break
 		}
 	}
-	e.passed("upload-limit", areaLimit, fmt.Sprintf("none: %s announced, %s sent", sizeText(largestUpload), sizeText(sent)))
+	e.passed("upload-limit", areaLimit, fmt.Sprintf("none seen: %s announced, %s sent", sizeText(largestUpload), sizeText(sent)))
 }
 
 // announce sends the head of an upload of that size, and returns what is answered before the body; nothing is no refusal.
