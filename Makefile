@@ -30,8 +30,9 @@ test: ## run the tests, without Traefik
 INTEGRATE = cd integration && go test -count 1 -timeout 40m
 
 .PHONY: integration
-integration: ## run the plugin in Yaegi and in the real Traefik; minutes
-	$(INTEGRATE) ./...
+integration: ## run the plugin in Yaegi and in the real Traefik, and the proxy against real attackers and neighbours; minutes
+	cd integration && go test -run '^$$' ./... >/dev/null # compiles with both processors; the tests take turns
+	$(INTEGRATE) -p 1 ./...
 
 .PHONY: slow
 slow: ## run the tests that take their time, such as an upload of more than a minute
@@ -97,3 +98,4 @@ licenses: ## list the licences of the modules in vendor
 tidy: ## bring go.mod, go.sum and vendor up to date
 	go mod tidy && go mod vendor
 	cd integration && go mod tidy
+	cd integration/doctor/caddy && go mod tidy

@@ -39,6 +39,7 @@ var commands = map[string]func(*console) error{
 	"check":       check,
 	"key":         makeKey,
 	"demo":        runDemo,
+	"doctor":      examine,
 	"healthcheck": healthcheck,
 	"version":     version,
 	"help":        showHelp,
@@ -68,6 +69,9 @@ type usageError struct{ error }
 func exitCode(err error, errOut io.Writer) int {
 	if err == nil {
 		return exitGood
+	}
+	if errors.Is(err, errFindings) {
+		return exitFailed
 	}
 	for line := range strings.Lines(err.Error()) {
 		_, _ = fmt.Fprintln(errOut, "immichaccess:", strings.TrimSpace(line))

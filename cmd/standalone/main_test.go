@@ -27,19 +27,25 @@ func TestCommands(t *testing.T) {
 		out  string
 		err  string
 	}{
-		"help":              {args: []string{"--help"}, out: "immichaccess is the door in front of Immich"},
-		"help of a command": {args: []string{"check", "--help"}, out: "immichaccess is the door in front of Immich"},
-		"version":           {args: []string{"version"}, out: "immichaccess "},
-		"version as a flag": {args: []string{"--version"}, out: "immichaccess "},
-		"check":             {args: []string{"check", keyFlag}, out: "access.keys"},
-		"check finds":       {args: []string{"check", keyFlag, "--http3=maybe"}, code: 2, err: "immichaccess: http3: \"maybe\""},
-		"run without key":   {args: nil, code: 2, err: "there is no key, so nobody could get in"},
-		"unknown command":   {args: []string{"chekc"}, code: 2, err: `there is no command "chekc"`},
-		"key without name":  {args: []string{"key"}, code: 2, err: "give the new key a name"},
-		"key, wrong name":   {args: []string{"key", "my phone"}, code: 2, err: `"my phone" is not a name`},
-		"demo, port in use": {args: []string{"demo", "--listen.https=192.0.2.1:443"}, code: 1, err: "--listen.https=127.0.0.1:8444 takes another port"},
-		"port in use":       {args: []string{"--listen.https=192.0.2.1:443", keyFlag}, code: 1, err: "listen.https: "},
-		"nobody is healthy": {args: []string{"healthcheck", keyFlag, "--admin.address=127.0.0.1:1"}, code: 1, err: "healthcheck: "},
+		"help":                   {args: []string{"--help"}, out: "immichaccess is the door in front of Immich"},
+		"help of a command":      {args: []string{"check", "--help"}, out: "immichaccess is the door in front of Immich"},
+		"version":                {args: []string{"version"}, out: "immichaccess "},
+		"version as a flag":      {args: []string{"--version"}, out: "immichaccess "},
+		"check":                  {args: []string{"check", keyFlag}, out: "access.keys"},
+		"check finds":            {args: []string{"check", keyFlag, "--http3=maybe"}, code: 2, err: "immichaccess: http3: \"maybe\""},
+		"run without key":        {args: nil, code: 2, err: "there is no key, so nobody could get in"},
+		"unknown command":        {args: []string{"chekc"}, code: 2, err: `there is no command "chekc"`},
+		"key without name":       {args: []string{"key"}, code: 2, err: "give the new key a name"},
+		"key, wrong name":        {args: []string{"key", "my phone"}, code: 2, err: `"my phone" is not a name`},
+		"demo, port in use":      {args: []string{"demo", "--listen.https=192.0.2.1:443"}, code: 1, err: "--listen.https=127.0.0.1:8444 takes another port"},
+		"port in use":            {args: []string{"--listen.https=192.0.2.1:443", keyFlag}, code: 1, err: "listen.https: "},
+		"doctor without address": {args: []string{"doctor"}, code: 2, err: "give the address of your Immich"},
+		"doctor, unknown option": {args: []string{"doctor", "photos.example.com", "--fast"}, code: 2, err: "doctor: flag provided but not defined: -fast"},
+		"doctor, two keys":       {args: []string{"doctor", "photos.example.com", "--key=a", "--keyFile=b"}, code: 2, err: "not both"},
+		"doctor, no such file":   {args: []string{"doctor", "photos.example.com", "--keyFile=/nonexistent"}, code: 2, err: "--keyFile: open /nonexistent"},
+		"doctor, nothing there":  {args: []string{"doctor", "https://127.0.0.1:1"}, code: 1, out: "Nothing answers on port 1"},
+		"doctor, as JSON":        {args: []string{"doctor", "--json", "https://127.0.0.1:1"}, code: 1, out: `"id": "address-unreachable"`},
+		"nobody is healthy":      {args: []string{"healthcheck", keyFlag, "--admin.address=127.0.0.1:1"}, code: 1, err: "healthcheck: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -81,5 +87,22 @@ func TestHealthcheck(t *testing.T) {
 				t.Errorf("exit code %d\n%s", code, errOut)
 			}
 		})
+	}
+}
+
+func TestDoctorKeepsTheKey(t *testing.T) {
+	t.Parallel()
+	const secret = "correct-horse-battery-staple"
+	for _, args := range [][]string{
+		{"doctor", "---key=" + secret},
+		{"doctor", "https://127.0.0.1:1", "--key=" + secret},
+		{"doctor", "https://x:" + secret + "@127.0.0.1:1"},
+		{"doctor", "https://127.0.0.1:1", "--key=" + secret + "\n"},
+		{"doctor", "https://127.0.0.1:1", "--slow=" + "perhaps", "--key=" + secret},
+	} {
+		code, out, errOut := runCommand(args...)
+		if code == exitGood || strings.Contains(out+errOut, secret) {
+			t.Errorf("exit code %d\n%s\n%s", code, out, errOut)
+		}
 	}
 }
