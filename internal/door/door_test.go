@@ -1,13 +1,17 @@
 package door
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
+	"os"
 	"reflect"
 	"strings"
 	"sync"
@@ -18,7 +22,9 @@ import (
 	"github.com/immichaccess/immichaccess/internal/doortest"
 	"github.com/immichaccess/immichaccess/internal/logging"
 	"github.com/immichaccess/immichaccess/internal/standin"
+	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
+	"github.com/traefik/paerser/types"
 )
 
 const (
@@ -227,4 +233,70 @@ func TestOptionsOfTheServer(t *testing.T) {
 			t.Errorf("%s, %v", response.Status, response.Header)
 		}
 	})
+}
+
+// An idle connection that was refused ends after timeouts.header; one that was let in stays for timeouts.keepAlive.
+func TestIdleConnections(t *testing.T) {
+	t.Parallel()
+	d := open(t, func(s *config.Settings) { s.Timeouts.Header = types.Duration(200 * time.Millisecond) })
+	ask := func(conn net.Conn, header string) {
+		t.Helper()
+		if _, err := io.WriteString(conn, "GET /api/server/ping HTTP/1.1\r\nHost: localhost\r\n"+header+"\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+		response.Body.Close()
+	}
+	known, refused := d.dial(t, "http/1.1"), d.dial(t, "http/1.1")
+	ask(known, "X-Access-Key: "+key+"\r\n")
+	ask(refused, "")
+	if _, err := refused.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the connection that was refused: %v", err)
+	}
+	ask(known, "")
+	ask(known, "X-Access-Key: "+key+"\r\n")
+
+	client := &http.Client{Transport: protocols["HTTP/2"](t), Timeout: patience}
+	from := func(key string) (local string) {
+		t.Helper()
+		request := newRequest(t, http.MethodGet, d.url("/api/show"), nil)
+		request.Header.Set("X-Access-Key", key)
+		seen := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { local = info.Conn.LocalAddr().String() }}
+		response, err := client.Do(request.WithContext(httptrace.WithClientTrace(request.Context(), seen)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+		response.Body.Close()
+		return local
+	}
+	first := from("wrong")
+	waitFor(t, "another connection of HTTP/2", func() bool { time.Sleep(300 * time.Millisecond); return from("wrong") != first })
+	second := from(key)
+	time.Sleep(500 * time.Millisecond)
+	if third := from(key); third != second {
+		t.Error("an HTTP/2 connection that was let in has not stayed")
+	}
+
+	var conns []*quic.Conn
+	three := &http3.Transport{TLSClientConfig: trusting(), Dial: func(ctx context.Context, address string, config *tls.Config, quicConfig *quic.Config) (*quic.Conn, error) {
+		conn, err := quic.DialAddrEarly(ctx, address, config, quicConfig)
+		conns = append(conns, conn)
+		return conn, err
+	}}
+	t.Cleanup(func() { _ = three.Close() })
+	client = &http.Client{Transport: three, Timeout: patience}
+	from("wrong")
+	<-conns[0].Context().Done()
+	from(key)
+	from(key)
+	time.Sleep(500 * time.Millisecond)
+	from(key)
+	if len(conns) != 2 {
+		t.Errorf("HTTP/3 took %d connections", len(conns))
+	}
 }

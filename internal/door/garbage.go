@@ -14,8 +14,8 @@ const (
 	// percentOfLimit leaves some of the control group's limit for what is not Go's, such as the program itself and sockets.
 	percentOfLimit = 75
 
-	// A collection of a small heap every half minute costs next to nothing.
-	returnInterval = 30 * time.Second
+	// A collection of a small heap every quarter of a minute costs next to nothing.
+	returnInterval = 15 * time.Second
 	returnAbove    = 16 << 20
 )
 

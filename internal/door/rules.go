@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/immichaccess/immichaccess"
+	"github.com/immichaccess/immichaccess/internal/server"
 	"github.com/immichaccess/immichaccess/internal/transfer"
 )
 
@@ -31,7 +32,7 @@ func (r *rules) set(access immichaccess.Config) error {
 		access.KeyNameHeader = ownKeyNameHeader
 	}
 	ctx, end := context.WithCancel(context.Background())
-	next := transfer.WithIntroduction(access.KeyNameHeader, forward, r.next)
+	next := server.NoteForwarded(transfer.WithIntroduction(access.KeyNameHeader, forward, r.next))
 	handler, err := immichaccess.New(ctx, next, &access, "access")
 	if err != nil {
 		end()

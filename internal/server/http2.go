@@ -21,7 +21,8 @@ const frameSize = 16 << 10
 func newHTTP2(timeouts *config.Timeouts, handler http.Handler, logger *slog.Logger) *http.Server {
 	server := newHTTP(timeouts, withTLS(handler), logger)
 	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
-		return context.WithValue(ctx, tlsKey{}, conn.(*handedConn).state)
+		handed := conn.(*handedConn)
+		return context.WithValue(context.WithValue(ctx, tlsKey{}, handed.state), connKey{}, handed.tracked)
 	}
 	server.ConnState = followHTTP2
 	server.MaxHeaderBytes = maxHead - maxHeadSlopHTTP2

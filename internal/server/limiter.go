@@ -3,8 +3,10 @@ package server
 import (
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/immichaccess/immichaccess/internal/config"
@@ -24,6 +26,7 @@ type connLimiter struct {
 	most          int // 0: no limit
 	mostPerClient int // 0: no limit
 	mostUnasked   int64
+	idle          time.Duration // of connections none of whose requests was forwarded
 	log           *rareLog
 
 	mu      sync.Mutex
@@ -32,11 +35,12 @@ type connLimiter struct {
 	unasked int64
 }
 
-func newConnLimiter(limits config.Limits, logger *slog.Logger) *connLimiter {
+func newConnLimiter(limits config.Limits, idle time.Duration, logger *slog.Logger) *connLimiter {
 	return &connLimiter{
 		most:          limits.Connections,
 		mostPerClient: limits.ConnectionsPerClient,
 		mostUnasked:   mostUnasked,
+		idle:          idle,
 		log:           newRareLog(logger),
 		conns:         map[*trackedConn]struct{}{},
 		clients:       map[netip.Prefix]map[*trackedConn]struct{}{},
@@ -57,6 +61,7 @@ type trackedConn struct {
 	headSince time.Time
 	charged   int64 // of the limiter's unasked
 	gone      bool
+	forwarded atomic.Bool // a request of its has been
 }
 
 // clientPrefix is what counts as one client: an IPv4 address, or the /64 that IPv6 gives to a household.
@@ -211,8 +216,36 @@ func (c *trackedConn) serving(running bool) {
 	c.change(func() {
 		if c.running && !running {
 			c.idleSince = time.Now()
+			c.closeUnlessForwarded(c.idleSince)
 		}
 		c.running = running
+	})
+}
+
+// closeUnlessForwarded does not keep a connection for as long as a known client's, if nobody has let it in by then; mu is held.
+func (c *trackedConn) closeUnlessForwarded(since time.Time) {
+	if c.forwarded.Load() {
+		return
+	}
+	time.AfterFunc(c.limiter.idle, func() {
+		c.limiter.mu.Lock()
+		defer c.limiter.mu.Unlock()
+		if !c.gone && !c.running && !c.forwarded.Load() && c.idleSince.Equal(since) && c.close != nil {
+			c.limiter.evict(c)
+		}
+	})
+}
+
+type connKey struct{}
+
+// NoteForwarded stands where requests come that have been let in. Connections without one are not kept idle for
+// timeouts.keepAlive, but only for timeouts.header: anybody could fill the memory with them.
+func NoteForwarded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c, ok := r.Context().Value(connKey{}).(*trackedConn); ok && !c.forwarded.Load() {
+			c.forwarded.Store(true)
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 

@@ -176,7 +176,7 @@ func TestLimitCountsWhatIsOpen(t *testing.T) {
 
 func TestRunningRequestsAreNotClosedForOthers(t *testing.T) {
 	t.Parallel()
-	l := newConnLimiter(config.Limits{Connections: 1}, nil)
+	l := newConnLimiter(config.Limits{Connections: 1}, time.Minute, nil)
 	l.log = newRareLog(slogDiscard())
 	address := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}
 	running := l.admit(address, func() { t.Error("it was closed") })
@@ -231,7 +231,7 @@ func TestErrorsOfListenersAreErrorsInTheLog(t *testing.T) {
 	t.Parallel()
 	log := &lines{}
 	rare := newRareLog(slogTo(log))
-	limiter := newConnLimiter(config.Limits{}, slogTo(log))
+	limiter := newConnLimiter(config.Limits{}, time.Minute, slogTo(log))
 	closed := make(chan struct{})
 	limiter.admit(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, func() { close(closed) })
 	l := &limitedListener{Listener: &failingListener{failures: 3}, name: "HTTPS", limiter: limiter, log: rare}
@@ -293,7 +293,7 @@ func TestBacklogForgetsAClosedConnection(t *testing.T) {
 	b := newBacklog(100, 10)
 	near, far := net.Pipe()
 	defer func() { _ = far.Close() }()
-	limiter := newConnLimiter(config.Limits{}, slogDiscard())
+	limiter := newConnLimiter(config.Limits{}, time.Minute, slogDiscard())
 	full := b.watch(near, limiter.admit(&net.TCPAddr{}, func() {}), time.Hour).(*watchedConn)
 	other := &watchedConn{backlog: b}
 	full.hold(200)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -73,6 +74,17 @@ func (c *meteredConn) CloseWrite() error {
 		return half.CloseWrite()
 	}
 	return nil
+}
+
+// withConn is the ConnContext of servers of HTTP/1.1.
+func withConn(ctx context.Context, conn net.Conn) context.Context {
+	if encrypted, ok := conn.(*tls.Conn); ok {
+		conn = encrypted.NetConn()
+	}
+	if metered, ok := conn.(*meteredConn); ok {
+		return context.WithValue(ctx, connKey{}, metered.tracked)
+	}
+	return ctx
 }
 
 // follow is the ConnState of servers of HTTP/1.1.

@@ -144,6 +144,7 @@ func (s *quicServer) admit(ctx context.Context, client *quic.ClientInfo) (contex
 		handshake.end()
 		tracked.release()
 	})
+	ctx = context.WithValue(ctx, connKey{}, tracked)
 	return context.WithValue(ctx, trackedKey{}, &admitted{tracked: tracked, handshake: handshake}), nil
 }
 

@@ -50,9 +50,9 @@ type Server struct {
 // New returns a Server that does not serve yet.
 func New(settings *config.Settings, listeners *Listeners, certificates *tls.Config, handlers Handlers, logger *slog.Logger) *Server {
 	s := &Server{listeners: listeners, failed: make(chan error, 5), logger: logger, log: newRareLog(logger)}
-	s.limiter = newConnLimiter(settings.Limits, logger)
+	s.limiter = newConnLimiter(settings.Limits, time.Duration(settings.Timeouts.Header), logger)
 	s.https = newHTTP(&settings.Timeouts, handlers.HTTPS, logger)
-	s.https.ConnState = follow
+	s.https.ConnState, s.https.ConnContext = follow, withConn
 	if listeners.QUIC != nil {
 		s.quic = newQUIC(&settings.Timeouts, certificates, s.https, s.limiter)
 		s.https.Handler = advertise(listeners.QUIC, handlers.HTTPS)
