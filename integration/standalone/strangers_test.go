@@ -2,12 +2,15 @@ package standalone
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -269,4 +272,53 @@ func literalField(name string, size int) string {
 func frame(kind byte, stream byte, payload string) string {
 	n := len(payload)
 	return string([]byte{byte(n >> 16), byte(n >> 8), byte(n), kind, 0, 0, 0, 0, stream}) + payload
+}
+
+// 4 MB of keys and 10,000 clients that are locked out stay within the limit as well, and a right client is let in.
+func TestKeysAndLockoutsCostLittle(t *testing.T) {
+	const clients, wrongKeys = 10_000, 3
+	var keys strings.Builder
+	for i := 0; keys.Len() < 4<<20-200; i++ {
+		fmt.Fprintf(&keys, "key%d:sha256:%x methods=GET,HEAD\n", i, sha256.Sum256(fmt.Append(nil, i)))
+	}
+	file := filepath.Join(t.TempDir(), "keys.txt")
+	if err := os.WriteFile(file, []byte(keys.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := startTarget(t, "--access.keysFile="+file, fmt.Sprint("--access.maxWrongKeys=", wrongKeys), "--access.trustedProxies=loopback")
+	client := newClient("HTTP/2")
+	status := func(from, key string) int {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+d.address+"/api/server/ping", nil)
+		if err != nil {
+			t.Error(err)
+			return 0
+		}
+		request.Header.Set("X-Access-Key", key)
+		request.Header.Set("X-Forwarded-For", from)
+		response, err := client.Do(request)
+		if err != nil {
+			t.Error(err)
+			return 0
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+		return response.StatusCode
+	}
+	address := func(i int) string { return fmt.Sprintf("10.9.%d.%d", i>>8, i&255) }
+	inParallel(clients, func(i int) {
+		for j := range wrongKeys {
+			if got := status(address(i), fmt.Sprintf("wrong-%d", j)); got != http.StatusForbidden {
+				t.Errorf("client %d, wrong key %d: status %d", i, j, got)
+			}
+		}
+	})
+	for i := 0; i < clients; i += clients / 100 {
+		if got := status(address(i), key); got != http.StatusTooManyRequests {
+			t.Errorf("client %d: status %d", i, got)
+		}
+	}
+	if got := status("10.8.0.1", key); got != http.StatusOK {
+		t.Errorf("a right client: status %d", got)
+	}
+	d.memory.Check(t, d.process)
 }
