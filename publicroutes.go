@@ -93,8 +93,9 @@ var credentialCookies = []string{"immich_access_token", "immich_maintenance_toke
 // route is one line of publicRoutes.
 type route struct {
 	segments   []string
-	credential string // by its name; "" for none
-	passes     string // the credential that the request may carry on to Immich
+	credential string         // by its name; "" for none
+	passes     string         // the credential that the request may carry on to Immich
+	foreign    *regexp.Regexp // the names of parameters that carry another
 }
 
 // routes are those that were made public, by the method and the number of segments, so that few have to be compared.
@@ -125,8 +126,9 @@ func parsePublicRoutes(names []string, errs *problems) routes {
 		if !wanted[p.routes] {
 			continue
 		}
+		foreign := parametersExcept(p.credential)
 		for _, line := range strings.Split(publicRoutes[p.routes], "\n") {
-			rs.add(strings.Fields(line), p.credential)
+			rs.add(strings.Fields(line), p.credential, foreign)
 		}
 	}
 	return rs
@@ -142,11 +144,11 @@ func publicNames() []string {
 }
 
 // add takes the fields of a line: method, path, and perhaps a credential.
-func (rs routes) add(fields []string, passes string) {
+func (rs routes) add(fields []string, passes string, foreign *regexp.Regexp) {
 	if len(fields) < 2 {
 		return
 	}
-	rt := route{segments: split(fields[1]), passes: passes}
+	rt := route{segments: split(fields[1]), passes: passes, foreign: foreign}
 	if len(fields) > 2 {
 		rt.credential = fields[2]
 	}
@@ -172,7 +174,7 @@ func split(plainPath string) []string {
 // somebody else than the shared link or the session that the route is for, so that safety does not depend on both sides
 // reading the request alike.
 func (rs routes) admit(r *http.Request) bool {
-	if len(rs) == 0 || !isCanonicalPath(r) {
+	if len(rs) == 0 || isExcessive(r) || !isCanonicalPath(r) {
 		return false
 	}
 	segments := split(r.URL.Path)
@@ -184,8 +186,18 @@ func (rs routes) admit(r *http.Request) bool {
 		return false
 	}
 	delete(r.Header, "Upgrade") // no public route needs a connection of its own
-	removeCredentials(r, matched.passes)
+	removeCredentials(r, matched)
 	return true
+}
+
+// mostParameters is more than any page of Immich's sends.
+const mostParameters = 100
+
+// isExcessive tells whether a request, from anybody, has so much in it that to look at each piece would keep Yaegi busy for
+// seconds.
+func isExcessive(r *http.Request) bool {
+	query := r.URL.RawQuery
+	return strings.Count(query, "&")+strings.Count(query, ";") > mostParameters || hasTooManyCookies(r.Header["Cookie"])
 }
 
 func firstMatch(candidates []route, segments []string, r *http.Request) *route {
@@ -248,77 +260,69 @@ func anyFilled(values map[string][]string, names []string) bool {
 	return false
 }
 
-// unambiguousQuery returns the query if Immich reads the same in it: Express ends it at a "#" and after 1000 parameters, and
-// reads blanks and bytes beyond ASCII in ways of its own.
+// ambiguous is what Immich reads in ways of its own: blanks and bytes beyond ASCII, and a "#", where Express ends the query.
+var ambiguous = regexp.MustCompile(`[^!-~]|#`)
+
+// unambiguousQuery returns the query if Immich reads the same in it. It relies on isExcessive: Express ends a query after
+// 1000 parameters.
 func unambiguousQuery(u *url.URL) url.Values {
-	for i := 0; i < len(u.RawQuery); i++ {
-		if c := u.RawQuery[i]; c <= ' ' || c > '~' || c == '#' {
-			return nil
-		}
-	}
-	if strings.Count(u.RawQuery, "&") > 100 {
+	if ambiguous.MatchString(u.RawQuery) {
 		return nil
 	}
 	return u.Query()
 }
 
-// removeCredentials removes every credential but the one of that name.
-func removeCredentials(r *http.Request, except string) {
-	names := map[string]bool{}
+// removeCredentials removes every credential but the one that the route passes.
+func removeCredentials(r *http.Request, rt *route) {
 	for _, c := range credentials {
-		if c.name == except {
+		if c.name == rt.passes {
 			continue
 		}
 		for _, header := range c.headers {
 			delete(r.Header, header)
 		}
-		for _, query := range c.queries {
-			names[strings.ToLower(query)] = true
-		}
 	}
-	removeParameters(r, names)
+	removeParameters(r, rt.foreign)
 	removeCookies(r, credentialCookies)
 }
 
-// removeParameters removes the parameters of those names from the query, in whatever way they are written.
-func removeParameters(r *http.Request, names map[string]bool) {
-	parameters := strings.FieldsFunc(r.URL.RawQuery, isParameterSeparator)
+// parametersExcept matches the names, in lower case, of parameters that carry a credential other than that one. It looks at
+// each word of a name, since qs, a parser for Express, reads key[]=x and [key]=x as key.
+func parametersExcept(credential string) *regexp.Regexp {
+	var names []string
+	for _, c := range credentials {
+		if c.name != credential {
+			names = append(names, c.queries...)
+		}
+	}
+	return regexp.MustCompile(`(^|[^a-z])(` + strings.ToLower(strings.Join(names, "|")) + `)([^a-z]|$)`)
+}
+
+// removeParameters removes the parameters of those names from the query, in whatever way they are written. It takes ";" for
+// a separator too, which Traefik forwards as "&".
+func removeParameters(r *http.Request, names *regexp.Regexp) {
+	parameters := strings.Split(strings.ReplaceAll(r.URL.RawQuery, ";", "&"), "&")
 	var kept []string
+	removed := false
 	for _, parameter := range parameters {
-		if !isNamed(parameter, names) {
+		if isNamed(parameter, names) {
+			removed = true
+		} else if parameter != "" {
 			kept = append(kept, parameter)
 		}
 	}
-	if len(kept) == len(parameters) {
+	if !removed {
 		return
 	}
 	r.URL.RawQuery = strings.Join(kept, "&")
 	r.RequestURI = r.URL.RequestURI() // from which Traefik takes the query
 }
 
-// isParameterSeparator takes ";" too, which Traefik forwards as "&".
-func isParameterSeparator(c rune) bool {
-	return c == '&' || c == ';'
-}
-
-// isNamed looks at each word of the name, since qs, a parser for Express, reads key[]=x and [key]=x as key. A name that can't
-// be decoded might be any.
-func isNamed(parameter string, names map[string]bool) bool {
+// isNamed takes a name that can't be decoded for any.
+func isNamed(parameter string, names *regexp.Regexp) bool {
 	name, _, _ := strings.Cut(parameter, "=")
 	decoded, err := url.QueryUnescape(name)
-	if err != nil {
-		return true
-	}
-	for _, word := range strings.FieldsFunc(strings.ToLower(decoded), isNoLetter) {
-		if names[word] {
-			return true
-		}
-	}
-	return false
-}
-
-func isNoLetter(c rune) bool {
-	return c < 'a' || c > 'z'
+	return err != nil || names.MatchString(strings.ToLower(decoded))
 }
 
 // removeCookies removes each cookie in which one of the names stands, since parsers differ in what they trim from a name.

@@ -186,3 +186,27 @@ func FuzzCanonicalPath(f *testing.F) {
 		}
 	})
 }
+
+// What is looked at of a request without a key is bounded, since anybody can send a megabyte of it.
+func TestPublicRequestsAreBounded(t *testing.T) {
+	t.Parallel()
+	handler := newTestHandler(t, &Config{Keys: []string{rightKey}, PublicRoutes: []string{"ping"}}, &recorder{})
+	for name, c := range map[string]struct {
+		query   string
+		cookies []string
+		want    int
+	}{
+		"parameters":                {strings.Repeat("a=b&", mostParameters), nil, http.StatusOK},
+		"too many parameters":       {strings.Repeat("a=b&", mostParameters+1), nil, http.StatusForbidden},
+		"too many with semicolons":  {strings.Repeat("&;", mostParameters/2) + ";", nil, http.StatusForbidden},
+		"cookies":                   {"", []string{strings.Repeat("a=b;", mostCookies-1)}, http.StatusOK},
+		"too many cookies":          {"", []string{strings.Repeat("a=b;", mostCookies)}, http.StatusForbidden},
+		"too many lines of cookies": {"", slices.Repeat([]string{"a=b"}, mostCookies+1), http.StatusForbidden},
+	} {
+		r := newRequest(http.Header{"Cookie": c.cookies})
+		r.URL.Path, r.URL.RawQuery = "/api/server/ping", c.query
+		if got := ask(handler, r).Code; got != c.want {
+			t.Errorf("%s: status %d, want %d", name, got, c.want)
+		}
+	}
+}

@@ -29,6 +29,11 @@ const (
 	mostVerified      = 1000
 	longestRemembered = 4096
 	mostLogouts       = 256
+
+	// Bounds of what is looked at in a request, since anybody can send cookies and Yaegi takes its time for each: browsers
+	// keep some 200 for a site, and of the gateway's a request has one, or a few where another host has set some.
+	mostCookies  = 250
+	mostSessions = 10
 )
 
 // session is what a cookie stands for: somebody has typed a key into the login page. The cookie holds no secret, and the
@@ -98,6 +103,10 @@ func (s *sessions) take(r *http.Request) *session {
 }
 
 func (s *sessions) takeUnknown(r *http.Request, lines []string) *session {
+	if hasTooManyCookies(lines) {
+		delete(r.Header, "Cookie") // the gateway's may be among them
+		return &session{}
+	}
 	changes := atomic.LoadInt32(&process.changes) // before keys and log-outs are looked at
 	others, secure, plain := sortCookies(lines)
 	if len(secure)+len(plain) == 0 {
@@ -114,6 +123,10 @@ func (s *sessions) takeUnknown(r *http.Request, lines []string) *session {
 		}
 	}
 	return &session{}
+}
+
+func hasTooManyCookies(lines []string) bool {
+	return strings.Count(strings.Join(lines, ";"), ";") >= mostCookies
 }
 
 // sortCookies returns the values of the gateway's cookies, and the other cookies as they came. Only blanks and tabs are
@@ -138,12 +151,19 @@ func sortCookies(lines []string) (others, secure, plain []string) {
 
 // firstValid leaves out what is not valid, since another host may have set a cookie of the same name.
 func (s *sessions) firstValid(values []string) *session {
-	for _, value := range values {
+	for _, value := range atMost(mostSessions, values) {
 		if found := s.verify(value); found != nil {
 			return found
 		}
 	}
 	return nil
+}
+
+func atMost(count int, values []string) []string {
+	if len(values) > count {
+		return values[:count]
+	}
+	return values
 }
 
 // verify returns nil for what is not a cookie of a session that still goes on.
@@ -203,14 +223,20 @@ func (s *sessions) begin(w http.ResponseWriter, r *http.Request, e *entry) {
 
 // end ends the sessions of the request, at the server and in the browser.
 func (s *sessions) end(w http.ResponseWriter, r *http.Request) {
-	_, secure, plain := sortCookies(r.Header["Cookie"])
-	for _, value := range append(secure, plain...) {
-		if found := s.verify(value); found != nil {
-			process.logouts.add(found.name, found.id, found.expires)
-			atomic.AddInt32(&process.changes, 1)
+	if lines := r.Header["Cookie"]; !hasTooManyCookies(lines) {
+		_, secure, plain := sortCookies(lines)
+		for _, value := range append(atMost(mostSessions, secure), atMost(mostSessions, plain)...) {
+			s.logOut(value)
 		}
 	}
 	s.clear(w, r)
+}
+
+func (s *sessions) logOut(value string) {
+	if found := s.verify(value); found != nil {
+		process.logouts.add(found.name, found.id, found.expires)
+		atomic.AddInt32(&process.changes, 1)
+	}
 }
 
 // clear makes the browser forget its cookies. It may have one from before HTTPS was set up, too.

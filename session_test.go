@@ -272,3 +272,25 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+// What is looked at of a request's cookies is bounded, since anybody can send a megabyte of them.
+func TestCookiesAreBounded(t *testing.T) {
+	t.Parallel()
+	next := &recorder{}
+	handler := newTestHandler(t, withLogin("phone:"+rightKey), next)
+	cookie := logIn(t, handler, rightKey)
+	forged := strings.Repeat(secureCookie+"=id.9999999999.phone.forged; ", mostSessions-1)
+	wantSession(t, handler, strings.Repeat("a=b; ", mostCookies-1)+cookie, true)
+	wantSession(t, handler, strings.Repeat("a=b; ", mostCookies)+cookie, false)
+	wantSession(t, handler, strings.Repeat(";", mostCookies)+cookie, false)
+	wantSession(t, handler, forged+cookie, true)
+	wantSession(t, handler, forged+secureCookie+"=x; "+cookie, false)
+
+	lines := http.Header{"Cookie": {cookie}, "X-Access-Key": {rightKey}}
+	for range mostCookies {
+		lines.Add("Cookie", "a=b")
+	}
+	if got := ask(handler, newRequest(lines)).Code; got != http.StatusOK || next.r.Header["Cookie"] != nil {
+		t.Errorf("with a key, too many cookies: status %d, %d lines arrive", got, len(next.r.Header["Cookie"]))
+	}
+}
