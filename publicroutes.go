@@ -174,7 +174,7 @@ func split(plainPath string) []string {
 // somebody else than the shared link or the session that the route is for, so that safety does not depend on both sides
 // reading the request alike.
 func (rs routes) admit(r *http.Request) bool {
-	if len(rs) == 0 || isExcessive(r) || !isCanonicalPath(r) {
+	if len(rs) == 0 || isExcessive(r) || ambiguous.MatchString(r.URL.RawQuery) || !isCanonicalPath(r) {
 		return false
 	}
 	segments := split(r.URL.Path)
@@ -190,7 +190,11 @@ func (rs routes) admit(r *http.Request) bool {
 	return true
 }
 
-// mostParameters is more than any page of Immich's sends.
+// ambiguous is what Immich reads in ways of its own in a query: blanks and bytes beyond ASCII, and a "#", where Express ends
+// it. A blank, which HTTP/2 and HTTP/3 can carry, would end the whole URL over HTTP/1.1, in which Immich gets it.
+var ambiguous = regexp.MustCompile(`[^!-~]|#`)
+
+// mostParameters is more than any page of Immich's sends. Express ends a query after 1000.
 const mostParameters = 100
 
 // isExcessive tells whether a request, from anybody, has so much in it that to look at each piece would keep Yaegi busy for
@@ -242,7 +246,7 @@ func hasCredential(r *http.Request, name string) bool {
 	if name == "" {
 		return true
 	}
-	query := unambiguousQuery(r.URL)
+	query := r.URL.Query()
 	for _, c := range credentials {
 		if c.name == name {
 			return anyFilled(query, c.queries) || anyFilled(r.Header, c.headers)
@@ -258,18 +262,6 @@ func anyFilled(values map[string][]string, names []string) bool {
 		}
 	}
 	return false
-}
-
-// ambiguous is what Immich reads in ways of its own: blanks and bytes beyond ASCII, and a "#", where Express ends the query.
-var ambiguous = regexp.MustCompile(`[^!-~]|#`)
-
-// unambiguousQuery returns the query if Immich reads the same in it. It relies on isExcessive: Express ends a query after
-// 1000 parameters.
-func unambiguousQuery(u *url.URL) url.Values {
-	if ambiguous.MatchString(u.RawQuery) {
-		return nil
-	}
-	return u.Query()
 }
 
 // removeCredentials removes every credential but the one that the route passes.

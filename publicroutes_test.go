@@ -210,3 +210,23 @@ func TestPublicRequestsAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// What Immich could read in another way does not reach it without a key: HTTP/2 and HTTP/3 carry blanks in a query, which
+// over HTTP/1.1 end it.
+func TestPublicQueriesAreUnambiguous(t *testing.T) {
+	t.Parallel()
+	handler := newTestHandler(t, &Config{Keys: []string{rightKey}, PublicRoutes: []string{"ping"}}, &recorder{})
+	for query, want := range map[string]int{
+		"a=%20b+c&d=~!*'()[]": http.StatusOK,
+		"a HTTP/1.0":          http.StatusForbidden,
+		"a=\u2028":            http.StatusForbidden,
+		"a=\xff":              http.StatusForbidden,
+		"a#b":                 http.StatusForbidden,
+	} {
+		r := newRequest(nil)
+		r.URL.Path, r.URL.RawQuery = "/api/server/ping", query
+		if got := ask(handler, r).Code; got != want {
+			t.Errorf("%q: status %d, want %d", query, got, want)
+		}
+	}
+}
