@@ -287,16 +287,19 @@ func pluginConfig(t *testing.T, options dynamic.PluginConf) *immichaccess.Config
 		t.Fatal(err)
 	}
 	if config.KeysFile != "" {
-		config.KeysFile = usersKeysFile(t)
+		config.KeysFile = usersFile(t, "# comment\ntablet:a-key-in-the-file-of-a-user\n")
+	}
+	if config.SessionSecretFile != "" {
+		config.SessionSecretFile = usersFile(t, strings.Repeat("0123456789abcdef", 4)+"\n")
 	}
 	return config
 }
 
-// usersKeysFile stands in for a path on the machine of the user.
-func usersKeysFile(t *testing.T) string {
+// usersFile stands in for a path on the machine of the user.
+func usersFile(t *testing.T, content string) string {
 	t.Helper()
-	name := filepath.Join(t.TempDir(), "keys.txt")
-	if err := os.WriteFile(name, []byte("# comment\ntablet:a-key-in-the-file-of-a-user\n"), 0o600); err != nil {
+	name := filepath.Join(t.TempDir(), "file.txt")
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return name

@@ -40,10 +40,11 @@ func startDoor(t testing.TB) door {
 	return startDoorTo(t, immich, upstream)
 }
 
-func startDoorTo(t testing.TB, immich *standin.Server, upstream string) door {
+func startDoorTo(t testing.TB, immich *standin.Server, upstream string, more ...string) door {
 	t.Helper()
 	d := door{address: freeAddress(t), immich: immich}
-	d.log, d.process = launch(t, nil, "immichaccess", "--upstreams="+upstream, "--listen.https="+d.address, "--listen.http=", "--access.requireKey=false")
+	arguments := append([]string{"--upstreams=" + upstream, "--listen.https=" + d.address, "--listen.http=", "--access.requireKey=false"}, more...)
+	d.log, d.process = launch(t, nil, "immichaccess", arguments...)
 	await(t, "the proxy", func() bool { return certificate(d.address, "localhost") != nil })
 	return d
 }
@@ -229,7 +230,8 @@ func (c *countingReader) standsStill() func() bool {
 
 func TestIdleWebSocketsStay(t *testing.T) {
 	const count = 2000
-	d := startDoor(t)
+	immich, upstream := serveImmich(t)
+	d := startDoorTo(t, immich, upstream, "--limits.connectionsPerClient=0")
 	client := speakers(t)["HTTP/1.1"]
 	sockets := make([]*websocket.Conn, count)
 	for i := range sockets {

@@ -300,6 +300,7 @@ func plainStatus(t *testing.T, address string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
+	request.Host = "new.example.com"
 	response, err := client.Do(request)
 	if err != nil {
 		t.Fatal(err)

@@ -172,7 +172,23 @@ func checking(client *http.Client, roots *x509.CertPool) *http.Client {
 	case *http3.Transport:
 		transport.TLSClientConfig = checked
 	}
+	client.Transport = namedHost{client.Transport}
 	return client
+}
+
+// namedHost asks for the domain, whatever the address.
+type namedHost struct{ http.RoundTripper }
+
+func (n namedHost) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Host = domain
+	return n.RoundTripper.RoundTrip(r)
+}
+
+func (n namedHost) CloseIdleConnections() {
+	if closer, ok := n.RoundTripper.(interface{ CloseIdleConnections() }); ok {
+		closer.CloseIdleConnections()
+	}
 }
 
 // uploadUntil sends a file in small pieces until the end of the context, and returns its size.
