@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // uploadLimit limits request bodies. One of known length is judged by its header and costs nothing per byte: net/http
@@ -154,5 +155,8 @@ func breakable(r *http.Request) *http.Request {
 	if ctx.Value(http.ServerContextKey) != nil {
 		return r
 	}
-	return r.WithContext(context.WithValue(ctx, http.ServerContextKey, &http.Server{}))
+	return r.WithContext(context.WithValue(ctx, http.ServerContextKey, someServer))
 }
+
+// someServer serves nothing: ReverseProxy only asks whether there is one.
+var someServer = &http.Server{ReadHeaderTimeout: time.Second}
