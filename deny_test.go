@@ -41,6 +41,7 @@ var denied = map[string]struct {
 	"too large, through one":  {peer: "10.0.0.1:80", header: http.Header{"X-Access-Key": {rightKey}, "X-Forwarded-For": {"203.0.113.9"}}, length: 1025, want: `client=203.0.113.9 method="GET" path="/api/albums" reason="upload`},
 	"too large, no address":   {peer: "@", header: http.Header{"X-Access-Key": {rightKey}}, length: 1025, want: `client=unknown method="GET" path="/api/albums" reason="upload`},
 	"too large, forged":       {header: http.Header{"X-Access-Key": {rightKey}, "X-Real-Ip": {"6.6.6.6"}}, length: 1025, want: "client=192.0.2.1 method"},
+	"dots before a link":      {path: "/x/.././share/" + rightKey, want: `path="/share/…" reason`},
 	"shared link":             {path: "/share/" + rightKey, want: `path="/share/…" reason`},
 	"photo of a shared link":  {path: "/share/" + rightKey + "/photos/" + rightDigest, want: `path="/share/…" reason`},
 	"slug of a shared link":   {path: "/s/" + rightKey, want: `path="/s/…" reason`},

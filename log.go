@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log"
 	"net/http"
+	"path"
 	"sort"
 	"strconv"
 	"strings"
@@ -103,12 +104,12 @@ func quoteForLog(s string) string {
 }
 
 // withoutSecrets masks the key or slug of a shared link, which is as good as a password.
-func withoutSecrets(path string) string {
-	plain := "/" + strings.TrimLeft(strings.ToLower(path), "/")
+func withoutSecrets(decoded string) string {
+	plain := path.Clean("/" + strings.ToLower(decoded))
 	for _, prefix := range []string{"/share/", "/s/"} {
 		if strings.HasPrefix(plain, prefix) {
 			return prefix + "…"
 		}
 	}
-	return path
+	return decoded
 }

@@ -2,6 +2,8 @@ package logging
 
 import (
 	"net/url"
+	"path"
+	"slices"
 	"strings"
 )
 
@@ -10,22 +12,23 @@ const mask = "****"
 // sharePrefixes lead to shared links; what follows is as good as a password.
 var sharePrefixes = []string{"/share/", "/s/"}
 
-// secretParameters are those of Immich's that let somebody in.
-var secretParameters = []string{"key", "slug", "sessionKey", "apiKey"}
+// secretParameters are those of Immich's that let somebody in, in lower case. Immich 2 takes the password of a shared link, and
+// what it answers to it, as parameters; the code is the one of OAuth.
+var secretParameters = []string{"key", "slug", "sessionkey", "apikey", "password", "token", "code"}
 
 // Path returns a URL's path and query without what would let a reader of the log in.
 func Path(u *url.URL) string {
-	path := u.EscapedPath()
-	plain := "/" + strings.TrimLeft(strings.ToLower(u.Path), "/")
+	shown := u.EscapedPath()
+	plain := path.Clean("/" + strings.ToLower(u.Path))
 	for _, prefix := range sharePrefixes {
 		if strings.HasPrefix(plain, prefix) {
-			path = prefix + mask
+			shown = prefix + mask
 		}
 	}
 	if u.RawQuery == "" {
-		return path
+		return shown
 	}
-	return path + "?" + query(u.RawQuery)
+	return shown + "?" + query(u.RawQuery)
 }
 
 // query keeps the order and the spelling of what it does not mask, so that it can be compared with Immich's own log.
@@ -40,14 +43,17 @@ func query(raw string) string {
 	return strings.Join(parameters, "&")
 }
 
+// isSecret looks at each word of a name, since Immich may read key[]=x as key, and somebody may send X-Access-Key as a
+// parameter.
 func isSecret(name string) bool {
 	if decoded, err := url.QueryUnescape(name); err == nil {
 		name = decoded
 	}
-	for _, secret := range secretParameters {
-		if strings.EqualFold(name, secret) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(strings.FieldsFunc(strings.ToLower(name), isNoLetter), func(word string) bool {
+		return slices.Contains(secretParameters, word)
+	})
+}
+
+func isNoLetter(c rune) bool {
+	return c < 'a' || c > 'z'
 }
