@@ -42,6 +42,7 @@ type session struct {
 	id      string
 	name    string // of the key
 	entry   *entry // nil: the cookie is not valid, or no longer
+	issued  int64  // Unix time in nanoseconds
 	expires int64  // Unix time
 }
 
@@ -69,7 +70,7 @@ var process = struct {
 	secret  []byte // signs cookies where sessionSecretFile is not given
 	logouts logouts
 	changes int32 // of keys or log-outs, after which no cookie counts as verified; atomic
-}{secret: randomBytes(secretSize), logouts: logouts{byKey: map[string]*keyLogouts{}}}
+}{secret: randomBytes(secretSize), logouts: logouts{byKey: map[[sha256.Size]byte]*keyLogouts{}}}
 
 func randomBytes(count int) []byte {
 	b := make([]byte, count)
@@ -169,6 +170,7 @@ func atMost(count int, values []string) []string {
 // verify returns nil for what is not a cookie of a session that still goes on.
 func (s *sessions) verify(value string) *session {
 	id, rest, _ := strings.Cut(value, ".")
+	issued, rest, _ := strings.Cut(rest, ".")
 	expires, rest, _ := strings.Cut(rest, ".")
 	dot := strings.LastIndexByte(rest, '.')
 	if dot < 0 {
@@ -176,21 +178,26 @@ func (s *sessions) verify(value string) *session {
 	}
 	name, signature := rest[:dot], rest[dot+1:]
 	e := s.keys.byName(name)
-	if e == nil || !hmac.Equal([]byte(signature), []byte(s.sign(id, expires, e))) {
+	if e == nil || !hmac.Equal([]byte(signature), []byte(s.sign(id, issued, expires, e))) {
 		return nil
 	}
-	until, err := strconv.ParseInt(expires, 10, 64)
-	if err != nil || time.Now().Unix() >= until || process.logouts.include(name, id, until) {
+	since, errSince := strconv.ParseInt(issued, 10, 64)
+	until, errUntil := strconv.ParseInt(expires, 10, 64)
+	if errSince != nil || errUntil != nil || time.Now().Unix() >= until {
 		return nil
 	}
-	return &session{id: id, name: name, entry: e, expires: until}
+	found := &session{id: id, name: name, entry: e, issued: since, expires: until}
+	if process.logouts.include(found) {
+		return nil
+	}
+	return found
 }
 
 // sign returns the signature of a cookie. It covers the entry's digest, so that a cookie does not outlive its key, not even
 // where another key gets the name.
-func (s *sessions) sign(id, expires string, e *entry) string {
+func (s *sessions) sign(id, issued, expires string, e *entry) string {
 	mac := hmac.New(sha256.New, s.secret)
-	mac.Write([]byte("immichaccess session 1\n" + id + "\n" + expires + "\n" + e.name + "\n" + hex.EncodeToString(e.digest[:])))
+	mac.Write([]byte("immichaccess session 2\n" + id + "\n" + issued + "\n" + expires + "\n" + e.name + "\n" + hex.EncodeToString(e.digest[:])))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
@@ -211,8 +218,10 @@ func (s *sessions) remember(lines []string, v *verifiedCookie) {
 // begin sets the cookie of a new session.
 func (s *sessions) begin(w http.ResponseWriter, r *http.Request, e *entry) {
 	id := base64.RawURLEncoding.EncodeToString(randomBytes(sessionIDSize))
-	expires := strconv.FormatInt(time.Now().Add(s.lifetime).Unix(), 10)
-	value := id + "." + expires + "." + e.name + "." + s.sign(id, expires, e)
+	now := time.Now()
+	issued := strconv.FormatInt(now.UnixNano(), 10)
+	expires := strconv.FormatInt(now.Add(s.lifetime).Unix(), 10)
+	value := id + "." + issued + "." + expires + "." + e.name + "." + s.sign(id, issued, expires, e)
 	secure := s.forwarding.secure(r)
 	name := plainCookie
 	if secure {
@@ -234,7 +243,7 @@ func (s *sessions) end(w http.ResponseWriter, r *http.Request) {
 
 func (s *sessions) logOut(value string) {
 	if found := s.verify(value); found != nil {
-		process.logouts.add(found.name, found.id, found.expires)
+		process.logouts.add(found)
 		atomic.AddInt32(&process.changes, 1)
 	}
 }
@@ -256,51 +265,50 @@ func setCookie(w http.ResponseWriter, name, value string, secure bool, maxAge in
 // logouts remembers the sessions that were logged out, until they would have expired.
 type logouts struct {
 	mu    sync.Mutex
-	byKey map[string]*keyLogouts // by the name of the key; guarded by mu
+	byKey map[[sha256.Size]byte]*keyLogouts // by digest, since another handler may give the name to another key; guarded by mu
 }
 
 // keyLogouts are the log-outs of one key, so that who logs in and out all the time affects nobody else.
 type keyLogouts struct {
-	expires map[string]int64 // by the session's id, at most mostLogouts
-	before  int64            // sessions that expire no later have ended too, since there was no room to tell them apart
+	ended  map[string]*session // by id, at most mostLogouts
+	before int64               // sessions that were issued no later have ended too, since there was no room to tell them apart
 }
 
-func (l *logouts) include(key, id string, expires int64) bool {
+func (l *logouts) include(s *session) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	k := l.byKey[key]
+	k := l.byKey[s.entry.digest]
 	if k == nil {
 		return false
 	}
-	_, ended := k.expires[id]
-	return ended || expires <= k.before
+	return k.ended[s.id] != nil || s.issued <= k.before
 }
 
-func (l *logouts) add(key, id string, expires int64) {
+func (l *logouts) add(s *session) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	k := l.byKey[key]
+	k := l.byKey[s.entry.digest]
 	if k == nil {
-		k = &keyLogouts{expires: map[string]int64{}}
-		l.byKey[key] = k
+		k = &keyLogouts{ended: map[string]*session{}}
+		l.byKey[s.entry.digest] = k
 	}
-	k.expires[id] = expires
+	k.ended[s.id] = s
 	k.forget(time.Now().Unix())
 }
 
-// forget drops what has expired, and what is too much: of that, the session that would expire first, and with it all that
-// would have expired by then.
+// forget drops what has expired, and what is too much: of that, the session that was issued first, and with it all that were
+// issued by then. When they expire does not tell their order, since the lifetime may have been changed.
 func (k *keyLogouts) forget(now int64) {
-	first := ""
-	for id, expires := range k.expires {
-		if expires <= now {
-			delete(k.expires, id)
-		} else if first == "" || expires < k.expires[first] {
-			first = id
+	var first *session
+	for id, s := range k.ended {
+		if s.expires <= now {
+			delete(k.ended, id)
+		} else if first == nil || s.issued < first.issued {
+			first = s
 		}
 	}
-	if len(k.expires) > mostLogouts {
-		k.before = k.expires[first]
-		delete(k.expires, first)
+	if len(k.ended) > mostLogouts {
+		k.before = first.issued
+		delete(k.ended, first.id)
 	}
 }

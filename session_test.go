@@ -1,6 +1,7 @@
 package immichaccess
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -173,12 +174,13 @@ func TestSessionUpgrades(t *testing.T) {
 // However often one key's sessions are logged out, none of them works again, and those of other keys go on.
 func TestLogoutsAreBounded(t *testing.T) {
 	t.Parallel()
+	const boundedKey = rightKey + "-bounded"
 	synctest.Test(t, func(t *testing.T) {
-		handler := newTestHandler(t, withLogin("bounded:"+rightKey, "other:"+otherKey), &recorder{})
+		handler := newTestHandler(t, withLogin("bounded:"+boundedKey, "other:"+otherKey), &recorder{})
 		other := logIn(t, handler, otherKey)
 		var ended []string
 		for range mostLogouts + 20 {
-			cookie := logIn(t, handler, rightKey)
+			cookie := logIn(t, handler, boundedKey)
 			logOut(handler, cookie)
 			ended = append(ended, cookie)
 			time.Sleep(time.Second)
@@ -187,15 +189,40 @@ func TestLogoutsAreBounded(t *testing.T) {
 			wantSession(t, handler, cookie, false)
 		}
 		wantSession(t, handler, other, true)
-		wantSession(t, handler, logIn(t, handler, rightKey), true)
-		if got := len(process.logouts.byKey["bounded"].expires); got > mostLogouts {
+		wantSession(t, handler, logIn(t, handler, boundedKey), true)
+		if got := len(process.logouts.byKey[sha256.Sum256([]byte(boundedKey))].ended); got > mostLogouts {
 			t.Errorf("%d log-outs are remembered", got)
 		}
 		time.Sleep(1000 * time.Hour)
-		logOut(handler, logIn(t, handler, rightKey))
-		if got := len(process.logouts.byKey["bounded"].expires); got != 1 {
+		logOut(handler, logIn(t, handler, boundedKey))
+		if got := len(process.logouts.byKey[sha256.Sum256([]byte(boundedKey))].ended); got != 1 {
 			t.Errorf("%d log-outs are remembered after all but one have expired", got)
 		}
+	})
+}
+
+// However often a key's sessions are logged out, that ends no session of a key that has its name in another handler, and none
+// that began later, not even where sessions have become shorter.
+func TestLogoutsConcernEarlierSessionsOfTheirKey(t *testing.T) {
+	t.Parallel()
+	const key, sameName = rightKey + "-earlier", otherKey + "-earlier"
+	synctest.Test(t, func(t *testing.T) {
+		long := newTestHandler(t, withLogin(key), &recorder{})
+		config := withLogin(sameName)
+		config.BrowserSession = "1h"
+		neighbor := newTestHandler(t, config, &recorder{})
+		before := logIn(t, neighbor, sameName)
+		for range mostLogouts + 1 {
+			logOut(long, logIn(t, long, key))
+			time.Sleep(time.Nanosecond)
+		}
+		wantSession(t, neighbor, before, true)
+		wantSession(t, neighbor, logIn(t, neighbor, sameName), true)
+
+		config = withLogin(key)
+		config.BrowserSession = "1h"
+		shorter := newTestHandler(t, config, &recorder{})
+		wantSession(t, shorter, logIn(t, shorter, key), true)
 	})
 }
 
@@ -263,7 +290,7 @@ func FuzzVerify(f *testing.F) {
 		f.Fatal(err)
 	}
 	g := newGuard(&recorder{}, s, newDenialLog("test", false))
-	for _, value := range []string{"", ".", "...", "id.99999999999.phone.", "id.-1.phone.x", "id.1e9.phone.x", "a.b.c.d.e", "\x00.9.phone.x"} {
+	for _, value := range []string{"", ".", "...", "id.1.99999999999.phone.", "id.1.-1.phone.x", "id.1.1e9.phone.x", "a.b.c.d.e.f", "\x00.1.9.phone.x"} {
 		f.Add(value)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
@@ -279,7 +306,7 @@ func TestCookiesAreBounded(t *testing.T) {
 	next := &recorder{}
 	handler := newTestHandler(t, withLogin("phone:"+rightKey), next)
 	cookie := logIn(t, handler, rightKey)
-	forged := strings.Repeat(secureCookie+"=id.9999999999.phone.forged; ", mostSessions-1)
+	forged := strings.Repeat(secureCookie+"=id.1.9999999999.phone.forged; ", mostSessions-1)
 	wantSession(t, handler, strings.Repeat("a=b; ", mostCookies-1)+cookie, true)
 	wantSession(t, handler, strings.Repeat("a=b; ", mostCookies)+cookie, false)
 	wantSession(t, handler, strings.Repeat(";", mostCookies)+cookie, false)
