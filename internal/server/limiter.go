@@ -61,7 +61,9 @@ type trackedConn struct {
 	headSince time.Time
 	charged   int64 // of the limiter's unasked
 	gone      bool
-	forwarded atomic.Bool // a request of its has been
+	forwarded atomic.Bool   // a request of its has been
+	keepAlive time.Duration // how long it may be idle then; 0 for TCP, where net/http sees to that
+	idleTimer *time.Timer
 }
 
 // clientPrefix is what counts as one client: an IPv4 address, or the /64 that IPv6 gives to a household.
@@ -169,6 +171,7 @@ func (l *connLimiter) forget(c *trackedConn) {
 		return
 	}
 	c.gone = true
+	c.stopIdleTimer()
 	l.unasked -= c.charged
 	delete(l.conns, c)
 	delete(l.clients[c.client], c)
@@ -216,24 +219,47 @@ func (c *trackedConn) serving(running bool) {
 	c.change(func() {
 		if c.running && !running {
 			c.idleSince = time.Now()
-			c.closeUnlessForwarded(c.idleSince)
+			c.startIdleTimer()
 		}
 		c.running = running
 	})
 }
 
-// closeUnlessForwarded does not keep a connection for as long as a known client's, if nobody has let it in by then; mu is held.
-func (c *trackedConn) closeUnlessForwarded(since time.Time) {
+// idleTimeout is shorter for a connection that nobody has let in.
+func (c *trackedConn) idleTimeout() time.Duration {
 	if c.forwarded.Load() {
-		return
+		return c.keepAlive
 	}
-	time.AfterFunc(c.limiter.idle, func() {
-		c.limiter.mu.Lock()
-		defer c.limiter.mu.Unlock()
-		if !c.gone && !c.running && !c.forwarded.Load() && c.idleSince.Equal(since) && c.close != nil {
-			c.limiter.evict(c)
-		}
-	})
+	return c.limiter.idle
+}
+
+// startIdleTimer has the connection closed if it is still idle then; mu is held.
+func (c *trackedConn) startIdleTimer() {
+	idle := c.idleTimeout()
+	switch {
+	case idle == 0:
+		c.stopIdleTimer()
+	case c.idleTimer == nil:
+		c.idleTimer = time.AfterFunc(idle, c.closeIdle)
+	default:
+		c.idleTimer.Reset(idle)
+	}
+}
+
+// stopIdleTimer matters to memory, too: the timer keeps all of the connection; mu is held.
+func (c *trackedConn) stopIdleTimer() {
+	if c.idleTimer != nil {
+		c.idleTimer.Stop()
+	}
+}
+
+func (c *trackedConn) closeIdle() {
+	c.limiter.mu.Lock()
+	defer c.limiter.mu.Unlock()
+	idle := c.idleTimeout()
+	if !c.gone && !c.running && c.close != nil && idle > 0 && time.Since(c.idleSince) >= idle {
+		c.limiter.evict(c)
+	}
 }
 
 type connKey struct{}

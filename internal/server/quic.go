@@ -36,6 +36,7 @@ type quicServer struct {
 	limiter     *connLimiter
 	handshakes  *handshakes
 	headTimeout time.Duration
+	keepAlive   time.Duration
 
 	mu        sync.Mutex
 	transport *quic.Transport
@@ -51,6 +52,7 @@ func newQUIC(timeouts *config.Timeouts, certificates *tls.Config, https *http.Se
 		limiter:     limiter,
 		handshakes:  newHandshakes(limiter.log),
 		headTimeout: time.Duration(timeouts.Header),
+		keepAlive:   time.Duration(timeouts.KeepAlive),
 		conns:       map[*quicConn]struct{}{},
 	}
 	windows := newWindows(quicGrowth)
@@ -75,7 +77,6 @@ func newQUIC(timeouts *config.Timeouts, certificates *tls.Config, https *http.Se
 			return context.WithValue(ctx, http.ServerContextKey, https)
 		},
 		MaxHeaderBytes: maxHead,
-		IdleTimeout:    time.Duration(timeouts.KeepAlive),
 	}
 	return s
 }
@@ -140,6 +141,7 @@ func (s *quicServer) admit(ctx context.Context, client *quic.ClientInfo) (contex
 		handshake.end()
 		return nil, errTooManyConnections
 	}
+	tracked.keepAlive = s.keepAlive // not http3's IdleTimeout, whose timer keeps a closed connection in memory
 	context.AfterFunc(ctx, func() {
 		handshake.end()
 		tracked.release()
