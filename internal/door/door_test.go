@@ -15,6 +15,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -71,6 +72,9 @@ func open(t *testing.T, change func(*config.Settings)) opened {
 	log := &lines{}
 	level := new(slog.LevelVar)
 	d, err := Open(settings, logging.New(log, "text", level), level)
+	for tries := 1; errors.Is(err, syscall.EADDRINUSE) && tries < 10; tries++ { // the number is free for TCP, but not for UDP
+		d, err = Open(settings, logging.New(log, "text", level), level)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
