@@ -120,6 +120,8 @@ func newHTTP3(t testing.TB, from *Namespace, secure *tls.Config) (*http.Client, 
 		t.Fatal(err)
 	}
 	sockets := &quic.Transport{Conn: conn}
+	var mu sync.Mutex
+	var dialed []*quic.Conn // guarded by mu; after an error, http3.Transport forgets a connection and leaves it open
 	transport := &http3.Transport{
 		TLSClientConfig: secure,
 		QUICConfig: &quic.Config{
@@ -131,7 +133,13 @@ func newHTTP3(t testing.TB, from *Namespace, secure *tls.Config) (*http.Client, 
 			if err != nil {
 				return nil, err
 			}
-			return sockets.DialEarly(ctx, to, secure, config)
+			conn, err := sockets.DialEarly(ctx, to, secure, config)
+			if err == nil {
+				mu.Lock()
+				dialed = append(dialed, conn)
+				mu.Unlock()
+			}
+			return conn, err
 		},
 	}
 	t.Cleanup(func() {
@@ -139,7 +147,15 @@ func newHTTP3(t testing.TB, from *Namespace, secure *tls.Config) (*http.Client, 
 		_ = sockets.Close()
 		_ = conn.Close()
 	})
-	return &http.Client{Transport: transport}, transport.CloseIdleConnections
+	return &http.Client{Transport: transport}, func() {
+		transport.CloseIdleConnections()
+		mu.Lock()
+		defer mu.Unlock()
+		for _, conn := range dialed {
+			_ = conn.CloseWithError(0, "")
+		}
+		dialed = nil
+	}
 }
 
 // request is one with the key.
