@@ -130,7 +130,7 @@ func TestFilesAreReadByMany(t *testing.T) {
 // what is asked for.
 func TestOrderIsTriedAgain(t *testing.T) {
 	t.Parallel()
-	storage := filepath.Join(t.TempDir(), "storage")
+	storage := filepath.Join(temporaryDirectory(t), "storage")
 	if err := os.Symlink("/nowhere/at/all", storage); err != nil { // which stops root, too
 		t.Fatal(err)
 	}
@@ -146,6 +146,23 @@ func TestOrderIsTriedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	log.await(t, "obtaining certificate")
+}
+
+// temporaryDirectory is removed even while certmagic, which ends an order on its own time, still writes to it.
+func temporaryDirectory(t *testing.T) string {
+	t.Helper()
+	directory, err := os.MkdirTemp("", "immichaccess")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			if err := os.RemoveAll(directory); err == nil || time.Now().After(deadline) {
+				return
+			}
+		}
+	})
+	return directory
 }
 
 // lines is a log that can be waited for.
