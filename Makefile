@@ -13,7 +13,7 @@ help: ## list what there is
 ## Using
 
 .PHONY: demo
-demo: ## run the standalone proxy in front of a stand-in Immich
+demo: ## run the standalone proxy in front of a fake Immich
 	@go run ./cmd/standalone demo
 
 .PHONY: demo-traefik

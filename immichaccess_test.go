@@ -9,16 +9,16 @@ import (
 	"testing"
 
 	"github.com/immichaccess/immichaccess"
-	"github.com/immichaccess/immichaccess/internal/doortest"
-	"github.com/immichaccess/immichaccess/internal/standin"
+	"github.com/immichaccess/immichaccess/internal/conformance"
+	"github.com/immichaccess/immichaccess/internal/fakeimmich"
 )
 
 // The same table runs in Yaegi and in Traefik, see integration/.
 func TestPromises(t *testing.T) {
-	doortest.RunHandler(t, newHandler)
+	conformance.RunHandler(t, newHandler)
 }
 
-func newHandler(t *testing.T, options doortest.Options, next http.Handler) http.Handler {
+func newHandler(t *testing.T, options conformance.Options, next http.Handler) http.Handler {
 	t.Helper()
 	config := immichaccess.CreateConfig()
 	options.Apply(t, reflect.ValueOf(config).Elem())
@@ -31,7 +31,7 @@ func newHandler(t *testing.T, options doortest.Options, next http.Handler) http.
 
 // httputil.ReverseProxy drops the trailers of requests, so here is none between.
 func TestRequestTrailers(t *testing.T) {
-	server := httptest.NewServer(newHandler(t, doortest.Options{"requireKey": false}, standin.New()))
+	server := httptest.NewServer(newHandler(t, conformance.Options{"requireKey": false}, fakeimmich.New()))
 	t.Cleanup(server.Close)
 	body := struct{ io.Reader }{strings.NewReader("a body of unknown length")}
 	request, err := http.NewRequest(http.MethodPost, server.URL+"/api/server/trailers", body)

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/immichaccess/immichaccess/internal/standin"
+	"github.com/immichaccess/immichaccess/internal/fakeimmich"
 )
 
 // BenchmarkStandaloneAcross100ms sends uploads by HTTP/2 along a way that takes 100 ms there and back, through the
@@ -91,11 +91,11 @@ func firstByte(b *testing.B, d door, client *http.Client) time.Duration {
 		sendUpload(b, client, d.url("/api/assets"), body)
 	}()
 	_, _ = io.WriteString(writer, formHead)
-	upload, err := d.immich.Await(b.Context(), func(u standin.Upload) bool { return u.FirstByte.After(before) })
+	upload, err := d.immich.Await(b.Context(), func(u fakeimmich.Upload) bool { return u.FirstByte.After(before) })
 	if err != nil {
 		b.Fatal(err)
 	}
-	_, _ = io.Copy(writer, io.MultiReader(standin.Content(1<<20), strings.NewReader(formTail)))
+	_, _ = io.Copy(writer, io.MultiReader(fakeimmich.Content(1<<20), strings.NewReader(formTail)))
 	_ = writer.Close()
 	<-ended
 	return upload.FirstByte.Sub(before)

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/immichaccess/immichaccess/integration/traefik"
-	"github.com/immichaccess/immichaccess/internal/doortest"
+	"github.com/immichaccess/immichaccess/internal/conformance"
 	"github.com/traefik/traefik/v3/pkg/plugins"
 )
 
@@ -27,33 +27,33 @@ func BenchmarkYaegi(b *testing.B) {
 	empty := emptyPlugin(b, next)
 	for _, c := range []struct {
 		name    string
-		options doortest.Options
+		options conformance.Options
 	}{
-		{"two keys", doortest.Options{"keys": twoKeys}},
-		{"10000 keys, 50 networks", doortest.Options{"keys": manyKeys(), "trustedProxies": manyNetworks()}},
-		{"keys in a file", doortest.Options{"keysFile": keysFile(b)}},
-		{"no key", doortest.Options{"requireKey": false}},
-		{"a key that expires", doortest.Options{"keys": doortest.Key + " expires=2999-12-31"}},
+		{"two keys", conformance.Options{"keys": twoKeys}},
+		{"10000 keys, 50 networks", conformance.Options{"keys": manyKeys(), "trustedProxies": manyNetworks()}},
+		{"keys in a file", conformance.Options{"keysFile": keysFile(b)}},
+		{"no key", conformance.Options{"requireKey": false}},
+		{"a key that expires", conformance.Options{"keys": conformance.Key + " expires=2999-12-31"}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			compare(b, interpreted(b, builder, c.options, next), empty, 0)
 		})
 	}
 	b.Run("a browser's cookie", func(b *testing.B) {
-		handler := interpreted(b, builder, doortest.Options{"keys": twoKeys, "browserLogin": true}, next)
+		handler := interpreted(b, builder, conformance.Options{"keys": twoKeys, "browserLogin": true}, next)
 		compare(b, withCookie(b, handler), empty, 0)
 	})
 	b.Run("a public route", func(b *testing.B) {
-		handler := interpreted(b, builder, doortest.Options{"keys": twoKeys, "publicRoutes": "shared-links"}, next)
+		handler := interpreted(b, builder, conformance.Options{"keys": twoKeys, "publicRoutes": "shared-links"}, next)
 		compare(b, withoutKey(handler), empty, 0)
 	})
 	b.Run("while somebody is locked out", func(b *testing.B) {
-		handler := interpreted(b, builder, doortest.Options{"keys": twoKeys, "maxWrongKeys": "1", "logDenied": false}, next)
+		handler := interpreted(b, builder, conformance.Options{"keys": twoKeys, "maxWrongKeys": "1", "logDenied": false}, next)
 		lockOut(handler)
 		compare(b, handler, empty, 0)
 	})
 	b.Run("HTTP/3", func(b *testing.B) { // for which the length of no body is unknown
-		compare(b, interpreted(b, builder, doortest.Options{"keys": twoKeys}, next), empty, -1)
+		compare(b, interpreted(b, builder, conformance.Options{"keys": twoKeys}, next), empty, -1)
 	})
 }
 
@@ -67,7 +67,7 @@ func lockOut(handler http.Handler) {
 // withCookie hands the handler the session of a browser that has logged in, between Immich's cookies.
 func withCookie(b *testing.B, handler http.Handler) http.Handler {
 	b.Helper()
-	form := httptest.NewRequest(http.MethodPost, "https://photos.example.com/.immichaccess", strings.NewReader("key="+doortest.Key))
+	form := httptest.NewRequest(http.MethodPost, "https://photos.example.com/.immichaccess", strings.NewReader("key="+conformance.Key))
 	form.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	form.Header.Set("Sec-Fetch-Site", "same-origin")
 	answer := httptest.NewRecorder()
@@ -93,10 +93,10 @@ func withoutKey(handler http.Handler) http.Handler {
 	})
 }
 
-var twoKeys = []string{"phone:" + doortest.Key, "tablet:correct-horse-battery-stable"}
+var twoKeys = []string{"phone:" + conformance.Key, "tablet:correct-horse-battery-stable"}
 
 func manyKeys() []string {
-	keys := []string{"phone:" + doortest.Key}
+	keys := []string{"phone:" + conformance.Key}
 	for i := 1; i < 10_000; i++ {
 		keys = append(keys, fmt.Sprintf("key%d:a-secret-of-some-length-%d", i, i))
 	}
@@ -150,7 +150,7 @@ var browserHeaders = http.Header{
 	"Sec-Fetch-Site":  {"same-origin"},
 	"Priority":        {"u=5, i"},
 	"Te":              {"trailers"},
-	"X-Access-Key":    {doortest.Key},
+	"X-Access-Key":    {conformance.Key},
 }
 
 // compare runs the handler and the empty plugin in turns, so that both meet the same machine.

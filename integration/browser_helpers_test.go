@@ -26,7 +26,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/immichaccess/immichaccess/integration/traefik"
-	"github.com/immichaccess/immichaccess/internal/standin"
+	"github.com/immichaccess/immichaccess/internal/fakeimmich"
 )
 
 // Debian's Chromium, without a window, in front of Traefik and of the standalone proxy. All names that it asks for lead to
@@ -44,7 +44,7 @@ type site struct {
 	origin   string
 	plain    string // the origin without TLS, if there is one
 	keysFile string
-	immich   *standin.Server
+	immich   *fakeimmich.Server
 	arrivals *arrivals
 	browser  *browser
 }
@@ -87,7 +87,7 @@ var ways = map[string]func(t *testing.T, b *browser, options traefik.Settings, i
 // openSite has two keys in its file, of which a test may take the second away. Options are pairs of a name and a value.
 func openSite(t *testing.T, b *browser, way string, options ...string) site {
 	t.Helper()
-	immich := standin.New()
+	immich := fakeimmich.New()
 	s := site{keysFile: filepath.Join(t.TempDir(), "keys.txt"), immich: immich, arrivals: &arrivals{next: immich}, browser: b}
 	server := httptest.NewUnstartedServer(nil)
 	server.Config = immich.HTTPServer()

@@ -34,7 +34,7 @@ func TestLoginPageLooks(t *testing.T) {
 				b.look("wrong key")
 				b.typeKey(familyKey)
 				wantImmich(b.tab, s.origin+askedPage)
-				b.photograph("the stand-in")
+				b.photograph("the fake Immich")
 				b.visit(s.origin + "/.immichaccess/logout")
 				b.look("log out")
 				b.navigate(chromedp.Click(chromedp.CSS("form button")))

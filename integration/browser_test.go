@@ -21,7 +21,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
-	"github.com/immichaccess/immichaccess/internal/standin"
+	"github.com/immichaccess/immichaccess/internal/fakeimmich"
 )
 
 const (
@@ -200,7 +200,7 @@ func uploadScenario(t *testing.T, s site) {
 }
 
 // uploadFile chooses a file on the page, and returns what Immich has when the upload is over.
-func (s site) uploadFile(t *testing.T, b *tab, size int64) standin.Upload {
+func (s site) uploadFile(t *testing.T, b *tab, size int64) fakeimmich.Upload {
 	t.Helper()
 	name := fmt.Sprintf("VID_%d.mp4", len(s.immich.Uploads()))
 	path := filepath.Join(t.TempDir(), name)
@@ -209,13 +209,13 @@ func (s site) uploadFile(t *testing.T, b *tab, size int64) standin.Upload {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if _, err := io.Copy(file, standin.Content(size)); err != nil {
+	if _, err := io.Copy(file, fakeimmich.Content(size)); err != nil {
 		t.Fatal(err)
 	}
 	run(b, chromedp.SetUploadFiles(chromedp.CSS("#file"), []string{path}))
 	ctx, cancel := context.WithTimeout(t.Context(), browserPatience)
 	defer cancel()
-	upload, err := s.immich.Await(ctx, func(u standin.Upload) bool { return u.Filename == name && !u.End.IsZero() })
+	upload, err := s.immich.Await(ctx, func(u fakeimmich.Upload) bool { return u.Filename == name && !u.End.IsZero() })
 	if err != nil {
 		t.Fatalf("%v; the page says %s", err, eval[string](b, "document.getElementById('upload').value"))
 	}
@@ -225,7 +225,7 @@ func (s site) uploadFile(t *testing.T, b *tab, size int64) standin.Upload {
 func checksumOf(t *testing.T, size int64) string {
 	t.Helper()
 	hash := sha1.New()
-	if _, err := io.Copy(hash, standin.Content(size)); err != nil {
+	if _, err := io.Copy(hash, fakeimmich.Content(size)); err != nil {
 		t.Fatal(err)
 	}
 	return hex.EncodeToString(hash.Sum(nil))
@@ -392,7 +392,7 @@ func foreignFormScenario(t *testing.T, s site, host string) {
 		t.Errorf("logging out: status %d", status)
 	}
 	if len(b.cookies()) != 1 {
-		t.Error("the visitor is logged out")
+		t.Error("the identity is logged out")
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 	"testing"
 
 	"github.com/immichaccess/immichaccess/integration/traefik"
-	"github.com/immichaccess/immichaccess/internal/standin"
+	"github.com/immichaccess/immichaccess/internal/fakeimmich"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -130,7 +130,7 @@ func checkStop(t *testing.T, c *composition) {
 		answer <- err
 	}()
 	// More than fits on the way: when it has left here, the proxy has begun to read it.
-	if _, err := io.Copy(sender, io.MultiReader(strings.NewReader(formHead), standin.Content(32<<20))); err != nil {
+	if _, err := io.Copy(sender, io.MultiReader(strings.NewReader(formHead), fakeimmich.Content(32<<20))); err != nil {
 		t.Fatal(err)
 	}
 

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/immichaccess/immichaccess/internal/standin"
+	"github.com/immichaccess/immichaccess/internal/fakeimmich"
 )
 
 // An upload that takes longer than the 60 s which Traefik would give it by default.
@@ -29,7 +29,7 @@ func TestUploadLongerThanAMinute(t *testing.T) {
 				t.Fatal(err)
 			}
 			response.Body.Close()
-			upload := e.await(t, func(u standin.Upload) bool { return u.Filename == name && !u.End.IsZero() })
+			upload := e.await(t, func(u fakeimmich.Upload) bool { return u.Filename == name && !u.End.IsZero() })
 			if took := upload.End.Sub(upload.FirstByte); response.StatusCode != http.StatusCreated || !upload.Complete || took < time.Minute {
 				t.Errorf("status %d after %s, %+v", response.StatusCode, took, upload)
 			}

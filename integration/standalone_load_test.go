@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	"github.com/immichaccess/immichaccess/internal/standin"
+	"github.com/immichaccess/immichaccess/internal/fakeimmich"
 	"github.com/quic-go/quic-go/http3"
 )
 
@@ -29,7 +29,7 @@ const gigabyte = 1 << 30
 // door is a standalone proxy as a program, with a self-signed certificate, open to everybody.
 type door struct {
 	address string
-	immich  *standin.Server
+	immich  *fakeimmich.Server
 	log     *logBuffer
 	process *os.Process
 }
@@ -40,7 +40,7 @@ func startDoor(t testing.TB) door {
 	return startDoorTo(t, immich, upstream)
 }
 
-func startDoorTo(t testing.TB, immich *standin.Server, upstream string, more ...string) door {
+func startDoorTo(t testing.TB, immich *fakeimmich.Server, upstream string, more ...string) door {
 	t.Helper()
 	d := door{address: freeAddress(t), immich: immich}
 	arguments := append([]string{"--upstreams=" + upstream, "--listen.https=" + d.address, "--listen.http=", "--access.requireKey=false"}, more...)
@@ -90,7 +90,7 @@ func speakers(t testing.TB) map[string]*http.Client {
 const formHead, formTail = "--x\r\nContent-Disposition: form-data; name=\"assetData\"; filename=\"a.mp4\"\r\n\r\n", "\r\n--x--\r\n"
 
 func form(size int64) io.Reader {
-	return io.MultiReader(strings.NewReader(formHead), standin.Content(size), strings.NewReader(formTail))
+	return io.MultiReader(strings.NewReader(formHead), fakeimmich.Content(size), strings.NewReader(formTail))
 }
 
 func sendUpload(t testing.TB, client *http.Client, url string, body io.Reader) {
@@ -155,9 +155,9 @@ func TestManyUploadsTakeLittleMemory(t *testing.T) {
 				all.Go(func() {
 					body, writer := io.Pipe()
 					go func() {
-						_, _ = io.Copy(writer, io.MultiReader(strings.NewReader(formHead), standin.Content(1<<20)))
+						_, _ = io.Copy(writer, io.MultiReader(strings.NewReader(formHead), fakeimmich.Content(1<<20)))
 						<-release
-						_, _ = io.Copy(writer, io.MultiReader(standin.Content(1<<20), strings.NewReader(formTail)))
+						_, _ = io.Copy(writer, io.MultiReader(fakeimmich.Content(1<<20), strings.NewReader(formTail)))
 						_ = writer.Close()
 					}()
 					sendUpload(t, speakers(t)[protocol], d.url("/api/assets"), body)
@@ -165,7 +165,7 @@ func TestManyUploadsTakeLittleMemory(t *testing.T) {
 			}
 			await(t, "all uploads to be under way", func() bool {
 				uploads := d.immich.Uploads()
-				under := slices.IndexFunc(uploads, func(u standin.Upload) bool { return u.Bytes < 1<<19 })
+				under := slices.IndexFunc(uploads, func(u fakeimmich.Upload) bool { return u.Bytes < 1<<19 })
 				return len(uploads) == manyUploads && under < 0
 			})
 			close(release)
@@ -180,7 +180,7 @@ func TestManyUploadsToASlowImmichTakeLittleMemory(t *testing.T) {
 	const size = 8 << 20
 	for _, protocol := range []string{"HTTP/1.1", "HTTP/2"} {
 		t.Run(protocol, func(t *testing.T) {
-			immich, release := standin.New(), make(chan struct{})
+			immich, release := fakeimmich.New(), make(chan struct{})
 			upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				<-release
 				immich.ServeHTTP(w, r)

@@ -22,7 +22,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/immichaccess/immichaccess/internal/standin"
+	"github.com/immichaccess/immichaccess/internal/fakeimmich"
 	"github.com/quic-go/quic-go/http3"
 )
 
@@ -82,7 +82,7 @@ func rewrite(source, target, old, changed string) error {
 }
 
 // startHurried runs the proxy that is in a hurry.
-func startHurried(t *testing.T, a *authority) (*standin.Server, *logBuffer) {
+func startHurried(t *testing.T, a *authority) (*fakeimmich.Server, *logBuffer) {
 	t.Helper()
 	if err := buildHurried(); err != nil {
 		t.Fatal(err)
@@ -200,7 +200,7 @@ func uploadUntil(ctx context.Context, t *testing.T, client *http.Client, url str
 		sendUpload(t, client, url, body)
 		_ = body.Close()
 	}()
-	content := standin.Content(gigabyte)
+	content := fakeimmich.Content(gigabyte)
 	_, _ = io.WriteString(writer, formHead)
 	for ticker := time.Tick(5 * time.Millisecond); ctx.Err() == nil; <-ticker {
 		n, err := io.CopyN(writer, content, 8<<10)
@@ -247,7 +247,7 @@ func ask(t *testing.T, client *http.Client, url string) *x509.Certificate {
 }
 
 // wantUploads wants all that was sent at Immich, and nothing else.
-func wantUploads(t *testing.T, immich *standin.Server, sizes <-chan int64) {
+func wantUploads(t *testing.T, immich *fakeimmich.Server, sizes <-chan int64) {
 	t.Helper()
 	arrived := map[int64]int{}
 	for _, upload := range immich.Uploads() {

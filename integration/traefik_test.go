@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/immichaccess/immichaccess/integration/traefik"
-	"github.com/immichaccess/immichaccess/internal/doortest"
-	"github.com/immichaccess/immichaccess/internal/standin"
+	"github.com/immichaccess/immichaccess/internal/conformance"
+	"github.com/immichaccess/immichaccess/internal/fakeimmich"
 )
 
 var buildOnce = sync.OnceValues(func() (string, error) { return traefik.Build(context.Background()) })
@@ -77,10 +77,10 @@ func freeAddress(t testing.TB) string {
 	return address
 }
 
-// serveImmich runs a stand-in Immich that closes idle connections as Immich does.
-func serveImmich(t testing.TB) (*standin.Server, string) {
+// serveImmich runs a fake Immich that closes idle connections as Immich does.
+func serveImmich(t testing.TB) (*fakeimmich.Server, string) {
 	t.Helper()
-	immich := standin.New()
+	immich := fakeimmich.New()
 	server := httptest.NewUnstartedServer(immich)
 	server.Config = immich.HTTPServer()
 	server.Start()
@@ -95,15 +95,15 @@ func anyCertificate() *tls.Config {
 
 // TestPromisesInTraefik runs the table on three entry points: plain, with TLS, and one that lets all forwarding headers in.
 func TestPromisesInTraefik(t *testing.T) {
-	runTable(t, traefik.Settings{}, doortest.Run)
+	runTable(t, traefik.Settings{}, conformance.Run)
 }
 
 // Traefik's fast proxy, an experiment of its own, is other code that has to drop what Connection names.
 func TestPromisesInFastProxy(t *testing.T) {
-	runTable(t, traefik.Settings{"experimental": traefik.Settings{"fastProxy": traefik.Settings{}}}, doortest.RunRequests)
+	runTable(t, traefik.Settings{"experimental": traefik.Settings{"fastProxy": traefik.Settings{}}}, conformance.RunRequests)
 }
 
-func runTable(t *testing.T, static traefik.Settings, run func(*testing.T, doortest.Proxy)) {
+func runTable(t *testing.T, static traefik.Settings, run func(*testing.T, conformance.Proxy)) {
 	immich, url := serveImmich(t)
 	addresses := map[string]string{"plain": freeAddress(t), "tls": freeAddress(t), "insecure": freeAddress(t)}
 	entryPoints := traefik.Settings{}
@@ -115,24 +115,24 @@ func runTable(t *testing.T, static traefik.Settings, run func(*testing.T, doorte
 	dynamic := tableConfiguration(url, hosts)
 	static["entryPoints"] = entryPoints
 	_, log := start(t, static, dynamic, addresses["plain"], addresses["tls"], addresses["insecure"])
-	awaitRoute(t, addresses["plain"], hosts[doortest.OptionSets()[0].String()], http.StatusForbidden)
+	awaitRoute(t, addresses["plain"], hosts[conformance.OptionSets()[0].String()], http.StatusForbidden)
 
 	for name, address := range addresses {
 		t.Run(name, func(t *testing.T) {
-			run(t, doortest.Proxy{
+			run(t, conformance.Proxy{
 				HidesClaims: name != "insecure",
 				CleansPaths: true,
-				Open: func(_ *testing.T, options doortest.Options) doortest.Door {
-					door := doortest.Door{Addr: address, Host: hosts[options.String()], Immich: immich}
+				Open: func(_ *testing.T, options conformance.Options) conformance.Gateway {
+					gateway := conformance.Gateway{Addr: address, Host: hosts[options.String()], Immich: immich}
 					if name == "tls" {
-						door.TLS = anyCertificate()
+						gateway.TLS = anyCertificate()
 					}
-					return door
+					return gateway
 				},
 			})
 		})
 	}
-	if strings.Contains(log.String(), doortest.Key) {
+	if strings.Contains(log.String(), conformance.Key) {
 		t.Error("the key is in Traefik's log")
 	}
 }
@@ -140,7 +140,7 @@ func runTable(t *testing.T, static traefik.Settings, run func(*testing.T, doorte
 // tableConfiguration has two routers, with and without TLS, for each set of options, and fills in their hosts.
 func tableConfiguration(immich string, hosts map[string]string) traefik.Settings {
 	routers, middlewares := traefik.Settings{}, traefik.Settings{}
-	for i, options := range doortest.OptionSets() {
+	for i, options := range conformance.OptionSets() {
 		name := "set" + strconv.Itoa(i)
 		hosts[options.String()] = name + ".example.com"
 		middlewares[name] = traefik.Settings{"plugin": traefik.Settings{pluginName: options}}

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/immichaccess/immichaccess/internal/doortest"
+	"github.com/immichaccess/immichaccess/internal/conformance"
 	"github.com/traefik/traefik/v3/pkg/plugins"
 )
 
@@ -43,7 +43,7 @@ func interpreted(t testing.TB, builder *plugins.Builder, options map[string]any,
 
 func TestPromisesInYaegi(t *testing.T) {
 	builder := newBuilder(t)
-	doortest.RunHandler(t, func(t *testing.T, options doortest.Options, next http.Handler) http.Handler {
+	conformance.RunHandler(t, func(t *testing.T, options conformance.Options, next http.Handler) http.Handler {
 		return interpreted(t, builder, options, next)
 	})
 }

@@ -8,14 +8,14 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/immichaccess/immichaccess/internal/door"
-	"github.com/immichaccess/immichaccess/internal/standin"
+	"github.com/immichaccess/immichaccess/internal/app"
+	"github.com/immichaccess/immichaccess/internal/fakeimmich"
 )
 
 const (
 	demoAddress = "127.0.0.1:8443"
 	demoText    = `The door is at https://%[1]s, with a fresh key and a certificate nobody knows: hence -k, and a browser
-warns of it; go on. Behind it is a stand-in for Immich.
+warns of it; go on. Behind it is a fake Immich.
 
 Without the key, nobody gets in:
     curl -k https://%[1]s/api/server/ping
@@ -43,7 +43,7 @@ func runDemo(c *console) error {
 	if err != nil {
 		return err
 	}
-	stand := standin.New().HTTPServer()
+	stand := fakeimmich.New().HTTPServer()
 	defer stand.Close()
 	go func() { _ = stand.Serve(immich) }()
 
@@ -75,7 +75,7 @@ func runDemo(c *console) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
-	if err := door.Run(c.load, c.err, signals); err != nil {
+	if err := app.Run(c.load, c.err, signals); err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
 	return nil

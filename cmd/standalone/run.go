@@ -5,12 +5,12 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/immichaccess/immichaccess/internal/door"
+	"github.com/immichaccess/immichaccess/internal/app"
 )
 
 func run(c *console) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
-	return door.Run(c.load, c.err, signals)
+	return app.Run(c.load, c.err, signals)
 }

@@ -1,5 +1,5 @@
 // Command demo runs the real Traefik with the plugin and the files of examples/traefik, on loopback, in front of a small
-// stand-in Immich, and prints what to try.
+// fake Immich, and prints what to try.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 	"text/template"
 
 	"github.com/immichaccess/immichaccess/integration/traefik"
-	"github.com/immichaccess/immichaccess/internal/standin"
+	"github.com/immichaccess/immichaccess/internal/fakeimmich"
 )
 
 func main() {
@@ -45,7 +45,7 @@ func run(out io.Writer) error {
 		return err
 	}
 	defer immich.Close()
-	go http.Serve(immich, standin.New()) //nolint:errcheck,gosec // ends with the listener; there is no time limit to uploads
+	go http.Serve(immich, fakeimmich.New()) //nolint:errcheck,gosec // ends with the listener; there is no time limit to uploads
 
 	example, err := traefik.LoadExample(dir, "http://"+immich.Addr().String())
 	if err != nil {
@@ -92,7 +92,7 @@ func openToEveryHost(example *traefik.Example, key string) {
 }
 
 var whatToTry = template.Must(template.New("").Parse(`
-Traefik is running, with a stand-in Immich behind two doors. Its certificate is its own, hence -k.
+Traefik is running, with a fake Immich behind two doors. Its certificate is its own, hence -k.
 
 The door without a key shows what arrives at Immich; in a browser, too:
 

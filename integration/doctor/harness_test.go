@@ -1,4 +1,4 @@
-// Package doctor_test runs the doctor against real proxies in front of a stand-in Immich, each set up well and wrong in one way.
+// Package doctor_test runs the doctor against real proxies in front of a fake Immich, each set up well and wrong in one way.
 package doctor_test
 
 import (
@@ -22,7 +22,7 @@ import (
 
 	"github.com/immichaccess/immichaccess/integration/traefik"
 	"github.com/immichaccess/immichaccess/internal/doctor"
-	"github.com/immichaccess/immichaccess/internal/standin"
+	"github.com/immichaccess/immichaccess/internal/fakeimmich"
 )
 
 const (
@@ -48,7 +48,7 @@ type site struct {
 	PEMFile   string // both
 	Dead      string // an address where nothing listens
 
-	immich *standin.Server
+	immich *fakeimmich.Server
 	log    *logPipe
 	roots  *x509.CertPool
 }
@@ -57,7 +57,7 @@ func newSite(t *testing.T) *site {
 	t.Helper()
 	s := &site{Dir: t.TempDir(), Addr: freeAddress(t), HTTPAddr: freeAddress(t), Dead: freeAddress(t), log: newLogPipe()}
 	_, s.Port, _ = net.SplitHostPort(s.Addr)
-	s.immich = standin.NewWithLogin(s.log)
+	s.immich = fakeimmich.NewWithLogin(s.log)
 	server := httptest.NewUnstartedServer(s.immich)
 	server.Config = s.immich.HTTPServer()
 	server.Start()
@@ -116,7 +116,7 @@ func (s *site) examine(t *testing.T, change func(*doctor.Options)) *doctor.Repor
 		URL:       "https://" + s.Addr,
 		Key:       accessKey,
 		HTTPURL:   "http://" + s.HTTPAddr,
-		Link:      "https://" + s.Addr + standin.SharedLink,
+		Link:      "https://" + s.Addr + fakeimmich.SharedLink,
 		ImmichLog: s.log,
 		Roots:     s.roots,
 		SlowFor:   slowFor,

@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"github.com/immichaccess/immichaccess/integration/harness"
-	"github.com/immichaccess/immichaccess/internal/standin"
+	"github.com/immichaccess/immichaccess/internal/fakeimmich"
 	"github.com/quic-go/quic-go/http3"
 )
 
@@ -41,7 +41,7 @@ type target struct {
 
 func startTarget(t *testing.T, arguments ...string) *target {
 	t.Helper()
-	immich := standin.New()
+	immich := fakeimmich.New()
 	upstream := httptest.NewUnstartedServer(immich)
 	upstream.Config = immich.HTTPServer()
 	upstream.Start()

@@ -124,7 +124,7 @@ func (c *collection) writeHead(out *strings.Builder, good bool) {
 
 const intro = `## Bad days
 
-The standalone proxy, or the real Traefik with the plugin where it says so, runs as a program, and so does a stand-in Immich. On each
+The standalone proxy, or the real Traefik with the plugin where it says so, runs as a program, and so does a fake Immich. On each
 of HTTP/1.1, HTTP/2 and HTTP/3 there run two uploads and two downloads, of known and of unknown length, and over HTTP/1.1 a WebSocket.
 Then it happens. On every day:
 
@@ -182,7 +182,7 @@ const notCovered = `## What this does not cover
   lost at random; they are not reordered, doubled or damaged.
 - On the days of the CA and of the storage, the proxy is built to look after its certificates every second and to try again after one or
   two, instead of ten minutes and one to twenty; all else of it is as it is.
-- Immich is a stand-in with Immich's behaviour on the wire, not Immich. Its disk and its database have no bad days of their own.
+- Immich is a fake Immich with Immich's behaviour on the wire, not Immich. Its disk and its database have no bad days of their own.
 - A machine that loses its power, a kernel that runs out of memory, and disks that lie are not covered.
 - Go keeps threads, and gives memory back when it likes: what counts as back to where it was is ` + "`moreThreads`, `moreMemory`, `moreDescriptors`" + `
   and ` + "`moreGoroutines` in [scene_test.go](../integration/torture/scene_test.go)" + `. Traefik does not tell its goroutines.

@@ -13,10 +13,10 @@ import (
 
 // View is what there is to see.
 type View struct {
-	Ledger *transfer.Ledger
-	Health func() map[string]bool      // of upstreams, by address
-	Expiry func() map[string]time.Time // of certificates, by name
-	Ready  func() bool                 // new requests are welcome
+	Tracker *transfer.Tracker
+	Health  func() map[string]bool      // of upstreams, by address
+	Expiry  func() map[string]time.Time // of certificates, by name
+	Ready   func() bool                 // new requests are welcome
 }
 
 // Admin counts requests, and shows the View.
@@ -32,9 +32,9 @@ func New(view View) *Admin {
 
 // Count takes note of a request that has ended. To Prometheus, no label is the same as an empty one.
 func (a *Admin) Count(e transfer.Entry) {
-	labels := fmt.Sprintf(`{status="%d",key=%q}`, e.Status, e.Visitor.Key)
+	labels := fmt.Sprintf(`{status="%d",key=%q}`, e.Status, e.Identity.Key)
 	if e.Aborted != "" {
-		labels = fmt.Sprintf(`{status="%d",key=%q,aborted=%q}`, e.Status, e.Visitor.Key, e.Aborted)
+		labels = fmt.Sprintf(`{status="%d",key=%q,aborted=%q}`, e.Status, e.Identity.Key, e.Aborted)
 	}
 	a.requests.GetOrCreateCounter("immichaccess_requests_total" + labels).Inc()
 	a.requests.GetOrCreateFloatCounter("immichaccess_request_seconds_total" + labels).Add(e.Duration.Seconds())
@@ -66,11 +66,11 @@ func (a *Admin) serveReady(w http.ResponseWriter, _ *http.Request) {
 func (a *Admin) serveMetrics(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	a.requests.WritePrometheus(w)
-	ledger := a.view.Ledger
-	metrics.WriteCounterFloat64(w, "immichaccess_received_bytes_total", float64(ledger.Received()))
-	metrics.WriteCounterFloat64(w, "immichaccess_sent_bytes_total", float64(ledger.Sent()))
-	metrics.WriteGaugeFloat64(w, "immichaccess_transfers_running", float64(ledger.Running()))
-	metrics.WriteGaugeFloat64(w, "immichaccess_websockets_open", float64(ledger.Sockets()))
+	tracker := a.view.Tracker
+	metrics.WriteCounterFloat64(w, "immichaccess_received_bytes_total", float64(tracker.Received()))
+	metrics.WriteCounterFloat64(w, "immichaccess_sent_bytes_total", float64(tracker.Sent()))
+	metrics.WriteGaugeFloat64(w, "immichaccess_transfers_running", float64(tracker.Running()))
+	metrics.WriteGaugeFloat64(w, "immichaccess_websockets_open", float64(tracker.Sockets()))
 	for name, until := range a.view.Expiry() {
 		metrics.WriteGaugeFloat64(w, fmt.Sprintf("immichaccess_certificate_expiry_timestamp_seconds{name=%q}", name), float64(until.Unix()))
 	}

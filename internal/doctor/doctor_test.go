@@ -17,12 +17,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/immichaccess/immichaccess/internal/standin"
+	"github.com/immichaccess/immichaccess/internal/fakeimmich"
 )
 
 const testKey = "correct-horse-battery-staple"
 
-// gate is a proxy that asks for the key, in front of a stand-in Immich, and remembers what it got.
+// gate is a proxy that asks for the key, in front of a fake Immich, and remembers what it got.
 type gate struct {
 	url, plainURL string
 	roots         *x509.CertPool
@@ -47,7 +47,7 @@ func (g *gate) record(r *http.Request) {
 func startGate(t *testing.T, change func(*httptest.Server)) *gate {
 	t.Helper()
 	g := &gate{keys: map[string]bool{}, roots: x509.NewCertPool()}
-	immich := standin.NewWithLogin(io.Discard)
+	immich := fakeimmich.NewWithLogin(io.Discard)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.record(r)
 		if r.Header.Get("X-Access-Key") != testKey {
@@ -114,7 +114,7 @@ func TestKeyIsSentInItsHeaderOnly(t *testing.T) {
 func TestKeyIsNotSentOverPlainHTTP(t *testing.T) {
 	t.Parallel()
 	seen := make(chan string, 100)
-	immich := standin.NewWithLogin(io.Discard)
+	immich := fakeimmich.NewWithLogin(io.Discard)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if key := r.Header.Get("X-Access-Key"); key != "" {
 			select {

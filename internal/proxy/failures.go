@@ -61,7 +61,7 @@ func failureOf(ctx context.Context, err error) failure {
 	switch {
 	case tooLarge:
 		return failure{"The upload is larger than allowed", "Payload Too Large", http.StatusRequestEntityTooLarge, ""}
-	case errors.Is(context.Cause(ctx), transfer.ErrSilent):
+	case errors.Is(context.Cause(ctx), transfer.ErrIdleTimeout):
 		return failure{"The upload stood still for too long", "Request Timeout", http.StatusRequestTimeout, transfer.Timeout}
 	case hasGone(ctx, cutBody):
 		return failure{"The client has gone", "Client Closed Request", statusClientGone, transfer.Client}

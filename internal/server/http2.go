@@ -10,18 +10,19 @@ import (
 	"time"
 
 	"github.com/immichaccess/immichaccess/internal/config"
+	"github.com/immichaccess/immichaccess/internal/flowcontrol"
 )
 
 // frameSize is the smallest HTTP/2 allows. A connection keeps a buffer for the largest frame it has seen, and Go's default
 // lets that be 1 MB.
 const frameSize = 16 << 10
 
-// newHTTP2 returns the server of the connections that a handover accepts. They come to it without TLS, since that is the
-// only way to have net/http speak HTTP/2 on a connection that is watched; the handler gets to see that they have it.
+// newHTTP2 returns the server of the connections that an http2Listener accepts. They come to it without TLS, since that is the
+// only way to have net/http speak HTTP/2 on a connection that is metered; the handler gets to see that they have it.
 func newHTTP2(timeouts *config.Timeouts, handler http.Handler, logger *slog.Logger) *http.Server {
 	server := newHTTP(timeouts, withTLS(handler), logger)
 	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
-		handed := conn.(*handedConn)
+		handed := conn.(*http2Conn)
 		return context.WithValue(context.WithValue(ctx, tlsKey{}, handed.state), connKey{}, handed.tracked)
 	}
 	server.ConnState = followHTTP2
@@ -32,8 +33,8 @@ func newHTTP2(timeouts *config.Timeouts, handler http.Handler, logger *slog.Logg
 	server.HTTP2 = &http.HTTP2Config{
 		MaxConcurrentStreams:          maxStreams,
 		MaxReadFrameSize:              frameSize,
-		MaxReceiveBufferPerConnection: uploadWindow,
-		MaxReceiveBufferPerStream:     uploadWindow,
+		MaxReceiveBufferPerConnection: flowcontrol.UploadWindow,
+		MaxReceiveBufferPerStream:     flowcontrol.UploadWindow,
 	}
 	return server
 }
@@ -54,38 +55,38 @@ func withTLS(next http.Handler) http.Handler {
 	})
 }
 
-// handover is a net.Listener that accepts the connections on which TLS has agreed on HTTP/2.
-type handover struct {
+// http2Listener is a net.Listener that accepts the connections on which TLS has agreed on HTTP/2.
+type http2Listener struct {
 	address     net.Addr
-	uploads     *backlog
+	uploads     *flowcontrol.HTTP2
 	headTimeout time.Duration
 	conns       chan net.Conn
 	closed      chan struct{}
 	close       sync.Once
 }
 
-func newHandover(address net.Addr, uploads *backlog, headTimeout time.Duration) *handover {
-	return &handover{address: address, uploads: uploads, headTimeout: headTimeout, conns: make(chan net.Conn), closed: make(chan struct{})}
+func newHTTP2Listener(address net.Addr, headTimeout time.Duration) *http2Listener {
+	return &http2Listener{address: address, uploads: flowcontrol.NewHTTP2(), headTimeout: headTimeout, conns: make(chan net.Conn), closed: make(chan struct{})}
 }
 
 // next is the TLSNextProto of the server that has the connections before.
-func (h *handover) next() map[string]func(*http.Server, *tls.Conn, http.Handler) {
+func (l *http2Listener) next() map[string]func(*http.Server, *tls.Conn, http.Handler) {
 	return map[string]func(*http.Server, *tls.Conn, http.Handler){
-		"h2": func(_ *http.Server, conn *tls.Conn, _ http.Handler) { h.serve(conn) },
+		"h2": func(_ *http.Server, conn *tls.Conn, _ http.Handler) { l.serve(conn) },
 	}
 }
 
 // serve returns when the connection has ended: net/http closes it then.
-func (h *handover) serve(conn *tls.Conn) {
-	metered := conn.NetConn().(*meteredConn)
-	metered.inHead.Store(false) // frames tell better
+func (l *http2Listener) serve(conn *tls.Conn) {
+	limited := conn.NetConn().(*limitedConn)
+	limited.inHead.Store(false) // frames tell better
 	state := conn.ConnectionState()
-	watched := h.uploads.watch(conn, metered.tracked, h.headTimeout)
-	handed := &handedConn{Conn: watched, tracked: metered.tracked, state: &state, done: make(chan struct{})}
+	watched := l.uploads.Conn(conn, limited.tracked, l.headTimeout)
+	handed := &http2Conn{Conn: watched, tracked: limited.tracked, state: &state, done: make(chan struct{})}
 	select {
-	case h.conns <- handed:
+	case l.conns <- handed:
 		<-handed.done
-	case <-h.closed:
+	case <-l.closed:
 		_ = watched.Close()
 	}
 }
@@ -93,31 +94,31 @@ func (h *handover) serve(conn *tls.Conn) {
 // followHTTP2 is the ConnState of the server of HTTP/2. A head is complete before there is a request, and the connection tells
 // of it itself.
 func followHTTP2(conn net.Conn, state http.ConnState) {
-	if handed, ok := conn.(*handedConn); ok {
+	if handed, ok := conn.(*http2Conn); ok {
 		handed.tracked.serving(state == http.StateActive)
 	}
 }
 
-func (h *handover) Accept() (net.Conn, error) {
+func (l *http2Listener) Accept() (net.Conn, error) {
 	select {
-	case conn := <-h.conns:
+	case conn := <-l.conns:
 		return conn, nil
-	case <-h.closed:
+	case <-l.closed:
 		return nil, net.ErrClosed
 	}
 }
 
-func (h *handover) Close() error {
-	h.close.Do(func() { close(h.closed) })
+func (l *http2Listener) Close() error {
+	l.close.Do(func() { close(l.closed) })
 	return nil
 }
 
-func (h *handover) Addr() net.Addr {
-	return h.address
+func (l *http2Listener) Addr() net.Addr {
+	return l.address
 }
 
-// handedConn has no method ConnectionState: net/http looks for HTTP/2 only where there is none.
-type handedConn struct {
+// http2Conn has no method ConnectionState: net/http looks for HTTP/2 only where there is none.
+type http2Conn struct {
 	net.Conn
 
 	tracked *trackedConn
@@ -126,7 +127,7 @@ type handedConn struct {
 	close   sync.Once
 }
 
-func (c *handedConn) Close() error {
+func (c *http2Conn) Close() error {
 	defer c.close.Do(func() { close(c.done) })
 	return c.Conn.Close()
 }

@@ -204,13 +204,13 @@ func (c *trackedConn) receiving(n int64) {
 	c.change(func() { c.setHead(c.head + n) })
 }
 
-// pending notes how much there is of unfinished heads, 0 when all are complete.
-func (c *trackedConn) pending(n int64) {
+// Pending notes how much there is of unfinished heads, 0 when all are complete.
+func (c *trackedConn) Pending(n int64) {
 	c.change(func() { c.setHead(n) })
 }
 
-// hasAsked notes a complete head, the connection's first.
-func (c *trackedConn) hasAsked() {
+// HasAsked notes a complete head, the connection's first.
+func (c *trackedConn) HasAsked() {
 	c.change(func() { c.asked = true })
 }
 

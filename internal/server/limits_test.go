@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/immichaccess/immichaccess/internal/config"
-	"github.com/quic-go/quic-go"
 )
 
 // TestHeadTimeout ends what does not ask, or not to the end.
@@ -180,7 +178,7 @@ func TestRunningRequestsAreNotClosedForOthers(t *testing.T) {
 	l.log = newRareLog(slogDiscard())
 	address := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}
 	running := l.admit(address, func() { t.Error("it was closed") })
-	running.hasAsked()
+	running.HasAsked()
 	running.serving(true)
 	if l.admit(address, func() {}) != nil {
 		t.Error("there is no room, and somebody comes in")
@@ -269,85 +267,4 @@ func TestAbandonedHandshakesAreRefused(t *testing.T) {
 	if h.count != 0 || len(h.clients) != 0 || h.areMany(address) {
 		t.Errorf("%d are left", h.count)
 	}
-}
-
-// TestGrowthOfWindowsIsReturned uploads over one connection after the other, each of which wants all there is.
-func TestGrowthOfWindowsIsReturned(t *testing.T) {
-	t.Parallel()
-	w := newWindows(100)
-	s := serve(t, func(*config.Settings) {})
-	for range 3 {
-		conn := s.dialQUIC(t)
-		w.follow(conn)
-		waitFor(t, "the window of the one before", func() bool { return w.mayGrow(conn, 100) })
-		if w.mayGrow(conn, 1) {
-			t.Error("more than there is")
-		}
-		_ = conn.CloseWithError(quic.ApplicationErrorCode(0), "")
-	}
-}
-
-// TestBacklogForgetsAClosedConnection lets another go on.
-func TestBacklogForgetsAClosedConnection(t *testing.T) {
-	t.Parallel()
-	b := newBacklog(100, 10)
-	near, far := net.Pipe()
-	defer func() { _ = far.Close() }()
-	limiter := newConnLimiter(config.Limits{}, time.Minute, slogDiscard())
-	full := b.watch(near, limiter.admit(&net.TCPAddr{}, func() {}), time.Hour).(*watchedConn)
-	other := &watchedConn{backlog: b}
-	full.hold(200)
-	other.hold(50)
-	waited := make(chan struct{})
-	go func() {
-		other.await()
-		close(waited)
-	}()
-	_ = full.Close()
-	select {
-	case <-waited:
-	case <-time.After(patience):
-		t.Fatal("the other waits for what nobody holds")
-	}
-}
-
-// TestOnlyTheConnectionsWindowCounts gives back to a stream what the connection still holds.
-func TestOnlyTheConnectionsWindowCounts(t *testing.T) {
-	t.Parallel()
-	b := newBacklog(100, 10)
-	near, far := net.Pipe()
-	go func() { _, _ = io.Copy(io.Discard, far) }()
-	t.Cleanup(func() { _ = near.Close() })
-	c := &watchedConn{Conn: near, backlog: b}
-	update := func(stream byte) []byte {
-		return []byte{0, 0, 4, frameWindowUpdate, 0, 0, 0, 0, stream, 0, 0, 0, 50}
-	}
-	_, _ = c.Write(update(0)) // the window itself
-	c.hold(80)
-	_, _ = c.Write(bytes.Repeat(update(1), 3))
-	if c.held != 80 {
-		t.Errorf("a stream's window makes it %d", c.held)
-	}
-	if _, _ = c.Write(update(0)); c.held != 30 {
-		t.Errorf("the connection's window makes it %d", c.held)
-	}
-}
-
-func FuzzFrames(f *testing.F) {
-	f.Add([]byte(http2Frame(frameHeaders, 0, "abc")+http2Frame(frameContinuation, flagEndHeaders, "")), 5)
-	f.Add([]byte("\x00\x00\x04\x08\x00\x00\x00\x00\x00\x00\x00\x10\x01\x00\x00\x00\x08"), 1)
-	f.Fuzz(func(t *testing.T, sent []byte, cut int) {
-		cut = max(0, min(cut, len(sent)))
-		var whole, pieces frames
-		var found, again []frame
-		whole.read(sent, func(next frame) { found = append(found, next) })
-		pieces.read(sent[:cut], func(next frame) { again = append(again, next) })
-		if n := pieces.pending(); n < 0 || n > int64(cut) {
-			t.Errorf("%d bytes of a head are pending in %d", n, cut)
-		}
-		pieces.read(sent[cut:], func(next frame) { again = append(again, next) })
-		if whole != pieces || len(found) != len(again) {
-			t.Errorf("%+v and %+v", found, again)
-		}
-	})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/immichaccess/immichaccess/internal/config"
+	"github.com/immichaccess/immichaccess/internal/flowcontrol"
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 )
@@ -23,8 +24,8 @@ const (
 	crowdedStreams = 8
 	// maxUniStreams leaves some beside the three that HTTP/3 has.
 	maxUniStreams = 8
-	// quicFarewell is how long a client that is told nothing more gets, when we stop, to take what was sent last.
-	quicFarewell = time.Second
+	// quicClosingTime is how long a client that is told nothing more gets, when we stop, to take what was sent last.
+	quicClosingTime = time.Second
 )
 
 // quicServer speaks HTTP/3. It accepts streams itself, instead of leaving that to http3.Server, since that keeps a request whose
@@ -55,16 +56,16 @@ func newQUIC(timeouts *config.Timeouts, certificates *tls.Config, https *http.Se
 		keepAlive:   time.Duration(timeouts.KeepAlive),
 		conns:       map[*quicConn]struct{}{},
 	}
-	windows := newWindows(quicGrowth)
+	windows := flowcontrol.NewQUIC()
 	s.config = &quic.Config{
 		// Twice as long is what a whole handshake may take.
 		HandshakeIdleTimeout:           time.Duration(timeouts.Header) / 2,
 		MaxIdleTimeout:                 time.Duration(timeouts.KeepAlive),
-		InitialStreamReceiveWindow:     quicWindow,
-		InitialConnectionReceiveWindow: quicWindow,
-		MaxStreamReceiveWindow:         uploadWindow,
-		MaxConnectionReceiveWindow:     uploadWindow,
-		AllowConnectionWindowIncrease:  windows.mayGrow,
+		InitialStreamReceiveWindow:     flowcontrol.QUICWindow,
+		InitialConnectionReceiveWindow: flowcontrol.QUICWindow,
+		MaxStreamReceiveWindow:         flowcontrol.UploadWindow,
+		MaxConnectionReceiveWindow:     flowcontrol.UploadWindow,
+		AllowConnectionWindowIncrease:  windows.MayGrow,
 		MaxIncomingStreams:             maxStreams,
 		MaxIncomingUniStreams:          maxUniStreams,
 	}
@@ -73,7 +74,7 @@ func newQUIC(timeouts *config.Timeouts, certificates *tls.Config, https *http.Se
 		Handler: withHeadDone(https.Handler),
 		// ReverseProxy breaks a response off, instead of ending it as if it were whole, only where it sees a server.
 		ConnContext: func(ctx context.Context, conn *quic.Conn) context.Context {
-			windows.follow(conn)
+			windows.Follow(conn)
 			return context.WithValue(ctx, http.ServerContextKey, https)
 		},
 		MaxHeaderBytes: maxHead,
@@ -313,7 +314,7 @@ func (c *quicConn) headDone(id quic.StreamID) {
 	}
 	if !c.asked {
 		c.asked = true
-		c.tracked.hasAsked()
+		c.tracked.HasAsked()
 	}
 	c.tell()
 }
@@ -329,7 +330,7 @@ func (c *quicConn) finish(id quic.StreamID) {
 
 // tell keeps the limiter informed; mu is held.
 func (c *quicConn) tell() {
-	c.tracked.pending(int64(len(c.heads)) * quicHeadCost)
+	c.tracked.Pending(int64(len(c.heads)) * quicHeadCost)
 	c.tracked.serving(c.running > len(c.heads))
 }
 
@@ -352,7 +353,7 @@ func (c *quicConn) stop() {
 // endWhenDone waits a little, since closing drops what is on its way; mu is held.
 func (c *quicConn) endWhenDone() {
 	if c.stopping && c.running == 0 {
-		time.AfterFunc(quicFarewell, func() { c.end(http3.ErrCodeNoError) })
+		time.AfterFunc(quicClosingTime, func() { c.end(http3.ErrCodeNoError) })
 	}
 }
 

@@ -125,7 +125,7 @@ func (s served) dialQUIC(t *testing.T) *quic.Conn {
 }
 
 // http2Begins is the preface of a client, with its SETTINGS.
-const http2Begins = clientPreface + "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+const http2Begins = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 
 func http2Frame(kind, flags byte, payload string) string {
 	const stream = 1
@@ -177,3 +177,10 @@ func waitFor(t *testing.T, what string, done func() bool) {
 		}
 	}
 }
+
+// The frames of HTTP/2 that tests write, and the flag that ends a request's head, by their numbers in RFC 9113.
+const (
+	frameHeaders      = 1
+	frameContinuation = 9
+	flagEndHeaders    = 4
+)

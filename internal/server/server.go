@@ -16,16 +16,13 @@ import (
 )
 
 const (
-	// uploadWindow is how much an HTTP/2 or HTTP/3 client may send before it hears from us: 120 MB/s across 100 ms. Go's
-	// default gives 10.
-	uploadWindow = 12 << 20
 	// maxHead is how long the head of a request may be, on every protocol. Node, and so Immich, takes 16 KB.
 	maxHead = 32 << 10
 	// maxHeadSlop is what net/http adds to MaxHeaderBytes for HTTP/1.1.
 	maxHeadSlop = 4 << 10
 )
 
-// Handlers are what the doors lead to.
+// Handlers answer the requests of each listener.
 type Handlers struct {
 	HTTPS http.Handler
 	HTTP  http.Handler
@@ -34,17 +31,17 @@ type Handlers struct {
 
 // Server serves on all Listeners.
 type Server struct {
-	listeners *Listeners
-	https     *http.Server
-	http2     *http.Server // of the clients of https that chose HTTP/2
-	handover  *handover    // where it gets them from
-	http      *http.Server
-	admin     *http.Server
-	quic      *quicServer // nil without HTTP/3
-	limiter   *connLimiter
-	log       *rareLog
-	failed    chan error
-	logger    *slog.Logger
+	listeners  *Listeners
+	https      *http.Server
+	http2      *http.Server   // of the clients of https that chose HTTP/2
+	http2Conns *http2Listener // where it gets them from
+	http       *http.Server
+	admin      *http.Server
+	quic       *quicServer // nil without HTTP/3
+	limiter    *connLimiter
+	log        *rareLog
+	failed     chan error
+	logger     *slog.Logger
 }
 
 // New returns a Server that does not serve yet.
@@ -58,8 +55,8 @@ func New(settings *config.Settings, listeners *Listeners, certificates *tls.Conf
 		s.https.Handler = advertise(listeners.QUIC, handlers.HTTPS)
 	}
 	s.https.TLSConfig = withProtocols(certificates, "h2", "http/1.1")
-	s.handover = newHandover(listeners.HTTPS.Addr(), newBacklog(backlogLimit, backlogFree), time.Duration(settings.Timeouts.Header))
-	s.https.TLSNextProto = s.handover.next()
+	s.http2Conns = newHTTP2Listener(listeners.HTTPS.Addr(), time.Duration(settings.Timeouts.Header))
+	s.https.TLSNextProto = s.http2Conns.next()
 	s.http2 = newHTTP2(&settings.Timeouts, s.https.Handler, logger)
 	s.http = newHTTP(&settings.Timeouts, handlers.HTTP, logger)
 	s.http.ConnState = follow
@@ -102,7 +99,7 @@ func advertise(quic net.PacketConn, next http.Handler) http.Handler {
 // Start serves, in the background.
 func (s *Server) Start() {
 	s.serve("HTTPS", s.listeners.HTTPS, func(l net.Listener) error { return s.https.ServeTLS(l, "", "") })
-	go s.report("HTTP/2", func() error { return s.http2.Serve(s.handover) })
+	go s.report("HTTP/2", func() error { return s.http2.Serve(s.http2Conns) })
 	s.serve("HTTP", s.listeners.HTTP, s.http.Serve)
 	s.serve("admin", s.listeners.Admin, s.admin.Serve)
 	if s.quic != nil {

@@ -14,9 +14,9 @@ import (
 // What a client still sends after its response is read and dropped for as long as it keeps sending, at no less than
 // drainRate in the long run.
 const (
-	drainSilence = 30 * time.Second
-	drainTime    = time.Minute
-	drainRate    = 1 << 10 // bytes a second
+	drainIdle = 30 * time.Second
+	drainTime = time.Minute
+	drainRate = 1 << 10 // bytes a second
 )
 
 // A client that was refused has lingerTime to read why; what it sends meanwhile is read at no more than 2 MB/s.
@@ -49,12 +49,12 @@ type requestBody struct {
 func (x *exchange) takeBody(r *http.Request, cancel context.CancelCauseFunc) *http.Request {
 	x.body = &requestBody{
 		ReadCloser: r.Body,
-		total:      &x.ledger.received,
+		total:      &x.tracker.received,
 		http1:      r.ProtoMajor == 1 && x.conn.EnableFullDuplex() == nil, // responses while the client sends
 		expects:    r.Header.Get("Expect") != "",
 	}
 	x.body.watch = watch{x.watch.idle, func() {
-		cancel(ErrSilent) // before the server notices, and takes it for a client that has gone
+		cancel(ErrIdleTimeout) // before the server notices, and takes it for a client that has gone
 		_ = x.conn.SetReadDeadline(past)
 	}}
 	r.Body = x.body
@@ -136,7 +136,7 @@ func (b *requestBody) drain(conn *http.ResponseController) bool {
 	begin, buffer := time.Now(), make([]byte, socketBuffer)
 	for drained := int64(0); ; {
 		end := begin.Add(drainTime + time.Duration(drained/drainRate)*time.Second)
-		if silence := time.Now().Add(min(drainSilence, b.watch.idle)); silence.Before(end) {
+		if silence := time.Now().Add(min(drainIdle, b.watch.idle)); silence.Before(end) {
 			end = silence
 		}
 		_ = conn.SetReadDeadline(end)

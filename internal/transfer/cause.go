@@ -32,7 +32,7 @@ func Abort(ctx context.Context, cause Cause) {
 }
 
 func (x *exchange) abort(cause Cause) {
-	if x.ledger.closed.Load() {
+	if x.tracker.closed.Load() {
 		cause = Shutdown
 	}
 	x.cause.CompareAndSwap(nil, &cause)
@@ -50,7 +50,7 @@ func (x *exchange) aborted() Cause {
 // happened at the client's end.
 func (x *exchange) abortResponse(ctx context.Context) {
 	switch body := x.body; {
-	case errors.Is(context.Cause(ctx), ErrSilent):
+	case errors.Is(context.Cause(ctx), ErrIdleTimeout):
 		x.abort(Timeout)
 	case body != nil && body.overLimit.Load():
 		x.abort(Limit)

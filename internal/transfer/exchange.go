@@ -16,15 +16,15 @@ import (
 // The server's own timeouts can't do that: they are totals. Nor can a deadline that is set once and moved along: on
 // HTTP/2 it would go off while Immich is the one who is slow, and can't be taken back. So a watch runs only while we wait
 // for the client.
-func Handler(ledger *Ledger, idle time.Duration, report func(Entry), next http.Handler) http.Handler {
+func Handler(tracker *Tracker, idle time.Duration, report func(Entry), next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{
 			ResponseWriter: w,
 			conn:           http.NewResponseController(w),
-			ledger:         ledger,
-			counter:        &ledger.running,
+			tracker:        tracker,
+			counter:        &tracker.running,
 			watch:          watch{idle: idle},
-			visitor:        Visitor{Client: peer(r)},
+			identity:       Identity{Client: peer(r)},
 			start:          time.Now(),
 			head:           r.Method == http.MethodHead,
 		}
@@ -39,11 +39,11 @@ func Handler(ledger *Ledger, idle time.Duration, report func(Entry), next http.H
 			r = x.takeBody(r.WithContext(ctx), cancel)
 		}
 
-		ledger.running.Add(1)
+		tracker.running.Add(1)
 		returned := false
 		defer func() {
 			x.finish(returned)
-			report(Entry{r, x.visitor, x.status, x.aborted(), x.received(), x.sent, time.Since(x.start)})
+			report(Entry{r, x.identity, x.status, x.aborted(), x.received(), x.sent, time.Since(x.start)})
 			x.counter.Add(-1)
 			x.end(returned)
 		}()
@@ -57,17 +57,17 @@ func Handler(ledger *Ledger, idle time.Duration, report func(Entry), next http.H
 type exchange struct {
 	http.ResponseWriter
 
-	conn    *http.ResponseController
-	ledger  *Ledger
-	counter *atomic.Int64 // where the ledger counts it
-	watch   watch         // of writes
-	visitor Visitor
-	start   time.Time
-	head    bool
-	body    *requestBody // nil without one
-	status  int
-	sent    int64
-	cause   atomic.Pointer[Cause]
+	conn     *http.ResponseController
+	tracker  *Tracker
+	counter  *atomic.Int64 // where the tracker counts it
+	watch    watch         // of writes
+	identity Identity
+	start    time.Time
+	head     bool
+	body     *requestBody // nil without one
+	status   int
+	sent     int64
+	cause    atomic.Pointer[Cause]
 }
 
 func (x *exchange) received() int64 {
@@ -104,7 +104,7 @@ func (x *exchange) Write(p []byte) (int, error) {
 		timer.Stop()
 		written += n
 		x.sent += int64(n)
-		x.ledger.sent.Add(int64(n))
+		x.tracker.sent.Add(int64(n))
 		if err != nil {
 			x.abort(Client)
 		}
@@ -145,10 +145,10 @@ func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	x.status = http.StatusSwitchingProtocols
 	x.counter.Add(-1)
-	x.counter = &x.ledger.sockets
+	x.counter = &x.tracker.sockets
 	x.counter.Add(1)
 	kept := &idleConn{Conn: conn, idle: x.watch.idle, exchange: x}
-	x.ledger.keep(kept)
+	x.tracker.keep(kept)
 	return kept, buffered, nil
 }
 

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// ErrSilent is why the context of a request ends when its body has stood still for too long.
-var ErrSilent = errors.New("the client has sent nothing for too long")
+// ErrIdleTimeout is why the context of a request ends when its body has stood still for too long.
+var ErrIdleTimeout = errors.New("the client has sent nothing for too long")
 
 // pieceSize is what is written under one deadline: a TLS record and an HTTP/2 frame hold no more, so that cutting a write
 // into pieces costs nothing.
@@ -92,7 +92,7 @@ func (c *idleConn) note(err error) error {
 }
 
 func (c *idleConn) Close() error {
-	c.exchange.ledger.forget(c)
+	c.exchange.tracker.forget(c)
 	return c.Conn.Close()
 }
 

@@ -1,4 +1,4 @@
-// Package harness runs what tests of a whole system need: the standalone proxy as a program, a stand-in Immich as a program
+// Package harness runs what tests of a whole system need: the standalone proxy as a program, a fake Immich as a program
 // that can be killed and stopped, clients of each protocol whose transfers are checked to the last byte, and networks that
 // are slow or cut.
 package harness

@@ -99,7 +99,7 @@ func merge(all ...map[string]fault) map[string]fault {
 func seize(w http.ResponseWriter) *net.TCPConn {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		panic(err) // the stand-in speaks HTTP/1.1 only
+		panic(err) // the fake Immich speaks HTTP/1.1 only
 	}
 	return conn.(*net.TCPConn)
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/immichaccess/immichaccess/integration/traefik"
 )
 
-// Immich is the stand-in Immich as a program of its own, which can be killed, stopped and started again. What it does with
+// Immich is the fake Immich as a program of its own, which can be killed, stopped and started again. What it does with
 // uploads is in its journal, which outlives it.
 type Immich struct {
 	Address string
@@ -155,10 +155,10 @@ func (i *Immich) IsDown() bool {
 const (
 	actAsImmich = "HARNESS_IMMICH" // the address to listen on
 	journalFile = "HARNESS_JOURNAL"
-	listening   = "the stand-in Immich listens"
+	listening   = "the fake Immich listens"
 )
 
-// Main runs the tests, or, if this process was started to be the stand-in Immich, that.
+// Main runs the tests, or, if this process was started to be the fake Immich, that.
 func Main(run func() int) {
 	address := os.Getenv(actAsImmich)
 	if address == "" {

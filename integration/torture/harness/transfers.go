@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	"github.com/immichaccess/immichaccess/internal/standin"
+	"github.com/immichaccess/immichaccess/internal/fakeimmich"
 )
 
 const (
@@ -161,7 +161,7 @@ func (c *Client) Upload(t testing.TB, options UploadOptions) *Transfer {
 	t.Helper()
 	transfer, ctx := newTransfer(t, c.Protocol, "upload", options.Size)
 	content := func() io.Reader {
-		return io.MultiReader(strings.NewReader(transfer.Name), standin.Content(options.Size))
+		return io.MultiReader(strings.NewReader(transfer.Name), fakeimmich.Content(options.Size))
 	}
 	transfer.Checksum = checksum(t, content())
 	head := fmt.Sprintf(formHead, transfer.Name)
@@ -317,7 +317,7 @@ func (t *Transfer) check(response *http.Response, sum hash.Hash) error {
 		return nil
 	}
 	want := sha1.New()
-	_, _ = io.Copy(want, standin.Content(t.Size))
+	_, _ = io.Copy(want, fakeimmich.Content(t.Size))
 	if t.moved.Load() != t.Size || !bytes.Equal(want.Sum(nil), sum.Sum(nil)) {
 		return fmt.Errorf("%w: %d of %d bytes", ErrLooksWhole, t.moved.Load(), t.Size)
 	}

@@ -1,0 +1,34 @@
+package app
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/immichaccess/immichaccess/internal/config"
+)
+
+// Reload puts new settings into force as far as that is possible without dropping a connection. When they are wrong, all
+// stays as it was.
+func (a *App) Reload(load func() (*config.Loaded, error)) {
+	loaded, err := load()
+	if err == nil {
+		err = a.handler.set(withSessionSecret(&loaded.Settings, a.logger))
+	}
+	if err != nil {
+		a.logger.Error("the configuration stays as it was: the new one is wrong", "error", err)
+		return
+	}
+	a.setLogging(&loaded.Log)
+	changed := config.Changed(a.settings, &loaded.Settings)
+	waiting := slices.DeleteFunc(slices.Clone(changed), isReloadable)
+	a.logger.Info("the configuration is loaded", "changed", strings.Join(changed, ","))
+	if len(waiting) > 0 {
+		a.logger.Warn("some options take effect with the next start only", "options", strings.Join(waiting, ","))
+	}
+	// What waits stays in the settings as it is in force, so that it is told of again.
+	a.settings.Access, a.settings.Log.Level, a.settings.Log.Access = loaded.Access, loaded.Log.Level, loaded.Log.Access
+}
+
+func isReloadable(option string) bool {
+	return strings.HasPrefix(option, "access.") || option == "log.level" || option == "log.access"
+}

@@ -1,0 +1,97 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/immichaccess/immichaccess/internal/config"
+	"github.com/immichaccess/immichaccess/internal/logging"
+	"github.com/immichaccess/immichaccess/internal/server"
+)
+
+// fileInterval is how often we look at the configuration file.
+const fileInterval = 2 * time.Second
+
+// Run runs the proxy until a signal ends it: SIGHUP reloads, any other stops, and the next ends at once.
+func Run(load func() (*config.Loaded, error), log io.Writer, signals <-chan os.Signal) error {
+	loaded, err := load()
+	if err != nil {
+		return err
+	}
+	level := new(slog.LevelVar)
+	logger := logging.New(log, loaded.Log.Format, level)
+	logging.TakeOver(logger)
+
+	defer tuneGC()()
+	file := watchFile(loaded.ConfigFile)
+	a, err := Open(&loaded.Settings, logger, level)
+	if err != nil {
+		return err
+	}
+	server.Notify("READY=1")
+	return a.serve(load, file, signals)
+}
+
+func (a *App) serve(load func() (*config.Loaded, error), file *watchedFile, signals <-chan os.Signal) error {
+	ticker := time.NewTicker(fileInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if file.changed() {
+				a.Reload(load)
+			}
+		case s := <-signals:
+			if s != syscall.SIGHUP {
+				return a.stopOn(signals)
+			}
+			file.changed() // it is read now
+			a.Reload(load)
+		case err := <-a.Failed():
+			a.Close()
+			return err
+		}
+	}
+}
+
+// stopOn ends at once with the second signal.
+func (a *App) stopOn(signals <-chan os.Signal) error {
+	server.Notify("STOPPING=1")
+	patience, end := context.WithCancelCause(context.Background())
+	defer end(nil)
+	go func() {
+		select {
+		case s := <-signals:
+			end(fmt.Errorf("second signal: %s", s))
+		case <-patience.Done():
+		}
+	}()
+	return a.Stop(patience)
+}
+
+// watchedFile tells when a file was written.
+type watchedFile struct {
+	path string
+	seen time.Time
+}
+
+func watchFile(path string) *watchedFile {
+	f := &watchedFile{path: path}
+	f.changed()
+	return f
+}
+
+// changed is false for a file that has gone: an editor may be about to put a new one in its place.
+func (f *watchedFile) changed() bool {
+	info, err := os.Stat(f.path)
+	if err != nil || info.ModTime().Equal(f.seen) {
+		return false
+	}
+	f.seen = info.ModTime()
+	return true
+}

@@ -1,0 +1,53 @@
+package app
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/immichaccess/immichaccess"
+	"github.com/immichaccess/immichaccess/internal/config"
+)
+
+// sessionSecretName is the file in acme.storage with the secret that signs the cookies of browsers.
+const sessionSecretName = "session-secret"
+
+// withSessionSecret returns the options of the handler. Without access.sessionSecretFile, the proxy keeps a secret of its own
+// beside the certificates, so that browsers' sessions survive a restart and instances with the same storage share them.
+func withSessionSecret(settings *config.Settings, logger *slog.Logger) immichaccess.Config {
+	access := settings.Access
+	if !access.BrowserLogin || access.SessionSecretFile != "" {
+		return access
+	}
+	path := filepath.Join(settings.ACME.Storage, sessionSecretName)
+	if err := createSecret(path); err != nil && !errors.Is(err, fs.ErrExist) {
+		logger.Warn("browsers have to log in again after a restart: the session secret can't be kept", "error", err)
+		return access
+	}
+	access.SessionSecretFile = path
+	return access
+}
+
+// createSecret writes a whole file or none, and never replaces one.
+func createSecret(path string) error {
+	if _, err := os.Stat(path); err == nil {
+		return fs.ErrExist
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), sessionSecretName+"-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name())
+	_, err = fmt.Fprintln(file, rand.Text()+rand.Text())
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	return os.Link(file.Name(), path)
+}

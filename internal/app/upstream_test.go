@@ -1,0 +1,204 @@
+package app
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/immichaccess/immichaccess/internal/config"
+	"github.com/immichaccess/immichaccess/internal/fakeimmich"
+	"github.com/traefik/paerser/types"
+)
+
+func TestErrorsAreImmichs(t *testing.T) {
+	t.Parallel()
+	breaksOff := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	t.Cleanup(breaksOff.Close)
+
+	for name, c := range map[string]struct {
+		change func(*config.Settings)
+		path   string
+		status int
+		answer string
+	}{
+		"nobody there": {
+			change: func(s *config.Settings) { s.Upstreams = []string{"http://" + nobody(t)} },
+			path:   "/",
+			status: http.StatusBadGateway,
+			answer: `{"message":"Immich can't be reached","error":"Bad Gateway","statusCode":502}`,
+		},
+		"breaks off": {
+			change: func(s *config.Settings) { s.Upstreams = []string{breaksOff.URL} },
+			path:   "/",
+			status: http.StatusBadGateway,
+			answer: `{"message":"Immich broke off","error":"Bad Gateway","statusCode":502}`,
+		},
+		"no answer": {
+			change: func(s *config.Settings) { s.Timeouts.Upstream = types.Duration(100 * time.Millisecond) },
+			path:   "/api/server/slow?delay=1h",
+			status: http.StatusGatewayTimeout,
+			answer: `{"message":"Immich did not answer in time","error":"Gateway Timeout","statusCode":504}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := open(t, c.change)
+			client := &http.Client{Transport: protocols["HTTP/2"](t)}
+			if status, answer := get(t, client, a.url(c.path)); status != c.status || answer != c.answer {
+				t.Errorf("%d %s", status, answer)
+			}
+		})
+	}
+}
+
+// nobody returns an address where nobody listens.
+func nobody(t *testing.T) string {
+	t.Helper()
+	var config net.ListenConfig
+	l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+// namedServer is an Immich that says who it is, and what it has got.
+type namedServer struct {
+	*http.Server
+
+	address string
+}
+
+func startNamed(t *testing.T, name, address string) namedServer {
+	t.Helper()
+	var config net.ListenConfig
+	l, err := config.Listen(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := namedServer{address: l.Addr().String(), Server: &http.Server{
+		ReadHeaderTimeout: patience,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, name)
+			if r.Method == http.MethodPost {
+				n, _ := io.Copy(io.Discard, r.Body)
+				_, _ = fmt.Fprintf(w, " has %d bytes", n)
+			}
+		}),
+	}}
+	s.SetKeepAlivesEnabled(false) // so that one that has ended can't be reached at all
+	go func() { _ = s.Serve(l) }()
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func TestSeveralUpstreams(t *testing.T) {
+	t.Parallel()
+	servers := map[string]namedServer{"a": startNamed(t, "a", "127.0.0.1:0"), "b": startNamed(t, "b", "127.0.0.1:0")}
+	a := open(t, func(s *config.Settings) {
+		s.Upstreams = []string{"http://" + servers["a"].address, "http://" + servers["b"].address}
+	})
+	client := &http.Client{Transport: protocols["HTTP/2"](t)}
+
+	_, first := get(t, client, a.url("/"))
+	for range 20 {
+		if _, name := get(t, client, a.url("/")); name != first {
+			t.Fatalf("the client was sent from %s to %s", first, name)
+		}
+	}
+
+	_ = servers[first].Close()
+	_, second := get(t, client, a.url("/"))
+	if second == first || second == "" {
+		t.Fatalf("%q answers, though %q has ended", second, first)
+	}
+
+	_ = servers[second].Close()
+	if status, _ := get(t, client, a.url("/")); status != http.StatusBadGateway {
+		t.Errorf("status %d with nobody there", status)
+	}
+
+	startNamed(t, first, servers[first].address)
+	waitFor(t, first+" to be found again", func() bool {
+		_, name := get(t, client, a.url("/"))
+		return name == first
+	})
+}
+
+// An upload that meets a server which has just ended goes whole to the other.
+func TestUploadsFindTheOtherServer(t *testing.T) {
+	t.Parallel()
+	const size = 1 << 20
+	onEachProtocol(t, func(t *testing.T, _ string, client *http.Client) {
+		servers := map[string]namedServer{"a": startNamed(t, "a", "127.0.0.1:0"), "b": startNamed(t, "b", "127.0.0.1:0")}
+		a := open(t, func(s *config.Settings) {
+			s.Upstreams = []string{"http://" + servers["a"].address, "http://" + servers["b"].address}
+		})
+		_, first := get(t, client, a.url("/"))
+		_ = servers[first].Close()
+		status, answer := send(t, client, http.MethodPost, a.url("/"), fakeimmich.Content(size))
+		other := map[string]string{"a": "b", "b": "a"}[first]
+		if want := fmt.Sprintf("%s has %d bytes", other, size); status != http.StatusOK || answer != want {
+			t.Errorf("%d %q, want %q", status, answer, want)
+		}
+	})
+}
+
+// A request that makes Immich break off says nothing of the server: the others' requests go on.
+func TestOneRequestDoesNotTakeTheServersDown(t *testing.T) {
+	t.Parallel()
+	fragile := func() string {
+		server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/break" {
+				panic(http.ErrAbortHandler)
+			}
+		}))
+		t.Cleanup(server.Close)
+		return server.URL
+	}
+	a := open(t, func(s *config.Settings) { s.Upstreams = []string{fragile(), fragile()} })
+	client := &http.Client{Transport: protocols["HTTP/2"](t)}
+	for range 3 {
+		if status, answer := get(t, client, a.url("/break")); status != http.StatusBadGateway {
+			t.Errorf("%d %s", status, answer)
+		}
+		if status, answer := get(t, client, a.url("/photos")); status != http.StatusOK {
+			t.Errorf("%d %s", status, answer)
+		}
+	}
+}
+
+// A GET with a body was sent to Immich, and may have had an effect there. One without is asked of the next server.
+func TestGetWithABodyIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	var requests atomic.Int64
+	breaksOff := func() string {
+		server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/break" {
+				requests.Add(1)
+				_, _ = io.Copy(io.Discard, r.Body)
+				panic(http.ErrAbortHandler)
+			}
+		}))
+		t.Cleanup(server.Close)
+		return server.URL
+	}
+	a := open(t, func(s *config.Settings) { s.Upstreams = []string{breaksOff(), breaksOff()} })
+	client := &http.Client{Transport: protocols["HTTP/1.1"](t)}
+	for body, repeated := range map[string]bool{"": true, "a body": false} {
+		requests.Store(0)
+		if status, answer := send(t, client, http.MethodGet, a.url("/break"), strings.NewReader(body)); status != http.StatusBadGateway {
+			t.Errorf("%d %s", status, answer)
+		}
+		if got := requests.Load(); got < 1 || (got > 1) != repeated { // more than two if a connection was reused
+			t.Errorf("with the body %q there were %d requests", body, got)
+		}
+	}
+}

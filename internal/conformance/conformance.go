@@ -1,0 +1,156 @@
+// Package conformance says what immichaccess promises, in one table, for every way of running it: as compiled code, in Yaegi,
+// in Traefik and in the standalone proxy. It talks to each over real sockets, and looks at what a client gets and at what
+// reaches Immich.
+package conformance
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/immichaccess/immichaccess/internal/fakeimmich"
+)
+
+// Options are those of the plugin, as a user writes them in a file.
+type Options map[string]any
+
+// Key is the secret of the keys in Options that the table uses.
+const Key = "correct-horse-battery-staple"
+
+// keyDigest is the SHA-256 digest of Key.
+const keyDigest = "87cbebfeebc05f7c54ac9336c4b4bbec831227a641951a4bde7edd56020f8590"
+
+// Gateway is a running proxy with some Options in front of a fake Immich.
+type Gateway struct {
+	Addr   string      // to connect to, on a loopback address
+	Host   string      // to ask for
+	TLS    *tls.Config // of the client; nil for plain HTTP
+	Immich *fakeimmich.Server
+}
+
+// Proxy is a way to run the handler.
+type Proxy struct {
+	// Open returns a gateway with the options; all of OptionSets are asked for.
+	Open func(t *testing.T, options Options) Gateway
+	// HidesClaims is set where the handler never sees what a peer claims about its client, as on Traefik's entry points.
+	HidesClaims bool
+	// CleansPaths is set where the handler sees the plain form of what a client wrote with dot segments, doubled slashes,
+	// needless escapes, or semicolons in the query.
+	CleansPaths bool
+}
+
+// Run holds the proxy to every promise.
+func Run(t *testing.T, proxy Proxy) {
+	RunRequests(t, proxy)
+	t.Run("uploads", func(t *testing.T) { uploads(t, proxy) })
+	t.Run("streams", func(t *testing.T) { streams(t, proxy) })
+}
+
+// RunRequests holds the proxy to what it promises of headers and of who gets in.
+func RunRequests(t *testing.T, proxy Proxy) {
+	t.Run("requests", func(t *testing.T) { requests(t, proxy) })
+	t.Run("routes", func(t *testing.T) { routes(t, proxy) })
+	t.Run("browsers", func(t *testing.T) { browsers(t, proxy) })
+	t.Run("lockouts", func(t *testing.T) { lockouts(t, proxy) })
+}
+
+// OptionSets returns each set of options that the table uses, once.
+func OptionSets() []Options {
+	all := []Options{withKey, small, unlimited, forBrowsers, lockingOut}
+	for _, c := range cases {
+		all = append(all, c.Options)
+	}
+	for _, c := range slices.Concat(opened, shut) {
+		all = append(all, c.options())
+	}
+	seen := map[string]bool{}
+	return slices.DeleteFunc(all, func(o Options) bool {
+		before := seen[o.String()]
+		seen[o.String()] = true
+		return before
+	})
+}
+
+// String is the same for equal options.
+func (o Options) String() string {
+	text, err := json.Marshal(o)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+// Apply fills in a Config, leniently, as Traefik does. It takes the interpreter's Config as well as the compiler's.
+func (o Options) Apply(t *testing.T, config reflect.Value) {
+	t.Helper()
+	for name, value := range o {
+		field := config.FieldByNameFunc(func(field string) bool { return strings.EqualFold(field, name) })
+		switch text := fmt.Sprint(value); {
+		case !field.IsValid():
+			t.Fatalf("there is no option %s", name)
+		case field.Kind() == reflect.String:
+			field.SetString(text)
+		case field.Kind() == reflect.Bool:
+			field.SetBool(text == "true")
+		case field.Kind() == reflect.Int:
+			field.Set(reflect.ValueOf(value))
+		case reflect.TypeOf(value).Kind() == reflect.String:
+			field.Set(reflect.ValueOf(strings.Split(text, ",")))
+		default:
+			field.Set(reflect.ValueOf(value))
+		}
+	}
+}
+
+func (g Gateway) scheme() string {
+	if g.TLS != nil {
+		return "https"
+	}
+	return "http"
+}
+
+// client returns a client that calls from a loopback address of its own and never reuses a connection of another.
+func (g Gateway) client(t *testing.T, from string) *http.Client {
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "tcp", g.Addr)
+		},
+		TLSClientConfig:   g.TLS.Clone(),
+		ForceAttemptHTTP2: !g.speaksHTTP1(),
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{
+		Transport:     transport,
+		Timeout:       time.Minute,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// dial opens a bare connection that speaks HTTP/1.1.
+func (g Gateway) dial(t *testing.T) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", g.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g.TLS != nil {
+		config := g.TLS.Clone()
+		config.NextProtos = []string{"http/1.1"}
+		config.ServerName = g.Host
+		conn = tls.Client(conn, config)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}

@@ -1,0 +1,74 @@
+package conformance
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"testing"
+)
+
+var lockingOut = Options{"keys": []string{"phone:" + Key}, "maxWrongKeys": 3, "wrongKeyWindow": "10m", "publicRoutes": "ping", "keylessNetworks": "127.8.0.0/16"}
+
+// addresses hands out loopback addresses that nobody has tried a key from.
+var addresses atomic.Int32
+
+func newAddress(network string) string {
+	n := addresses.Add(1)
+	return fmt.Sprintf("%s.%d.%d", network, n/250, 1+n%250)
+}
+
+// lockouts holds the proxy to what happens to those who try one key after another.
+func lockouts(t *testing.T, proxy Proxy) {
+	gateway := proxy.Open(t, lockingOut)
+	try := func(from, key, uri string) *http.Response {
+		t.Helper()
+		request := gateway.get(t, http.MethodGet, uri)
+		request.Header.Set("X-Access-Key", key)
+		response, _ := do(t, gateway.client(t, from), request)
+		return response
+	}
+	want := func(from, key, uri string, status int) *http.Response {
+		t.Helper()
+		response := try(from, key, uri)
+		if response.StatusCode != status {
+			t.Errorf("%s with %q gets %d, want %d", from, key, response.StatusCode, status)
+		}
+		return response
+	}
+
+	outdated := newAddress("127.9")
+	for range 10 {
+		want(outdated, "outdated", "/api/show", http.StatusForbidden)
+	}
+	want(outdated, Key, "/api/show", http.StatusOK)
+
+	guesser := newAddress("127.9")
+	for i := range 3 {
+		want(guesser, "guess-"+strconv.Itoa(i), "/api/show", http.StatusForbidden)
+	}
+	before := gateway.Immich.Requests()
+	response := want(guesser, Key, "/api/show", http.StatusTooManyRequests)
+	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err != nil || seconds < 500 || seconds > 600 {
+		t.Errorf("Retry-After: %q", response.Header.Get("Retry-After"))
+	}
+	want(guesser, "guess-0", "/api/show", http.StatusTooManyRequests)
+	if gateway.Immich.Requests() != before {
+		t.Error("a request has reached Immich")
+	}
+	want(guesser, "", "/api/server/ping", http.StatusOK)
+	want(outdated, Key, "/api/show", http.StatusOK)
+	want(newAddress("127.9"), Key, "/api/show", http.StatusOK)
+
+	public := newAddress("127.9")
+	for i := range 3 {
+		want(public, "guess-"+strconv.Itoa(i), "/api/server/ping", http.StatusOK)
+	}
+	want(public, Key, "/api/show", http.StatusTooManyRequests)
+	want(public, Key, "/api/server/ping", http.StatusOK)
+
+	home := newAddress("127.8")
+	for i := range 5 {
+		want(home, "guess-"+strconv.Itoa(i), "/api/show", http.StatusOK)
+	}
+}

@@ -1,0 +1,50 @@
+package conformance
+
+import (
+	"crypto/tls"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"testing"
+
+	"github.com/immichaccess/immichaccess/internal/fakeimmich"
+)
+
+// RunHandler holds a bare handler to every promise, over HTTP and HTTPS, in front of a reverse proxy and a fake Immich.
+func RunHandler(t *testing.T, wrap func(t *testing.T, options Options, next http.Handler) http.Handler) {
+	t.Run("http", func(t *testing.T) {
+		Run(t, Proxy{Open: func(t *testing.T, options Options) Gateway {
+			immich, next := behind(t)
+			server := httptest.NewServer(wrap(t, options, next))
+			t.Cleanup(server.Close)
+			return Gateway{Addr: server.Listener.Addr().String(), Host: "photos.example.com", Immich: immich}
+		}})
+	})
+	t.Run("https", func(t *testing.T) {
+		Run(t, Proxy{Open: func(t *testing.T, options Options) Gateway {
+			immich, next := behind(t)
+			server := httptest.NewUnstartedServer(wrap(t, options, next))
+			server.EnableHTTP2 = true
+			server.StartTLS()
+			t.Cleanup(server.Close)
+			config := &tls.Config{RootCAs: server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
+			return Gateway{Addr: server.Listener.Addr().String(), Host: "example.com", TLS: config, Immich: immich}
+		}})
+	})
+}
+
+// behind returns a fake Immich and a reverse proxy to it that, like Traefik's, answers a failed body with 500.
+func behind(t *testing.T) (*fakeimmich.Server, http.Handler) {
+	immich := fakeimmich.New()
+	upstream := httptest.NewServer(immich)
+	t.Cleanup(upstream.Close)
+	target, err := url.Parse(upstream.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return immich, &httputil.ReverseProxy{
+		Director:     func(r *http.Request) { r.URL.Scheme, r.URL.Host = target.Scheme, target.Host },
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusInternalServerError) },
+	}
+}

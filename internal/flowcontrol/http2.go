@@ -1,0 +1,176 @@
+// Package flowcontrol bounds what clients may have in flight: sent by them, and not yet taken by Immich. The windows of HTTP/2 and
+// HTTP/3 have to be large, or one upload across a long way would be slow; and hundreds of them, full, would take gigabytes.
+package flowcontrol
+
+import (
+	"net"
+	"sync"
+	"time"
+)
+
+// UploadWindow is how much a client of HTTP/2 or HTTP/3 may send before it hears from us: 120 MB/s across a round trip of 100 ms.
+// Go's default allows 10.
+const UploadWindow = 12 << 20
+
+const (
+	// http2Limit is how much of their uploads all HTTP/2 connections together may leave in memory when Immich is slower than the
+	// clients, beside http2Free for each. A connection that is alone never gets there.
+	http2Limit = UploadWindow
+	http2Free  = 32 << 10
+)
+
+// HTTP2 bounds what clients of HTTP/2 have in flight. When the limit is reached, a connection that holds more than its free share
+// is not read from until Immich has taken some of it, and TCP tells the client to wait. Its other requests wait as well then:
+// that is why this is not the rule.
+type HTTP2 struct {
+	limit int64
+	free  int64
+
+	mu      sync.Mutex
+	shrinks sync.Cond
+	held    int64 // by all connections, beyond what is free
+}
+
+// NewHTTP2 returns the bound for all connections of a server.
+func NewHTTP2() *HTTP2 {
+	return newHTTP2(http2Limit, http2Free)
+}
+
+func newHTTP2(limit, free int64) *HTTP2 {
+	b := &HTTP2{limit: limit, free: free}
+	b.shrinks.L = &b.mu
+	return b
+}
+
+// Heads is told how the heads of requests come in on a connection.
+type Heads interface {
+	// HasAsked is called once, when the first is complete.
+	HasAsked()
+	// Pending is called with the number of bytes that have come in of one that is not, and with 0 when it is.
+	Pending(bytes int64)
+}
+
+// Conn returns the connection as HTTP/2 is to read and write it. It is closed if the client's first request, or the rest of one that
+// has begun, does not come within headTimeout: net/http has no timeout for that on HTTP/2.
+func (b *HTTP2) Conn(conn net.Conn, heads Heads, headTimeout time.Duration) net.Conn {
+	c := &meteredConn{Conn: conn, all: b, headsOf: heads, headTimeout: headTimeout}
+	c.incoming.skip = int64(len(clientPreface))
+	c.headTimer = time.AfterFunc(headTimeout, func() { _ = c.Close() })
+	return c
+}
+
+// meteredConn counts what it holds: the bodies that come in, less what the server gives back to the client's window because it was
+// read, or never will be.
+type meteredConn struct {
+	net.Conn
+
+	all    *HTTP2
+	held   int64 // guarded by all.mu, as is closed
+	closed bool
+
+	incoming frames // one reader
+	outgoing frames // one writer
+	opened   bool   // the client knows its window
+
+	headsOf     Heads
+	headTimeout time.Duration
+	headTimer   *time.Timer // runs while a head is awaited
+	awaited     int64       // what there was of it after the last read; only the reader uses it
+	heads       int64       // how many there had been
+}
+
+func (c *meteredConn) Read(p []byte) (int, error) {
+	c.await()
+	n, err := c.Conn.Read(p)
+	c.incoming.read(p[:n], func(f frame) {
+		if f.kind == frameData {
+			c.hold(f.length)
+		}
+	})
+	c.followHead()
+	return n, err
+}
+
+// followHead has the timer run while there is an unfinished head. Most heads come in one piece and need none.
+func (c *meteredConn) followHead() {
+	pending, heads := c.incoming.pending(), c.incoming.heads
+	if pending == c.awaited && heads == c.heads {
+		return
+	}
+	if heads > c.heads {
+		c.headTimer.Stop()
+		c.headDone()
+		c.awaited = 0
+	}
+	if pending > 0 && c.awaited == 0 && heads > 0 {
+		c.headTimer.Reset(c.headTimeout)
+	}
+	if pending > 0 {
+		c.headsOf.Pending(pending)
+	}
+	c.awaited, c.heads = pending, heads
+}
+
+// headDone takes back what was reported as pending. Before the first head, that includes what TLS has received.
+func (c *meteredConn) headDone() {
+	if c.heads == 0 {
+		c.headsOf.HasAsked()
+	}
+	if c.heads == 0 || c.awaited > 0 {
+		c.headsOf.Pending(0)
+	}
+}
+
+func (c *meteredConn) Write(p []byte) (int, error) {
+	c.outgoing.read(p, func(f frame) {
+		if f.kind == frameWindowUpdate && f.stream == 0 {
+			c.giveBack(f.increment)
+		}
+	})
+	return c.Conn.Write(p)
+}
+
+// giveBack notes what the client may send again. The first time, it is told of the window itself.
+func (c *meteredConn) giveBack(n int64) {
+	if c.opened {
+		c.hold(-n)
+	}
+	c.opened = true
+}
+
+// Close wakes the reader, and gives up what the connection held.
+func (c *meteredConn) Close() error {
+	c.all.mu.Lock()
+	c.closed = true
+	c.add(-c.held)
+	c.all.mu.Unlock()
+	c.headTimer.Stop()
+	return c.Conn.Close()
+}
+
+func (c *meteredConn) await() {
+	b := c.all
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for !c.closed && b.held > b.limit && c.held > b.free {
+		b.shrinks.Wait()
+	}
+}
+
+func (c *meteredConn) hold(n int64) {
+	c.all.mu.Lock()
+	defer c.all.mu.Unlock()
+	if !c.closed {
+		c.add(n)
+	}
+}
+
+func (c *meteredConn) add(n int64) {
+	b := c.all
+	before := max(c.held-b.free, 0)
+	c.held = max(c.held+n, 0)
+	b.held += max(c.held-b.free, 0) - before
+	if n < 0 && before > 0 {
+		b.shrinks.Broadcast()
+	}
+}

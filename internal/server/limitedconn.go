@@ -1,0 +1,110 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"syscall"
+)
+
+// limitedListener admits TCP connections as the limiter allows.
+type limitedListener struct {
+	net.Listener
+
+	name    string
+	limiter *connLimiter
+	log     *rareLog
+}
+
+// Accept returns errors to net/http too, which tries again after a while where that makes sense.
+func (l *limitedListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			l.failed(err)
+			return nil, err
+		}
+		limited := &limitedConn{Conn: conn}
+		limited.inHead.Store(true)
+		limited.tracked = l.limiter.admit(conn.RemoteAddr(), func() { _ = conn.Close() })
+		if limited.tracked != nil {
+			return limited, nil
+		}
+		_ = conn.Close()
+	}
+}
+
+func (l *limitedListener) failed(err error) {
+	if errors.Is(err, net.ErrClosed) {
+		return
+	}
+	l.log.error("connections can't be accepted", "for", l.name, "address", l.Addr().String(), "error", err)
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		l.limiter.evictOne()
+	}
+}
+
+// limitedConn counts what comes in until there is a whole request head, TLS included: that is what it costs to wait for one.
+type limitedConn struct {
+	net.Conn
+
+	tracked *trackedConn
+	inHead  atomic.Bool
+}
+
+func (c *limitedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && c.inHead.Load() {
+		c.tracked.receiving(int64(n))
+	}
+	return n, err
+}
+
+func (c *limitedConn) Close() error {
+	c.tracked.release()
+	return c.Conn.Close()
+}
+
+// CloseWrite lets net/http end a connection of plain HTTP without a reset.
+func (c *limitedConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+// withConn is the ConnContext of servers of HTTP/1.1.
+func withConn(ctx context.Context, conn net.Conn) context.Context {
+	if encrypted, ok := conn.(*tls.Conn); ok {
+		conn = encrypted.NetConn()
+	}
+	if limited, ok := conn.(*limitedConn); ok {
+		return context.WithValue(ctx, connKey{}, limited.tracked)
+	}
+	return ctx
+}
+
+// follow is the ConnState of servers of HTTP/1.1.
+func follow(conn net.Conn, state http.ConnState) {
+	if encrypted, ok := conn.(*tls.Conn); ok {
+		conn = encrypted.NetConn()
+	}
+	limited, ok := conn.(*limitedConn)
+	if !ok {
+		return
+	}
+	switch state {
+	case http.StateActive: // net/http has read a head
+		limited.inHead.Store(false)
+		limited.tracked.HasAsked()
+		limited.tracked.Pending(0)
+		limited.tracked.serving(true)
+	case http.StateIdle:
+		limited.tracked.serving(false)
+		limited.inHead.Store(true)
+	default:
+	}
+}

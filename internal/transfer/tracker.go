@@ -1,0 +1,83 @@
+package transfer
+
+import (
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Tracker counts the transfers that run.
+type Tracker struct {
+	running  atomic.Int64
+	received atomic.Int64
+	sent     atomic.Int64
+	closed   atomic.Bool
+
+	sockets  atomic.Int64
+	mu       sync.Mutex
+	hijacked map[*idleConn]struct{} // guarded by mu
+}
+
+// Running is how many requests are being served, WebSockets apart: they have no end to wait for.
+func (t *Tracker) Running() int64 { return t.running.Load() }
+
+// Sockets is how many WebSockets are open.
+func (t *Tracker) Sockets() int64 { return t.sockets.Load() }
+
+// Received is how many bytes clients have sent, in bodies, so far.
+func (t *Tracker) Received() int64 { return t.received.Load() }
+
+// Sent is how many bytes clients were sent, in bodies, so far.
+func (t *Tracker) Sent() int64 { return t.sent.Load() }
+
+// Entry is what the tracker knows of a request that has ended.
+type Entry struct {
+	Request  *http.Request
+	Identity Identity
+	Status   int   // 0: the client was gone before there was an answer
+	Aborted  Cause // empty if the transfer came to its end
+	Received int64
+	Sent     int64
+	Duration time.Duration
+}
+
+// Close has the transfers that still run reported as ended by a shutdown. It closes WebSockets, which the server does not
+// know any more; the others are the server's to close.
+func (t *Tracker) Close() {
+	t.closed.Store(true)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for conn := range t.hijacked {
+		conn.exchange.abort(Shutdown)
+		_ = conn.Conn.Close()
+	}
+}
+
+// Wait returns when nothing runs any more, or when patience is over.
+func (t *Tracker) Wait(patience time.Duration) {
+	for end := time.Now().Add(patience); t.Running()+t.Sockets() > 0 && time.Now().Before(end); {
+		time.Sleep(waitInterval)
+	}
+}
+
+const waitInterval = 5 * time.Millisecond
+
+// keep remembers a hijacked connection until it is closed.
+func (t *Tracker) keep(conn *idleConn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.hijacked == nil {
+		t.hijacked = map[*idleConn]struct{}{}
+	}
+	t.hijacked[conn] = struct{}{}
+	if t.closed.Load() {
+		_ = conn.Conn.Close()
+	}
+}
+
+func (t *Tracker) forget(conn *idleConn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.hijacked, conn)
+}
