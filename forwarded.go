@@ -13,6 +13,7 @@ type forwarding struct {
 	// mayBeTrusted holds the first three characters of every peer address that may be trusted. It rules out most peers
 	// with one map lookup, however many networks are trusted.
 	mayBeTrusted map[string]bool
+	sources      memo // peer and X-Forwarded-For → *source
 }
 
 func newForwarding(trusted *networks) *forwarding {
@@ -65,36 +66,74 @@ func addBeginning(beginnings map[string]bool, text, next string) {
 	}
 }
 
+// source is where a request comes from, as far as addresses tell.
+type source struct {
+	trusted bool       // the peer is
+	client  netip.Addr // not valid if the peer has no address
+	named   bool       // false if the client is a trusted proxy that names no client of its own
+	chain   []string   // from the client to the last proxy before the peer
+
+	realIP       []string // the headers that say so; nil: none
+	forwardedFor []string
+}
+
 // claims is what is known of the client of a request: what a trusted proxy says of it, or else the peer's address.
 type claims struct {
-	client      netip.Addr // not valid if the peer has no address
-	named       bool       // false if the client is a trusted proxy that names no client of its own
-	chain       []string   // from the client to the last proxy before the peer
-	proto, host string     // "" if the peer gives none, or none that is valid
-	port        []string
-	prefix      []string
+	*source
+	proto  []string // nil if the peer gives none, or none that is valid
+	host   string   // "" as well
+	port   []string
+	prefix []string
 }
 
 // resolve must be called before the forwarding headers are touched.
 func (f *forwarding) resolve(r *http.Request) *claims {
-	peer, ok := parseAddr(r.RemoteAddr)
-	if !ok {
-		return &claims{}
-	}
-	if !f.trusted.contain(peer) {
-		return &claims{client: peer, named: true}
-	}
 	h := r.Header
-	client, named, chain := f.resolveClient(peer, strings.Join(h["X-Forwarded-For"], ","))
+	from := f.sourceOf(r.RemoteAddr, h["X-Forwarded-For"])
+	if !from.trusted {
+		return &claims{source: from}
+	}
 	return &claims{
-		client: client,
-		named:  named,
-		chain:  chain,
+		source: from,
 		proto:  claimedProto(h["X-Forwarded-Proto"]),
 		host:   claimedHost(h["X-Forwarded-Host"]),
 		port:   h["X-Forwarded-Port"],
 		prefix: h["X-Forwarded-Prefix"],
 	}
+}
+
+// sourceOf remembers what it has found, since the same clients come again and again.
+func (f *forwarding) sourceOf(peer string, forwardedFor []string) *source {
+	colon := strings.LastIndexByte(peer, ':')
+	if colon < 0 || len(forwardedFor) > 1 {
+		return f.findSource(peer, forwardedFor)
+	}
+	addresses := peer[:colon] + " "
+	if len(forwardedFor) == 1 {
+		addresses += forwardedFor[0]
+	}
+	if known, ok := f.sources.entries.Load(addresses); ok {
+		return known.(*source)
+	}
+	found := f.findSource(peer, forwardedFor)
+	f.sources.add(addresses, found)
+	return found
+}
+
+func (f *forwarding) findSource(peer string, forwardedFor []string) *source {
+	addr, ok := parseAddr(peer)
+	if !ok {
+		return &source{}
+	}
+	s := &source{client: addr, named: true, trusted: f.trusted.contain(addr)}
+	if s.trusted {
+		s.client, s.named, s.chain = f.resolveClient(addr, strings.Join(forwardedFor, ","))
+	}
+	s.realIP = []string{s.client.String()}
+	if len(s.chain) > 0 {
+		s.forwardedFor = []string{strings.Join(s.chain, ", ")}
+	}
+	return s
 }
 
 // resolveClient reads X-Forwarded-For from right to left, beginning at the peer, which is trusted. Each trusted proxy
@@ -125,15 +164,18 @@ func reversed(list []string) []string {
 	return list
 }
 
-// claimedProto turns ws and wss, which Traefik uses for WebSocket handshakes, into http and https, which Immich knows.
-func claimedProto(values []string) string {
-	switch strings.ToLower(strings.TrimSpace(strings.Join(values, ","))) {
-	case "https", "wss":
-		return "https"
-	case "http", "ws":
-		return "http"
+// protoHeaders are the values of X-Forwarded-Proto for Immich. Traefik uses ws and wss for WebSocket handshakes, which Immich
+// does not know.
+var protoHeaders = map[string][]string{"http": {"http"}, "ws": {"http"}, "https": {"https"}, "wss": {"https"}}
+
+func claimedProto(values []string) []string {
+	if len(values) != 1 {
+		return nil
 	}
-	return ""
+	if known := protoHeaders[values[0]]; known != nil {
+		return known
+	}
+	return protoHeaders[strings.ToLower(strings.TrimSpace(values[0]))]
 }
 
 func claimedHost(values []string) string {
@@ -151,15 +193,24 @@ var hopByHop = []string{"Upgrade, " +
 	"X-Forwarded_proto, X_forwarded-Proto, X-Real_ip, X_real-Ip, " +
 	"X_forwarded_port, X-Forwarded_port, X_forwarded-Port, X_forwarded_prefix, X-Forwarded_prefix, X_forwarded-Prefix"}
 
-// apply sets what the claims say, when the rest of the forwarding headers is set.
+// apply sets what the claims say, when the rest of the forwarding headers is set and X-Forwarded-For is gone.
 func (c *claims) apply(h http.Header) {
-	set(h, "X-Real-Ip", addressText(c.client, ""))
-	set(h, "X-Forwarded-For", strings.Join(c.chain, ", "))
-	if c.proto != "" {
-		set(h, "X-Forwarded-Proto", c.proto)
+	if c.realIP == nil {
+		delete(h, "X-Real-Ip")
+		return
+	}
+	h["X-Real-Ip"] = c.realIP
+	if !c.trusted {
+		return
+	}
+	if c.forwardedFor != nil {
+		h["X-Forwarded-For"] = c.forwardedFor
+	}
+	if c.proto != nil {
+		h["X-Forwarded-Proto"] = c.proto
 	}
 	if c.host != "" {
-		set(h, "X-Forwarded-Host", c.host)
+		h["X-Forwarded-Host"] = []string{c.host}
 	}
 	if c.port != nil {
 		h["X-Forwarded-Port"] = c.port
@@ -198,8 +249,8 @@ func (f *forwarding) clientIn(n *networks, r *http.Request) bool {
 
 // secure tells whether the client uses HTTPS, as far as that can be known here.
 func (f *forwarding) secure(r *http.Request) bool {
-	if proto := f.resolve(r).proto; proto != "" {
-		return proto == "https"
+	if proto := f.resolve(r).proto; proto != nil {
+		return proto[0] == "https"
 	}
 	return r.TLS != nil
 }

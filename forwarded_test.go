@@ -230,12 +230,12 @@ func TestClaimedScheme(t *testing.T) {
 		"":      {"", "gopher", "https,http", "https://", "htt ps"},
 	} {
 		for _, text := range texts {
-			if got := claimedProto([]string{text}); got != want {
+			if got := strings.Join(claimedProto([]string{text}), ","); got != want {
 				t.Errorf("%q claims %q, want %q", text, got, want)
 			}
 		}
 	}
-	if got := claimedProto([]string{"https", "http"}); got != "" {
+	if got := claimedProto([]string{"https", "http"}); got != nil {
 		t.Errorf("two schemes claim %q", got)
 	}
 }

@@ -2,7 +2,6 @@ package immichaccess
 
 import (
 	"net/http"
-	"net/url"
 	"path"
 	"regexp"
 	"sort"
@@ -69,47 +68,22 @@ var publicRoutes = map[string]string{
 		GET    /api/timeline/bucket                                   link`,
 }
 
-// credential is a kind of credential, and where a request can carry it. Immich takes the first kind of the request that is
-// not empty (auth.service.ts, validate).
-type credential struct {
-	name    string
-	queries []string
-	headers []string
-}
-
-var credentials = []credential{
-	{name: "link", queries: []string{"key", "slug"}, headers: []string{"X-Immich-Share-Key", "X-Immich-Share-Slug"}},
-	{name: "session", queries: []string{"sessionKey"}},
-	{
-		name:    "user", // which no public route lets through
-		queries: []string{"apiKey"},
-		headers: []string{"X-Immich-User-Token", "X-Immich-Session-Token", "Authorization", "X-Api-Key"},
-	},
-}
-
-// credentialCookies log users in. The one of a shared link with a password, immich_shared_link_token, is not among them.
-var credentialCookies = []string{"immich_access_token", "immich_maintenance_token"}
-
-// route is one line of publicRoutes.
-type route struct {
-	segments   []string
-	credential string         // by its name; "" for none
-	passes     string         // the credential that the request may carry on to Immich
-	foreign    *regexp.Regexp // the names of parameters that carry another
-}
-
-// routes are those that were made public, by the method and the number of segments, so that few have to be compared.
-type routes map[shape][]route
-
-type shape struct {
-	method string
-	count  int // 0: any number
-}
-
 // passing names the credential that requests to the routes may carry. Their order is Immich's: where a route is public by
 // two names, the link counts first.
 var passing = []struct{ routes, credential string }{
 	{"shared-links", "link"}, {"session-media", "session"}, {"oauth", ""}, {"ping", ""}, {"well-known", ""},
+}
+
+// routes are those that were made public.
+type routes []*routeGroup
+
+// routeGroup holds routes that are alike in what their requests must carry, and may. Their requests, "METHOD /path", are one
+// pattern: Yaegi pays more for a few calls than for a long regular expression.
+type routeGroup struct {
+	plain   *regexp.Regexp // paths that are canonical at first sight, as most are
+	any     *regexp.Regexp // decoded paths
+	needs   *credential    // nil: none
+	removes *others        // the credentials that do not pass
 }
 
 func parsePublicRoutes(names []string, errs *problems) routes {
@@ -121,14 +95,21 @@ func parsePublicRoutes(names []string, errs *problems) routes {
 		}
 		wanted[name] = true
 	}
-	rs := routes{}
+	var rs routes
 	for _, p := range passing {
 		if !wanted[p.routes] {
 			continue
 		}
-		foreign := parametersExcept(p.credential)
-		for _, line := range strings.Split(publicRoutes[p.routes], "\n") {
-			rs.add(strings.Fields(line), p.credential, foreign)
+		lines := strings.Split(publicRoutes[p.routes], "\n")
+		for _, needs := range []string{p.credential, ""} {
+			if paths := pathsOf(lines, needs); paths != nil {
+				rs = append(rs, &routeGroup{
+					plain:   requestPattern(paths, plainSegment),
+					any:     requestPattern(paths, anySegment),
+					needs:   credentials[needs],
+					removes: othersThan(p.credential),
+				})
+			}
 		}
 	}
 	return rs
@@ -143,201 +124,68 @@ func publicNames() []string {
 	return names
 }
 
-// add takes the fields of a line: method, path, and perhaps a credential.
-func (rs routes) add(fields []string, passes string, foreign *regexp.Regexp) {
-	if len(fields) < 2 {
-		return
+// pathsOf returns the methods and paths of the lines with that credential.
+func pathsOf(lines []string, credential string) [][]string {
+	var paths [][]string
+	for _, line := range lines {
+		if fields := strings.Fields(line); len(fields) == 2 && credential == "" || len(fields) == 3 && fields[2] == credential {
+			paths = append(paths, fields)
+		}
 	}
-	rt := route{segments: split(fields[1]), passes: passes, foreign: foreign}
-	if len(fields) > 2 {
-		rt.credential = fields[2]
-	}
-	rs.put(fields[0], rt)
-	if fields[0] == http.MethodGet {
-		rs.put(http.MethodHead, rt)
-	}
+	return paths
 }
 
-func (rs routes) put(method string, rt route) {
-	s := shape{method, len(rt.segments)}
-	if rt.segments[s.count-1] == "*" {
-		s.count = 0
+// Patterns of what {id}, {any} and a star stand for. A plain segment has nothing that could be escaped, and no dot in front.
+const (
+	uuid         = `[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}`
+	plainSegment = `[0-9A-Za-z_-][0-9A-Za-z._-]*`
+	anySegment   = `[^/]+`
+)
+
+func requestPattern(paths [][]string, segment string) *regexp.Regexp {
+	var patterns []string
+	for _, fields := range paths {
+		method := fields[0]
+		if method == http.MethodGet {
+			method = "(?:GET|HEAD)"
+		}
+		patterns = append(patterns, method+" "+pathPattern(fields[1], segment))
 	}
-	rs[s] = append(rs[s], rt)
+	return regexp.MustCompile("^(?:" + strings.Join(patterns, "|") + ")$")
 }
 
-func split(plainPath string) []string {
-	return strings.Split(plainPath[1:], "/")
+func pathPattern(path, segment string) string {
+	pattern := strings.NewReplacer(`\{id\}`, uuid, `\{any\}`, segment).Replace(regexp.QuoteMeta(path))
+	if strings.HasSuffix(pattern, `/\*`) {
+		return strings.TrimSuffix(pattern, `/\*`) + `(?:/` + segment + `)+`
+	}
+	return strings.Replace(pattern, `\*`, `(?:`+segment+`)?`, 1)
 }
 
 // admit tells whether the request needs no key, whoever sends it. It then takes from it what could make Immich act for
 // somebody else than the shared link or the session that the route is for, so that safety does not depend on both sides
 // reading the request alike.
 func (rs routes) admit(r *http.Request) bool {
-	if len(rs) == 0 || isExcessive(r) || ambiguous.MatchString(r.URL.RawQuery) || !isCanonicalPath(r) {
+	cookies := r.Header["Cookie"]
+	if cookies != nil && hasTooManyCookies(cookies) {
 		return false
 	}
-	segments := split(r.URL.Path)
-	matched := firstMatch(rs[shape{r.Method, len(segments)}], segments, r)
-	if matched == nil {
-		matched = firstMatch(rs[shape{r.Method, 0}], segments, r)
-	}
-	if matched == nil {
-		return false
-	}
-	delete(r.Header, "Upgrade") // no public route needs a connection of its own
-	removeCredentials(r, matched)
-	return true
-}
-
-// ambiguous is what Immich reads in ways of its own in a query: blanks and bytes beyond ASCII, and a "#", where Express ends
-// it. A blank, which HTTP/2 and HTTP/3 can carry, would end the whole URL over HTTP/1.1, in which Immich gets it.
-var ambiguous = regexp.MustCompile(`[^!-~]|#`)
-
-// mostParameters is more than any page of Immich's sends. Express ends a query after 1000.
-const mostParameters = 100
-
-// isExcessive tells whether a request, from anybody, has so much in it that to look at each piece would keep Yaegi busy for
-// seconds.
-func isExcessive(r *http.Request) bool {
-	query := r.URL.RawQuery
-	return strings.Count(query, "&")+strings.Count(query, ";") > mostParameters || hasTooManyCookies(r.Header["Cookie"])
-}
-
-func firstMatch(candidates []route, segments []string, r *http.Request) *route {
-	for i := range candidates {
-		if candidates[i].matches(segments) && hasCredential(r, candidates[i].credential) {
-			return &candidates[i]
+	for _, group := range rs {
+		if group.match(r) {
+			return group.removes.from(r)
 		}
 	}
-	return nil
+	return false
 }
 
-// matches looks at the end of a path first, where Immich's differ most.
-func (rt route) matches(segments []string) bool {
-	if len(segments) < len(rt.segments) {
-		return false
-	}
-	for i := len(rt.segments) - 1; i >= 0; i-- {
-		if !segmentMatches(rt.segments[i], segments[i]) {
+func (g *routeGroup) match(r *http.Request) bool {
+	request := r.Method + " " + r.URL.Path
+	if r.URL.RawPath != "" || !g.plain.MatchString(request) {
+		if !g.any.MatchString(request) || !isCanonicalPath(r) {
 			return false
 		}
 	}
-	return true
-}
-
-var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-
-func segmentMatches(pattern, segment string) bool {
-	switch {
-	case pattern == "{id}":
-		return uuid.MatchString(segment)
-	case pattern == "{any}":
-		return segment != ""
-	case strings.HasSuffix(pattern, "*"):
-		return segment != "" && strings.HasPrefix(segment, strings.TrimSuffix(pattern, "*"))
-	}
-	return segment == pattern
-}
-
-// hasCredential tells whether the request carries the credential, and it is not blank: Node trims header values, and Immich
-// then takes the next credential. Go trims them only over HTTP/1.1.
-func hasCredential(r *http.Request, name string) bool {
-	if name == "" {
-		return true
-	}
-	query := r.URL.Query()
-	for _, c := range credentials {
-		if c.name == name {
-			return anyFilled(query, c.queries) || anyFilled(r.Header, c.headers)
-		}
-	}
-	return false
-}
-
-func anyFilled(values map[string][]string, names []string) bool {
-	for _, name := range names {
-		if len(values[name]) == 1 && strings.TrimSpace(values[name][0]) != "" {
-			return true
-		}
-	}
-	return false
-}
-
-// removeCredentials removes every credential but the one that the route passes.
-func removeCredentials(r *http.Request, rt *route) {
-	for _, c := range credentials {
-		if c.name == rt.passes {
-			continue
-		}
-		for _, header := range c.headers {
-			delete(r.Header, header)
-		}
-	}
-	removeParameters(r, rt.foreign)
-	removeCookies(r, credentialCookies)
-}
-
-// parametersExcept matches the names, in lower case, of parameters that carry a credential other than that one. It looks at
-// each word of a name, since qs, a parser for Express, reads key[]=x and [key]=x as key.
-func parametersExcept(credential string) *regexp.Regexp {
-	var names []string
-	for _, c := range credentials {
-		if c.name != credential {
-			names = append(names, c.queries...)
-		}
-	}
-	return regexp.MustCompile(`(^|[^a-z])(` + strings.ToLower(strings.Join(names, "|")) + `)([^a-z]|$)`)
-}
-
-// removeParameters removes the parameters of those names from the query, in whatever way they are written. It takes ";" for
-// a separator too, which Traefik forwards as "&".
-func removeParameters(r *http.Request, names *regexp.Regexp) {
-	parameters := strings.Split(strings.ReplaceAll(r.URL.RawQuery, ";", "&"), "&")
-	var kept []string
-	removed := false
-	for _, parameter := range parameters {
-		if isNamed(parameter, names) {
-			removed = true
-		} else if parameter != "" {
-			kept = append(kept, parameter)
-		}
-	}
-	if !removed {
-		return
-	}
-	r.URL.RawQuery = strings.Join(kept, "&")
-	r.RequestURI = r.URL.RequestURI() // from which Traefik takes the query
-}
-
-// isNamed takes a name that can't be decoded for any.
-func isNamed(parameter string, names *regexp.Regexp) bool {
-	name, _, _ := strings.Cut(parameter, "=")
-	decoded, err := url.QueryUnescape(name)
-	return err != nil || names.MatchString(strings.ToLower(decoded))
-}
-
-// removeCookies removes each cookie in which one of the names stands, since parsers differ in what they trim from a name.
-func removeCookies(r *http.Request, names []string) {
-	if r.Header["Cookie"] == nil {
-		return
-	}
-	var kept []string
-	for _, cookie := range strings.Split(strings.Join(r.Header["Cookie"], ";"), ";") {
-		if !containsAny(strings.ToLower(cookie), names) {
-			kept = append(kept, strings.Trim(cookie, " \t"))
-		}
-	}
-	set(r.Header, "Cookie", strings.Join(kept, "; "))
-}
-
-func containsAny(text string, words []string) bool {
-	for _, word := range words {
-		if strings.Contains(text, word) {
-			return true
-		}
-	}
-	return false
+	return g.needs == nil || g.needs.isIn(r)
 }
 
 // needlessEscape is a percent-encoding that no client needs, or that servers read in different ways: of letters,

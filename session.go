@@ -25,10 +25,7 @@ const (
 	secretSize    = 32 // bytes of a secret that signs cookies
 	sessionIDSize = 16 // bytes
 
-	// Bounds of what is remembered: verified Cookie headers, their length, and log-outs of one key.
-	mostVerified      = 1000
-	longestRemembered = 4096
-	mostLogouts       = 256
+	mostLogouts = 256 // of one key
 
 	// Bounds of what is looked at in a request, since anybody can send cookies and Yaegi takes its time for each: browsers
 	// keep some 200 for a site, and of the gateway's a request has one, or a few where another host has set some.
@@ -53,15 +50,16 @@ type sessions struct {
 	secret     []byte
 	lifetime   time.Duration
 
-	verified sync.Map // Cookie header → *verifiedCookie, which spares the next request the work
-	count    int32    // of verified, about; atomic
+	verified memo // Cookie header → *verifiedCookie, which spares the next request the work
 }
 
 // verifiedCookie is the result of an earlier request with the same Cookie header.
 type verifiedCookie struct {
-	session *session
-	others  string // the header without the gateway's cookies
-	changes int32  // of process, when it was verified
+	session   *session
+	expiresAt time.Time
+	plain     bool     // the key is good for every request, and its name is not asked for
+	others    []string // the header without the gateway's cookies; nil: nothing is left
+	changes   int32    // of process, when it was verified
 }
 
 // process is what all handlers of a process share, so that sessions outlive a reload of the configuration, and a log-out
@@ -91,16 +89,27 @@ func newSessions(keys *keyring, f *forwarding, secret []byte, lifetime time.Dura
 // an entry if none of them is valid.
 func (s *sessions) take(r *http.Request) *session {
 	lines := r.Header["Cookie"]
-	if len(lines) == 1 {
-		if known, ok := s.verified.Load(lines[0]); ok {
-			v := known.(*verifiedCookie)
-			if v.changes == atomic.LoadInt32(&process.changes) && time.Now().Unix() < v.session.expires {
-				set(r.Header, "Cookie", v.others)
-				return v.session
-			}
-		}
+	if v := s.recall(lines); v != nil {
+		set(r.Header, "Cookie", strings.Join(v.others, "; "))
+		return v.session
 	}
 	return s.takeUnknown(r, lines)
+}
+
+// recall returns what is remembered of a Cookie header, nil if that is nothing that still counts.
+func (s *sessions) recall(lines []string) *verifiedCookie {
+	if len(lines) != 1 {
+		return nil
+	}
+	known, ok := s.verified.entries.Load(lines[0])
+	if !ok {
+		return nil
+	}
+	v := known.(*verifiedCookie)
+	if v.changes != atomic.LoadInt32(&process.changes) || time.Until(v.expiresAt) <= 0 {
+		return nil
+	}
+	return v
 }
 
 func (s *sessions) takeUnknown(r *http.Request, lines []string) *session {
@@ -115,7 +124,15 @@ func (s *sessions) takeUnknown(r *http.Request, lines []string) *session {
 	}
 	set(r.Header, "Cookie", strings.Join(others, "; "))
 	if found := s.firstValid(secure); found != nil {
-		s.remember(lines, &verifiedCookie{session: found, others: strings.Join(others, "; "), changes: changes})
+		if len(lines) == 1 {
+			s.verified.add(lines[0], &verifiedCookie{
+				session:   found,
+				expiresAt: time.Unix(found.expires, 0),
+				plain:     found.entry.isUnrestricted() && s.keys.nameHeader == "",
+				others:    r.Header["Cookie"],
+				changes:   changes,
+			})
+		}
 		return found
 	}
 	if !s.forwarding.secure(r) {
@@ -127,6 +144,9 @@ func (s *sessions) takeUnknown(r *http.Request, lines []string) *session {
 }
 
 func hasTooManyCookies(lines []string) bool {
+	if len(lines) == 1 && len(lines[0]) < mostCookies {
+		return false
+	}
 	return strings.Count(strings.Join(lines, ";"), ";") >= mostCookies
 }
 
@@ -199,20 +219,6 @@ func (s *sessions) sign(id, issued, expires string, e *entry) string {
 	mac := hmac.New(sha256.New, s.secret)
 	mac.Write([]byte("immichaccess session 2\n" + id + "\n" + issued + "\n" + expires + "\n" + e.name + "\n" + hex.EncodeToString(e.digest[:])))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
-}
-
-func (s *sessions) remember(lines []string, v *verifiedCookie) {
-	if len(lines) != 1 || len(lines[0]) > longestRemembered {
-		return
-	}
-	if atomic.AddInt32(&s.count, 1) > mostVerified {
-		s.verified.Range(func(line, _ any) bool {
-			s.verified.Delete(line)
-			return true
-		})
-		atomic.StoreInt32(&s.count, 1)
-	}
-	s.verified.Store(lines[0], v)
 }
 
 // begin sets the cookie of a new session.

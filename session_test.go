@@ -238,7 +238,7 @@ func TestVerifiedCookiesAreBounded(t *testing.T) {
 	g := newGuard(next, s, newDenialLog("test", false))
 	handler := g.handler()
 	cookie := logIn(t, handler, rightKey)
-	for i := range 3 * mostVerified {
+	for i := range 3 * mostRemembered {
 		other := fmt.Sprintf("a=%d", i)
 		for range 2 {
 			ask(handler, newRequest(http.Header{"Cookie": {other + "; " + cookie}}))
@@ -248,8 +248,8 @@ func TestVerifiedCookiesAreBounded(t *testing.T) {
 		}
 	}
 	count := 0
-	g.sessions.verified.Range(func(_, _ any) bool { count++; return true })
-	if count > mostVerified {
+	g.sessions.verified.entries.Range(func(_, _ any) bool { count++; return true })
+	if count > mostRemembered {
 		t.Errorf("%d Cookie headers are remembered", count)
 	}
 	ask(handler, newRequest(http.Header{"Cookie": {strings.Repeat("a", longestRemembered) + "=1; " + cookie}}))

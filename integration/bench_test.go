@@ -47,6 +47,10 @@ func BenchmarkYaegi(b *testing.B) {
 		handler := interpreted(b, builder, conformance.Options{"keys": twoKeys, "publicRoutes": "shared-links"}, next)
 		compare(b, withoutKey(handler), empty, 0)
 	})
+	b.Run("through a trusted proxy", func(b *testing.B) {
+		handler := interpreted(b, builder, conformance.Options{"keys": twoKeys, "trustedProxies": "203.0.113.0/24"}, next)
+		compare(b, fromProxy(handler), empty, 0)
+	})
 	b.Run("while somebody is locked out", func(b *testing.B) {
 		handler := interpreted(b, builder, conformance.Options{"keys": twoKeys, "maxWrongKeys": "1", "logDenied": false}, next)
 		lockOut(handler)
@@ -89,6 +93,14 @@ func withoutKey(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		delete(r.Header, "X-Access-Key")
 		r.URL.Path, r.URL.RawQuery = "/api/assets/9f2d8d4e-7f3b-4c52-8d0e-0d5c3b1f6a01/thumbnail", "size=preview&key=x"
+		handler.ServeHTTP(w, r)
+	})
+}
+
+// fromProxy names the client, as a proxy does.
+func fromProxy(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header["X-Forwarded-For"] = []string{"198.51.100.9"}
 		handler.ServeHTTP(w, r)
 	})
 }

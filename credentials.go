@@ -1,0 +1,179 @@
+package immichaccess
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// credential is a kind of credential, and where a request can carry it.
+type credential struct {
+	queries []string
+	headers []string
+}
+
+// credentials are those of Immich, by name. Of a request's, Immich takes the first that is not empty: link, session, user
+// (auth.service.ts, validate).
+var credentials = map[string]*credential{
+	"link":    {queries: []string{"key", "slug"}, headers: []string{"X-Immich-Share-Key", "X-Immich-Share-Slug"}},
+	"session": {queries: []string{"sessionKey"}},
+	"user": { // which no public route lets through
+		queries: []string{"apiKey"},
+		headers: []string{"X-Immich-User-Token", "X-Immich-Session-Token", "Authorization", "X-Api-Key"},
+	},
+}
+
+// isIn tells whether the request carries the credential, and it is not blank: Node trims header values, and Immich then takes
+// the next credential. Go trims them only over HTTP/1.1.
+func (c *credential) isIn(r *http.Request) bool {
+	query := r.URL.Query()
+	for _, name := range c.queries {
+		if isFilled(query[name]) {
+			return true
+		}
+	}
+	for _, name := range c.headers {
+		if isFilled(r.Header[name]) {
+			return true
+		}
+	}
+	return false
+}
+
+func isFilled(values []string) bool {
+	if len(values) != 1 || values[0] == "" {
+		return false
+	}
+	first := values[0][0]
+	return '!' <= first && first <= '~' || strings.TrimSpace(values[0]) != ""
+}
+
+// others are the credentials that a request may not carry on to Immich.
+type others struct {
+	headers    []string
+	parameters *regexp.Regexp // names of parameters that are read as one of them
+	noneIn     *regexp.Regexp // queries, as most are, that need no closer look
+}
+
+// othersThan returns all credentials but one.
+func othersThan(passes string) *others {
+	o := &others{}
+	var names []string
+	for name, c := range credentials {
+		if name == passes {
+			continue
+		}
+		o.headers = append(o.headers, c.headers...)
+		for _, query := range c.queries {
+			names = append(names, strings.ToLower(query))
+		}
+	}
+	// Each word of a name counts, since qs, a parser for Express, reads key[]=x and [key]=x as key.
+	o.parameters = regexp.MustCompile(`(^|[^a-z])(` + strings.Join(names, "|") + `)([^a-z]|$)`)
+	plain := commonParameters
+	if c := credentials[passes]; c != nil {
+		plain = append(c.queries, plain...)
+	}
+	o.noneIn = regexp.MustCompile(`^(?:(?:` + strings.Join(plain, "|") + `)=(?:[0-9A-Za-z_.~-]|%2[BFbf]|%3[Dd])*(?:&|$))*$`)
+	return o
+}
+
+// commonParameters are those that the pages of shared links send, beside the credential.
+var commonParameters = []string{"size", "edited", "c", "albumId", "timeBucket", "order", "visibility", "withStacked", "withCoordinates"}
+
+// from removes them from the request. It returns false where that can't be done for certain.
+func (o *others) from(r *http.Request) bool {
+	query := r.URL.RawQuery
+	if (len(query) > mostParameters || !o.noneIn.MatchString(query)) && !o.removeParameters(r, query) {
+		return false
+	}
+	h := r.Header
+	delete(h, "Upgrade") // no public route needs a connection of its own
+	for _, name := range o.headers {
+		delete(h, name)
+	}
+	if cookies := h["Cookie"]; len(cookies) > 0 {
+		removeUserCookies(h, cookies)
+	}
+	return true
+}
+
+// ambiguous is what Immich reads in ways of its own in a query: blanks and bytes beyond ASCII, and a "#", where Express ends
+// it. A blank, which HTTP/2 and HTTP/3 can carry, would end the whole URL over HTTP/1.1, in which Immich gets it.
+var ambiguous = regexp.MustCompile(`[^!-~]|#`)
+
+// mostParameters is more than any page of Immich's sends, and few enough for Yaegi to look at each. Express ends a query after
+// 1000.
+const mostParameters = 200
+
+func containsAny(text string, words []string) bool {
+	for _, word := range words {
+		if strings.Contains(text, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// removeParameters removes the parameters from the query, in whatever way they are written. It takes ";" for a separator too,
+// which Traefik forwards as "&". It returns false for a query that can't be taken apart.
+func (o *others) removeParameters(r *http.Request, query string) bool {
+	if ambiguous.MatchString(query) || strings.Count(query, "&")+strings.Count(query, ";") > mostParameters {
+		return false
+	}
+	parameters := strings.Split(strings.ReplaceAll(query, ";", "&"), "&")
+	var kept []string
+	removed := false
+	for _, parameter := range parameters {
+		if o.isNamed(parameter) {
+			removed = true
+		} else if parameter != "" {
+			kept = append(kept, parameter)
+		}
+	}
+	if removed {
+		r.URL.RawQuery = strings.Join(kept, "&")
+		r.RequestURI = r.URL.RequestURI() // from which Traefik takes the query
+	}
+	return true
+}
+
+// isNamed tells whether the parameter is one of them, as far as that can be told: a name that can't be decoded counts as well.
+func (o *others) isNamed(parameter string) bool {
+	name, _, _ := strings.Cut(parameter, "=")
+	decoded, err := url.QueryUnescape(name)
+	return err != nil || o.parameters.MatchString(strings.ToLower(decoded))
+}
+
+// userCookies log users in. The cookie of a shared link with a password, immich_shared_link_token, is not among them.
+var userCookies = []string{"immich_access_token", "immich_maintenance_token"}
+
+// userCookie matches such a cookie as browsers send it.
+var userCookie = regexp.MustCompile(`immich_(?:access|maintenance)_token=[^;]*(?:; )?`)
+
+func removeUserCookies(h http.Header, lines []string) {
+	cookies := lines[0]
+	if len(lines) > 1 {
+		cookies = strings.Join(lines, "; ")
+	}
+	if !containsAny(strings.ToLower(cookies), userCookies) {
+		return
+	}
+	cookies = userCookie.ReplaceAllString(cookies, "")
+	if containsAny(strings.ToLower(cookies), userCookies) {
+		cookies = withoutUserCookies(cookies)
+	}
+	set(h, "Cookie", strings.Trim(cookies, "; \t"))
+}
+
+// withoutUserCookies removes each cookie in which one of the names stands, since parsers differ in what they trim from a name.
+func withoutUserCookies(cookies string) string {
+	var kept []string
+	for _, cookie := range strings.Split(cookies, ";") {
+		if !containsAny(strings.ToLower(cookie), userCookies) {
+			kept = append(kept, strings.Trim(cookie, " \t"))
+		}
+	}
+	return strings.Join(kept, "; ")
+}
