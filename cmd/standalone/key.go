@@ -10,22 +10,23 @@ import (
 
 var keyName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
-const keyText = `The key, which is shown this once only:
+// The middleware in the Docker label has the name that the examples and the documentation give it.
+const keyText = `The access key. It is shown only this once:
 
     %[2]s
 
-Its entry, to be given to the proxy. It holds a digest, from which the key can't be found:
+Its entry for the configuration. It contains a hash, from which the key can't be computed:
 
     %[1]s:sha256:%[3]x
 
-    in the file        access:
-                         keys:
-                           - %[1]s:sha256:%[3]x
-    as a flag          --access.keys=%[1]s:sha256:%[3]x
-    as a Docker label  traefik.http.middlewares.immich.plugin.immichaccess.keys=%[1]s:sha256:%[3]x
-    in the keysFile    %[1]s:sha256:%[3]x
+    in immichaccess.yml  access:
+                           keys:
+                             - %[1]s:sha256:%[3]x
+    as a flag            --access.keys=%[1]s:sha256:%[3]x
+    as a Docker label    traefik.http.middlewares.immich-key.plugin.immichaccess.keys=%[1]s:sha256:%[3]x
+    in the keysFile      %[1]s:sha256:%[3]x
 
-In the Immich app, before logging in or after: Settings (the cogwheel) > Advanced > Custom proxy headers
+In the Immich app, before or after you log in: Settings (the gear icon) > Advanced > Custom proxy headers
 
     header name    X-Access-Key
     header value   %[2]s

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -67,6 +68,20 @@ func TestKeyFitsItsEntry(t *testing.T) {
 	}
 	if _, again, _ := runCommand("key", "phone"); strings.Contains(again, secret) {
 		t.Error("the same key twice")
+	}
+}
+
+// The label that key prints replaces the one in the example.
+func TestKeyPrintsTheLabelOfTheExample(t *testing.T) {
+	t.Parallel()
+	_, out, _ := runCommand("key", "phone")
+	label := regexp.MustCompile(`traefik\.http\.middlewares\.\S+\.keys=`).FindString(out)
+	example, err := os.ReadFile("../../examples/traefik/docker-compose.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if label == "" || !strings.Contains(string(example), "- "+label) {
+		t.Errorf("the example has no label %q", label)
 	}
 }
 
