@@ -94,6 +94,10 @@ vuln: ## look for known vulnerabilities in what this uses; needs the Internet
 licenses: ## list the licences of the modules in vendor
 	go test -count 1 ./internal/licenses -args -update
 
+.PHONY: pictures
+pictures: ## take the pictures of the login page for the README; needs Chromium
+	cd integration && go run ./pictures ../docs/images
+
 .PHONY: tidy
 tidy: ## bring go.mod, go.sum and vendor up to date
 	go mod tidy && go mod vendor
