@@ -23,9 +23,12 @@ import (
 
 var documentation = []string{"../README.md", "../SECURITY.md", "../CONTRIBUTING.md", "../docs/clients.md", "../docs/questions.md", "../docs/standalone.md"}
 
+// linked has further files, of which only the links are checked here: doctor has its own test of the commands.
+var linked = append(slices.Clone(documentation), "../CHANGELOG.md", "../docs/README.md", "../docs/doctor.md", "../examples/traefik/README.md")
+
 var (
 	fenced = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$")
-	link   = regexp.MustCompile(`\]\(([^)]+)\)`)
+	link   = regexp.MustCompile(`(?:\]\(|src="|srcset=")([^)"]+)`)
 )
 
 func readText(t *testing.T, file string) string {
@@ -125,7 +128,7 @@ func asksForExampleKey(t *testing.T, config *dynamic.Configuration) {
 // A link leads to a file, and to a heading in it if it names one.
 func TestLinks(t *testing.T) {
 	t.Parallel()
-	for _, file := range documentation {
+	for _, file := range linked {
 		for _, match := range link.FindAllStringSubmatch(readText(t, file), -1) {
 			if strings.HasPrefix(match[1], "http") {
 				continue
@@ -139,6 +142,50 @@ func TestLinks(t *testing.T) {
 				t.Errorf("%s: %v", file, err)
 			} else if heading != "" && !slices.Contains(headings(t, target), heading) {
 				t.Errorf("%s: there is no %s", file, match[1])
+			}
+		}
+	}
+}
+
+// Each page of the documentation is in its index.
+func TestDocumentationIndex(t *testing.T) {
+	t.Parallel()
+	pages, err := filepath.Glob("../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	index := readText(t, "../docs/README.md")
+	for _, page := range pages {
+		if name := filepath.Base(page); name != "README.md" && !strings.Contains(index, "("+name+")") {
+			t.Errorf("docs/README.md does not list %s", name)
+		}
+	}
+}
+
+// There is one command that makes a key without immichaccess: the same in each file that shows it. The entry that it prints
+// lets in the key that it prints.
+func TestDocumentedKeyCommand(t *testing.T) {
+	t.Parallel()
+	makesKey := regexp.MustCompile(`(?m)key=\$\(openssl.*$`)
+	want := makesKey.FindString(readText(t, "../README.md"))
+	output, err := exec.Command("bash", "-euc", want).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%q: %v: %s", want, err, output)
+	}
+	made := regexp.MustCompile(`^key: +(\S+)\nentry: (\S+)\n$`).FindStringSubmatch(string(output))
+	if made == nil {
+		t.Fatalf("%q prints %q", want, output)
+	}
+	handler := guarded(t, &dynamic.Configuration{HTTP: &dynamic.HTTPConfiguration{Middlewares: map[string]*dynamic.Middleware{
+		"immich-key": {Plugin: map[string]dynamic.PluginConf{pluginName: {"keys": made[2]}}},
+	}}}, &dynamic.Router{Middlewares: []string{"immich-key"}})
+	if without, with := statusFor(handler, ""), statusFor(handler, made[1]); without != http.StatusForbidden || with != http.StatusNoContent {
+		t.Errorf("status %d without the key, %d with it", without, with)
+	}
+	for _, file := range append(slices.Clone(linked), "../examples/traefik/dynamic.yml") {
+		for _, command := range makesKey.FindAllString(readText(t, file), -1) {
+			if command != want {
+				t.Errorf("%s makes a key by %q, README.md by %q", file, command, want)
 			}
 		}
 	}
