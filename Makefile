@@ -90,6 +90,10 @@ vuln: ## look for known vulnerabilities in what this uses; needs the Internet
 	$(GOVULNCHECK) ./...
 	cd integration && $(GOVULNCHECK) ./...
 
+.PHONY: docs
+docs: ## write docs/options.md, and the options in the README and the help, from the comments in the code
+	go test -count 1 ./internal/optionsdoc -args -update
+
 .PHONY: licenses
 licenses: ## list the licences of the modules in vendor
 	go test -count 1 ./internal/licenses -args -update

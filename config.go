@@ -16,13 +16,13 @@ import (
 // writes the reference, the help and the README's table. A text option that is left empty has its default, as when a label
 // contains a variable that is not set.
 type Config struct {
-	// Keys are the access keys, each as "[NAME:]SECRET [expires=2027-01-31] [methods=GET,HEAD]". "SECRET" is the key itself, or
-	// "sha256:" and its digest of 64 hex digits. A key is valid through the end of its last day, in UTC. In a list that commas
-	// separate, as in a label, write "methods=GET+HEAD".
+	// Keys are the access keys, each as "[NAME:]SECRET [expires=2027-01-31] [methods=GET,HEAD]", where "SECRET" is the key itself or
+	// "sha256:" and its digest. A key is valid through the end of its last day, in UTC. In a list that commas separate, as in a
+	// label, write "methods=GET+HEAD".
 	// Default: none.
 	Keys []string `yaml:"keys" loggable:"false"`
-	// KeysFile is a file with more keys, one per line as in [Config.Keys]; a line that begins with "#" is a comment. A change
-	// takes effect within 5 s. If the file can't be read or has an error, the keys stay as they were, and the log says why.
+	// KeysFile is a file with more keys, written as in [Config.Keys], one per line; a change takes effect within 5 s. Lines that
+	// begin with "#" are comments. If the file can't be read or has an error, the keys stay as they were, and the log says why.
 	// Default: none.
 	KeysFile string `yaml:"keysFile"`
 	// RequireKey is whether a request needs a key; "false" lets everybody in, so that only the forwarding headers and the upload
@@ -43,12 +43,12 @@ type Config struct {
 	// case); "0" is no limit. Larger requests get 413.
 	// Default: 50000M.
 	MaxUploadSize string `yaml:"maxUploadSize"`
-	// TrustedProxies are the IP addresses and CIDRs of proxies in front whose forwarding headers are trusted. "loopback" stands
-	// for 127.0.0.0/8 and ::1, "private" for the networks of RFC 1918 and RFC 4193.
+	// TrustedProxies are the IP addresses and CIDRs of proxies in front whose forwarding headers are trusted, and the words
+	// "loopback" (127.0.0.0/8 and ::1) and "private" (RFC 1918 and RFC 4193).
 	// Default: none.
 	TrustedProxies []string `yaml:"trustedProxies"`
-	// KeylessNetworks are the networks whose clients need no key, such as your home network, written as in
-	// [Config.TrustedProxies]. Behind another proxy, list that in [Config.TrustedProxies], or its own address counts.
+	// KeylessNetworks are the networks whose clients need no key, such as your home network; written as in
+	// [Config.TrustedProxies]. Behind another proxy, list that proxy in [Config.TrustedProxies], or else its address counts.
 	// Default: none.
 	KeylessNetworks []string `yaml:"keylessNetworks"`
 	// PublicRoutes are routes of Immich's that need no key: "ping", "well-known", "oauth", "shared-links", "session-media".
@@ -63,7 +63,7 @@ type Config struct {
 	BrowserSession string `yaml:"browserSession"`
 	// SessionSecretFile is a file with at least 32 characters that sign the session cookies of [Config.BrowserLogin]. Instances
 	// that share it accept each other's sessions. Without it, the Traefik plugin makes a random secret, with which sessions
-	// survive a reload but not a restart; the standalone proxy keeps one in [ACME.Storage].
+	// survive a reload but not a restart; the standalone proxy keeps one in "acme.storage".
 	// Default: none.
 	SessionSecretFile string `yaml:"sessionSecretFile"`
 	// MaxWrongKeys is the number of different wrong keys, at most 1000, after which a client gets 429; "0" turns this off. A

@@ -21,7 +21,7 @@ import (
 
 // The documentation is run: its commands, its YAML and its links.
 
-var documentation = []string{"../README.md", "../SECURITY.md", "../CONTRIBUTING.md", "../docs/clients.md", "../docs/questions.md", "../docs/standalone.md"}
+var documentation = []string{"../README.md", "../SECURITY.md", "../CONTRIBUTING.md", "../docs/clients.md", "../docs/options.md", "../docs/questions.md", "../docs/standalone.md"}
 
 var (
 	fenced = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$")

@@ -10,11 +10,11 @@ import (
 
 var keyName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
-const keyText = `The key, which is shown this once only:
+const keyText = `The key, which is shown only once:
 
     %[2]s
 
-Its entry, to be given to the proxy. It holds a digest, from which the key can't be found:
+Its entry for the proxy's configuration. The entry contains a digest, from which the key can't be computed:
 
     %[1]s:sha256:%[3]x
 
@@ -25,7 +25,7 @@ Its entry, to be given to the proxy. It holds a digest, from which the key can't
     as a Docker label  traefik.http.middlewares.immich.plugin.immichaccess.keys=%[1]s:sha256:%[3]x
     in the keysFile    %[1]s:sha256:%[3]x
 
-In the Immich app, before logging in or after: Settings (the cogwheel) > Advanced > Custom proxy headers
+In the Immich app, before or after the login: Settings (the cogwheel) > Advanced > Custom proxy headers
 
     header name    X-Access-Key
     header value   %[2]s
@@ -35,7 +35,7 @@ In a browser, with --access.browserLogin=true: https://YOUR.DOMAIN/.immichaccess
 
 func makeKey(c *console) error {
 	if len(c.args) != 1 {
-		return usageError{errors.New("key: give the new key a name, such as the device's: immichaccess key phone")}
+		return usageError{errors.New("key: give the new key a name, for example that of the device: immichaccess key phone")}
 	}
 	name := c.args[0]
 	if !keyName.MatchString(name) {

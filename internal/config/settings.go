@@ -89,7 +89,7 @@ type EAB struct {
 	HMACKey string `yaml:"hmacKey" loggable:"false"`
 }
 
-// Timeouts limit how long the proxy waits, and never how long a transfer takes. Each must be longer than 0.
+// Timeouts are how long the proxy waits; none limits how long a transfer takes. Each has to be longer than 0.
 type Timeouts struct {
 	// Idle is how long a transfer may go without data in either direction. Every byte restarts it, so that an upload may take a day.
 	// Default: 10m.
@@ -109,14 +109,14 @@ type Timeouts struct {
 	Shutdown types.Duration `yaml:"shutdown"`
 }
 
-// Limits are what clients may have open at the same time.
+// Limits are how much clients may have open at the same time.
 type Limits struct {
-	// Connections is the number of client connections that may be open, over TCP and QUIC together; 0 is no limit. At the
-	// limit, those that have waited longest for a request are closed in favour of new ones.
+	// Connections is the number of client connections that may be open, over TCP and QUIC together; "0" is no limit. At the
+	// limit, a connection without a complete request is closed to make room; if all are busy, new ones are closed.
 	// Default: 10000.
 	Connections int `yaml:"connections"`
-	// ConnectionsPerClient is the number of connections that one client may have open, which is an IPv4 address or an IPv6 /64; 0
-	// is no limit. Behind another proxy, all clients count as that one.
+	// ConnectionsPerClient is the number of connections that one client may have open, which is an IPv4 address or an IPv6 /64;
+	// "0" is no limit. Behind another proxy, all clients count as that proxy.
 	// Default: 1000.
 	ConnectionsPerClient int `yaml:"connectionsPerClient"`
 }
@@ -129,7 +129,7 @@ type Admin struct {
 	Address string `yaml:"address"`
 }
 
-// Log is what goes to the log, on standard error.
+// Log is what is logged, on standard error.
 type Log struct {
 	// Level is the least severe level that is logged: "debug", "info", "warn" or "error".
 	// Default: info.
