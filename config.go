@@ -130,7 +130,7 @@ type settings struct {
 	logDenied       bool
 }
 
-// parse reads the options. Its error tells of every one that is wrong.
+// parse reads the options. Its error lists everything that is wrong with them.
 func parse(config *Config, name string) (*settings, error) {
 	var errs problems
 	s := &settings{

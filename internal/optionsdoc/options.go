@@ -4,6 +4,7 @@
 package optionsdoc
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -65,7 +66,7 @@ func describe(o config.Option, comments comments, defaults *config.Settings) (op
 	comment := comments[o.Owner.String()+"."+o.Field.Name]
 	parts := defaultSentence.FindStringSubmatch(comment)
 	if parts == nil {
-		return option{}, fmt.Errorf(`has to describe the option and to end with "Default: VALUE." or "Default: none."`)
+		return option{}, errors.New(`has to describe the option and to end with "Default: VALUE." or "Default: none."`)
 	}
 	text, found := withoutSubject(parts[1], o.Field.Name)
 	if !found {
