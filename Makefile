@@ -26,7 +26,7 @@ demo-traefik: ## run the real Traefik with the plugin in front of a fake Immich;
 .PHONY: build
 build: ## build the standalone proxy, as build/immichaccess
 	@[ -e build/immichaccess ] || echo "building build/immichaccess: a minute the first time" >&2
-	@go build -trimpath -o build/immichaccess ./cmd/standalone
+	@go build -o build/immichaccess ./cmd/standalone
 
 # Where go install would put it, or where PREFIX says.
 BINDIR = $(if $(PREFIX),$(PREFIX)/bin,$(shell go env GOBIN GOPATH | sed -n '1{/./{p;q};n;s|:.*||;s|$$|/bin|p}'))
