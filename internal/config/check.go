@@ -121,23 +121,30 @@ func (a *ACME) RootPool() (*x509.CertPool, error) {
 }
 
 func (t *Timeouts) check(errs *problems) {
-	for option, d := range map[string]types.Duration{
-		"timeouts.idle": t.Idle, "timeouts.header": t.Header, "timeouts.upstream": t.Upstream,
-		"timeouts.keepAlive": t.KeepAlive, "timeouts.shutdown": t.Shutdown,
+	for _, timeout := range []struct {
+		option string
+		value  types.Duration
+	}{
+		{"timeouts.idle", t.Idle},
+		{"timeouts.header", t.Header},
+		{"timeouts.upstream", t.Upstream},
+		{"timeouts.keepAlive", t.KeepAlive},
+		{"timeouts.shutdown", t.Shutdown},
 	} {
-		if d <= 0 {
-			errs.add(option, "%s is too short; give a duration longer than 0, such as 600s", d)
+		if timeout.value <= 0 {
+			errs.add(timeout.option, "%s is too short; give a duration longer than 0, such as 600s", timeout.value)
 		}
 	}
 }
 
 func (l *Limits) check(errs *problems) {
-	for option, limit := range map[string]int{
-		"limits.connections": l.Connections, "limits.connectionsPerClient": l.ConnectionsPerClient,
-	} {
-		if limit < 0 {
-			errs.add(option, "%d is not a limit; give a positive number, or 0 for no limit", limit)
-		}
+	checkLimit("limits.connections", l.Connections, errs)
+	checkLimit("limits.connectionsPerClient", l.ConnectionsPerClient, errs)
+}
+
+func checkLimit(option string, limit int, errs *problems) {
+	if limit < 0 {
+		errs.add(option, "%d is not a limit; give a positive number, or 0 for no limit", limit)
 	}
 }
 
