@@ -39,7 +39,7 @@ install: build ## install the standalone proxy as immichaccess, where go install
 ## Testing
 
 .PHONY: test
-test: ## run the tests, without Traefik; three minutes
+test: ## run the tests, without Traefik; four minutes on two cores
 	go test $(RACE) -timeout 5m ./...
 
 # Go would take results from its cache: it does not see that these tests read and build what is outside their module.
