@@ -12,18 +12,34 @@ help: ## list what there is
 
 ## Using
 
+# As a binary, and not by go run, which takes Ctrl+C for a failure.
 .PHONY: demo
-demo: ## run the standalone proxy in front of a fake Immich
-	@go run ./cmd/standalone demo
+demo: build ## run the standalone proxy in front of a fake Immich; ARGS=--listen.https=127.0.0.1:8444 uses another port
+	@build/immichaccess demo $(ARGS)
 
 .PHONY: demo-traefik
-demo-traefik: ## run the real Traefik with the plugin in front of it; the first time this builds Traefik, some minutes
-	@cd integration && go run ./demo
+demo-traefik: ## run the real Traefik with the plugin in front of a fake Immich; the first time, it builds Traefik, for some minutes
+	@[ -e integration/build/demo ] || echo "building the demo with Traefik: some minutes the first time" >&2
+	@cd integration && go build -o build/demo ./demo
+	@cd integration && exec build/demo
+
+.PHONY: build
+build: ## build the standalone proxy, as build/immichaccess
+	@[ -e build/immichaccess ] || echo "building build/immichaccess: a minute the first time" >&2
+	@go build -o build/immichaccess ./cmd/standalone
+
+# Where go install would put it, or where PREFIX says.
+BINDIR = $(if $(PREFIX),$(PREFIX)/bin,$(shell go env GOBIN GOPATH | sed -n '1{/./{p;q};n;s|:.*||;s|$$|/bin|p}'))
+
+.PHONY: install
+install: build ## install the standalone proxy as immichaccess, where go install would, or in /usr/local/bin with PREFIX=/usr/local
+	@install -d "$(DESTDIR)$(BINDIR)"
+	install -m 755 build/immichaccess "$(DESTDIR)$(BINDIR)/immichaccess"
 
 ## Testing
 
 .PHONY: test
-test: ## run the tests, without Traefik
+test: ## run the tests, without Traefik; four minutes on two cores
 	go test $(RACE) -timeout 5m ./...
 
 # Go would take results from its cache: it does not see that these tests read and build what is outside their module.
@@ -89,6 +105,10 @@ vuln: ## look for known vulnerabilities in what this uses; needs the Internet
 		{ echo "vuln: nothing was checked: the database at $(VULNERABILITIES) can't be reached" >&2; exit 1; }
 	$(GOVULNCHECK) ./...
 	cd integration && $(GOVULNCHECK) ./...
+
+.PHONY: docs
+docs: ## write docs/options.md, and the options in the README and the help, from the comments in the code
+	go test -count 1 ./internal/optionsdoc -args -update
 
 .PHONY: licenses
 licenses: ## list the licences of the modules in vendor

@@ -1,7 +1,6 @@
 package immichaccess
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -12,58 +11,75 @@ import (
 	"time"
 )
 
-// Config holds the options, as users write them. The zero value is safe: it asks for a key, and since it has none, New
-// refuses it.
+// Config holds the options, as users write them. The zero value is safe: it requires a key, and since it has none, New returns
+// an error. The yaml tag of a field is the option's name, and its comment the description of the option, from which make docs
+// writes the reference, the help and the README's table. A text option that is left empty has its default, as when a label
+// contains a variable that is not set.
 type Config struct {
-	// Keys are the access keys, one entry each: [NAME:]SECRET [expires=2027-01-31] [methods=GET,HEAD].
-	// SECRET is the key itself or "sha256:" and 64 hex digits. A key works through the end of its last day, in UTC.
+	// Keys are the access keys, each as "[NAME:]SECRET [expires=2027-01-31] [methods=GET,HEAD]", where "SECRET" is the key itself or
+	// "sha256:" and its digest. A key is valid through the end of its last day, in UTC. In a list that commas separate, as in a
+	// label, write "methods=GET+HEAD".
 	// Default: none.
-	Keys []string
-	// KeysFile is a file with more entries, one a line, "#" for comments. A change takes effect within 5 s; a file that
-	// can't be read or has an error leaves the keys as they were. Default: none.
-	KeysFile string
-	// RequireKey is "true" or "false"; "false" lets everybody in and ignores the keys. It is a string because Traefik
-	// turns an empty value, such as an unset variable in a label, into false for a bool, which would let everybody in.
-	// Default, also when empty: "true".
-	RequireKey string
-	// KeyHeader is the request header that carries the key. Default: X-Access-Key, as in Immich's documentation.
-	KeyHeader string
-	// ForwardKey leaves the key header on the request to Immich. Default: false.
-	ForwardKey bool
-	// KeyNameHeader is the request header that tells Immich the name of the key; what a client sends in it is discarded.
+	Keys []string `yaml:"keys" loggable:"false"`
+	// KeysFile is a file with more keys, written as in [Config.Keys], one per line; a change takes effect within 5 s. Lines that
+	// begin with "#" are comments. If the file can't be read or has an error, the keys stay as they were, and the log says why.
 	// Default: none.
-	KeyNameHeader string
-	// MaxUploadSize bounds a request body, in bytes or with nginx's units k, m and g (powers of 1024, either case);
-	// "0" is no limit. Default, also when empty: 50000M, as in Immich's documentation.
-	MaxUploadSize string
-	// TrustedProxies are the addresses and CIDRs whose forwarding headers are believed, and the words "loopback"
-	// (127.0.0.0/8, ::1) and "private" (RFC 1918, RFC 4193). Default: none, nobody is believed.
-	TrustedProxies []string
-	// KeylessNetworks are the addresses and CIDRs, and the words of TrustedProxies, whose clients need no key, such as the
-	// network at home. Behind another proxy, name that in TrustedProxies, else its own address counts. Default: none.
-	KeylessNetworks []string
-	// PublicRoutes opens routes of Immich's to everybody: "ping", "well-known", "oauth", "shared-links", "session-media".
+	KeysFile string `yaml:"keysFile"`
+	// RequireKey is whether a request needs a key; "false" lets everybody in, so that only the forwarding headers and the upload
+	// limit remain. Keys are then ignored.
+	// Default: true.
+	RequireKey string `yaml:"requireKey"` // a string, because Traefik turns an empty value into false for a bool
+	// KeyHeader is the request header that contains the key.
+	// Default: X-Access-Key.
+	KeyHeader string `yaml:"keyHeader"`
+	// ForwardKey keeps the key header on the request to Immich. A browser session has no key to forward.
+	// Default: false.
+	ForwardKey bool `yaml:"forwardKey"`
+	// KeyNameHeader is a request header that tells Immich and the access log the name of the key. What a client sends in it is
+	// discarded.
 	// Default: none.
-	PublicRoutes []string
-	// BrowserLogin shows a page to a browser that is denied, to type the key into; a signed session cookie then lets it in.
-	// The page is at /.immichaccess, and /.immichaccess/logout ends the session. The cookie does not hold the key, so with
-	// ForwardKey there is none to forward. Default: false.
-	BrowserLogin bool
-	// BrowserSession is how long a session lasts, as a Go duration. Default, also when empty: 720h.
-	BrowserSession string
-	// SessionSecretFile is a file with 32 characters or more that sign the cookies. Several instances need the same one to
-	// accept each other's. Default: a random secret of the process, so that sessions outlive a reload and not a restart.
-	SessionSecretFile string
-	// MaxWrongKeys is how many distinct wrong keys a client (IPv4 address, IPv6 /64) may try within WrongKeyWindow, 1 to
-	// 1000; then it gets 429, even with a valid key, until the first of them is as old as the window. An IPv6 /48 may try ten
-	// times as many. "0" is no limit. It is a string for the same reason as RequireKey. Default, also when empty: "10".
-	MaxWrongKeys string
-	// WrongKeyWindow is a Go duration. Default, also when empty: 15m.
-	WrongKeyWindow string
-	// DenyStatus answers a request without a valid key: 401, 403 or 404. Default, also when 0: 403.
-	DenyStatus int
-	// LogDenied writes a line for each denied request, at most ten a second. Default, which CreateConfig sets: true.
-	LogDenied bool
+	KeyNameHeader string `yaml:"keyNameHeader"`
+	// MaxUploadSize is the largest request body, in bytes or with nginx's units "k", "m" and "g" (powers of 1024, upper or lower
+	// case); "0" is no limit. Larger requests get 413.
+	// Default: 50000M.
+	MaxUploadSize string `yaml:"maxUploadSize"`
+	// TrustedProxies are the IP addresses and CIDRs of proxies in front whose forwarding headers are trusted, and the words
+	// "loopback" (127.0.0.0/8 and ::1) and "private" (RFC 1918 and RFC 4193).
+	// Default: none.
+	TrustedProxies []string `yaml:"trustedProxies"`
+	// KeylessNetworks are the networks whose clients need no key, such as your home network; written as in
+	// [Config.TrustedProxies]. Behind another proxy, list that proxy in [Config.TrustedProxies], or else its address counts.
+	// Default: none.
+	KeylessNetworks []string `yaml:"keylessNetworks"`
+	// PublicRoutes are routes of Immich's that need no key: "ping", "well-known", "oauth", "shared-links", "session-media".
+	// Default: none.
+	PublicRoutes []string `yaml:"publicRoutes"`
+	// BrowserLogin shows a browser without a key a page to enter it. A signed session cookie, which does not contain the key,
+	// then lets the browser in. The page is at "/.immichaccess", and "/.immichaccess/logout" ends the session.
+	// Default: false.
+	BrowserLogin bool `yaml:"browserLogin"`
+	// BrowserSession is how long a browser stays logged in.
+	// Default: 720h.
+	BrowserSession string `yaml:"browserSession"`
+	// SessionSecretFile is a file with at least 32 characters that sign the session cookies of [Config.BrowserLogin]. Instances
+	// that share it accept each other's sessions. Without it, the Traefik plugin makes a random secret, with which sessions
+	// survive a reload but not a restart; the standalone proxy keeps one in "acme.storage".
+	// Default: none.
+	SessionSecretFile string `yaml:"sessionSecretFile"`
+	// MaxWrongKeys is the number of different wrong keys, at most 1000, after which a client gets 429; "0" turns this off. A
+	// client is an IPv4 address or an IPv6 /64; an IPv6 /48 may try ten times as many. The lockout holds for a valid key as
+	// well, and lasts until the first of the wrong keys is older than [Config.WrongKeyWindow].
+	// Default: 10.
+	MaxWrongKeys string `yaml:"maxWrongKeys"` // a string for the same reason as RequireKey
+	// WrongKeyWindow is how long a wrong key counts towards [Config.MaxWrongKeys].
+	// Default: 15m.
+	WrongKeyWindow string `yaml:"wrongKeyWindow"`
+	// DenyStatus is the status of a response to a request without a valid key: "401", "403" or "404".
+	// Default: 403.
+	DenyStatus int `yaml:"denyStatus"`
+	// LogDenied logs a line for each denied request, at most ten per second, never with a secret.
+	// Default: true.
+	LogDenied bool `yaml:"logDenied"`
 }
 
 // CreateConfig returns the default options; Traefik calls it before it fills in the user's.
@@ -114,7 +130,7 @@ type settings struct {
 	logDenied       bool
 }
 
-// parse reads the options. Its error tells of every one that is wrong.
+// parse reads the options. Its error lists everything that is wrong with them.
 func parse(config *Config, name string) (*settings, error) {
 	var errs problems
 	s := &settings{
@@ -141,11 +157,11 @@ func parse(config *Config, name string) (*settings, error) {
 
 // parseKeys reads the keys of the configuration and of the file.
 func (s *settings) parseKeys(config *Config, errs *problems) {
-	before := len(errs.list)
+	before := len(*errs)
 	inline := newKeySet()
 	for i, text := range config.Keys {
 		if err := inline.add(text); err != nil {
-			errs.add("keys", "entry %d: %v", i+1, err)
+			errs.add("keys", "entry %d: %w", i+1, err)
 		}
 	}
 	s.keys = inline
@@ -153,12 +169,12 @@ func (s *settings) parseKeys(config *Config, errs *problems) {
 		s.keysFile = &keyFile{path: config.KeysFile, inline: inline}
 		all, err := s.keysFile.load()
 		if err != nil {
-			errs.add("keysFile", "%v", err)
+			errs.add("keysFile", "%w", err)
 		} else {
 			s.keys = all
 		}
 	}
-	if s.requireKey && len(s.keys.byDigest) == 0 && len(errs.list) == before {
+	if s.requireKey && len(s.keys.byDigest) == 0 && len(*errs) == before {
 		errs.add("requireKey", "there is no key, so nobody could get in; give keys or keysFile, or set requireKey to false to let everybody in")
 	}
 }
@@ -179,21 +195,22 @@ func (s *settings) ineffective(config *Config) bool {
 }
 
 // problems collects what is wrong with the options, so that one start reports all of it.
-type problems struct {
-	list []any // errors; any, because Errorf takes them so
-}
+type problems []error
 
 func (p *problems) add(option, format string, args ...any) {
-	p.list = append(p.list, errors.New(option+": "+fmt.Sprintf(format, args...)))
+	*p = append(*p, fmt.Errorf("%s: %w", option, fmt.Errorf(format, args...)))
 }
 
 // err returns one error that wraps them all. It comes from Errorf, since in Yaegi a type of ours would lose its Unwrap.
 func (p *problems) err(name string) error {
-	if len(p.list) == 0 {
+	if len(*p) == 0 {
 		return nil
 	}
-	format := "immichaccess: the configuration of %q is wrong: %w" + strings.Repeat("; %w", len(p.list)-1)
-	return fmt.Errorf(format, append([]any{name}, p.list...)...)
+	args := []any{name}
+	for _, problem := range *p {
+		args = append(args, problem)
+	}
+	return fmt.Errorf("immichaccess: the configuration of %q is wrong: %w"+strings.Repeat("; %w", len(*p)-1), args...)
 }
 
 // parseSecretFile returns nil where no file is given.
@@ -203,7 +220,7 @@ func parseSecretFile(option, path string, errs *problems) []byte {
 	}
 	_, text, err := readRegularFile(path, maxSecretFile)
 	if err != nil {
-		errs.add(option, "%v", err)
+		errs.add(option, "%w", err)
 		return nil
 	}
 	secret := strings.TrimSpace(text)

@@ -87,8 +87,8 @@ func TestNetworks(t *testing.T) {
 			t.Parallel()
 			var errs problems
 			n := parseNetworks("trustedProxies", []string{" 203.0.113.7\t", text}, &errs)
-			if len(errs.list) > 0 {
-				t.Fatal(errs.list)
+			if len(errs) > 0 {
+				t.Fatal(errs)
 			}
 			for _, addr := range append(c.in, "203.0.113.7") {
 				if !n.contain(netip.MustParseAddr(addr)) {
@@ -111,8 +111,8 @@ func trusting(t testing.TB, proxies ...string) *networks {
 	t.Helper()
 	var errs problems
 	n := parseNetworks("trustedProxies", proxies, &errs)
-	if len(errs.list) > 0 {
-		t.Fatal(errs.list)
+	if len(errs) > 0 {
+		t.Fatal(errs)
 	}
 	return n
 }

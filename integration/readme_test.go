@@ -21,7 +21,7 @@ import (
 
 // The documentation is run: its commands, its YAML and its links.
 
-var documentation = []string{"../README.md", "../SECURITY.md", "../CONTRIBUTING.md", "../docs/clients.md", "../docs/questions.md", "../docs/standalone.md"}
+var documentation = []string{"../README.md", "../SECURITY.md", "../CONTRIBUTING.md", "../docs/clients.md", "../docs/options.md", "../docs/questions.md", "../docs/standalone.md"}
 
 // linked has further files, of which only the links are checked here: doctor has its own test of the commands.
 var linked = append(slices.Clone(documentation), "../CHANGELOG.md", "../docs/README.md", "../docs/doctor.md", "../examples/traefik/README.md")

@@ -14,38 +14,38 @@ import (
 
 const (
 	demoAddress = "127.0.0.1:8443"
-	demoText    = `The door is at https://%[1]s, with a fresh key and a certificate nobody knows: hence -k, and a browser
-warns of it; go on. Behind it is a fake Immich.
+	demoText    = `The proxy listens at https://%[1]s, in front of a fake Immich. It has a new key, and a self-signed certificate:
+curl needs -k, and your browser shows a warning that you can skip.
 
-Without the key, nobody gets in:
+Without the key, a request is denied:
     curl -k https://%[1]s/api/server/ping
 
-With it, all works:
+With the key, everything works:
     curl -k -H 'X-Access-Key: %[2]s' https://%[1]s/api/server/ping
     curl -k -H 'X-Access-Key: %[2]s' -F 'assetData=a photo;filename=a.jpg' https://%[1]s/api/assets
 
-What Immich gets to see of a request, whatever the client invents:
+This shows what Immich receives; the spoofed address is not in it:
     curl -k -H 'X-Access-Key: %[2]s' -H 'X-Forwarded-For: 1.2.3.4' https://%[1]s/
 
-A shared link works without a key, and nothing else does:
+A shared link works without the key:
     curl -k https://%[1]s/share/holiday
 
-In a browser, https://%[1]s asks for the key, and this link brings it along. Log out at /.immichaccess/logout.
+In a browser, https://%[1]s asks for the key. This link contains it; /.immichaccess/logout logs out again.
     https://%[1]s/.immichaccess#%[2]s
 
-Ctrl+C ends it.
+Press Ctrl+C to stop.
 `
 )
 
-// runDemo takes the options of the proxy too, to try them out.
+// runDemo also accepts the options of the proxy, so that they can be tried.
 func runDemo(c *console) error {
 	immich, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	stand := fakeimmich.New().HTTPServer()
-	defer stand.Close()
-	go func() { _ = stand.Serve(immich) }()
+	upstream := fakeimmich.New().HTTPServer()
+	defer upstream.Close()
+	go func() { _ = upstream.Serve(immich) }()
 
 	storage, err := os.MkdirTemp("", "immichaccess-demo-")
 	if err != nil {
@@ -69,7 +69,7 @@ func runDemo(c *console) error {
 		return err
 	}
 	if err := isFree(loaded.Listen.HTTPS); err != nil {
-		return fmt.Errorf("demo: %w; --listen.https=127.0.0.1:8444 takes another port", err)
+		return fmt.Errorf("demo: %w; use another port, as with --listen.https=127.0.0.1:8444", err)
 	}
 	c.print(demoText, loaded.Listen.HTTPS, secret)
 	signals := make(chan os.Signal, 2)
@@ -81,7 +81,7 @@ func runDemo(c *console) error {
 	return nil
 }
 
-// isFree lets the demo say that it can't run before it says what to try.
+// isFree finds out before the demo prints what to try whether it can run at all.
 func isFree(address string) error {
 	probe, err := net.Listen("tcp", address)
 	if err != nil {

@@ -10,17 +10,17 @@ import (
 	"github.com/immichaccess/immichaccess/internal/config"
 )
 
-const healthPatience = 5 * time.Second
+const healthTimeout = 5 * time.Second
 
-// healthcheck asks a proxy that runs with the same configuration, for images that have no shell.
+// healthcheck asks the proxy that runs with the same configuration, for container images without a shell.
 func healthcheck(c *console) error {
 	loaded, err := c.load()
 	if err != nil {
 		return err
 	}
 	client := &http.Client{
-		Timeout:       healthPatience,
-		Transport:     &http.Transport{TLSClientConfig: ownCertificate(loaded)},
+		Timeout:       healthTimeout,
+		Transport:     &http.Transport{TLSClientConfig: withoutVerification(loaded)},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	request, err := http.NewRequest(http.MethodGet, healthURL(loaded), nil)
@@ -28,7 +28,7 @@ func healthcheck(c *console) error {
 		return fmt.Errorf("healthcheck: %w", err)
 	}
 	if len(loaded.Domains) > 0 {
-		request.Host = loaded.Domains[0] // others are answered before anybody asks Immich
+		request.Host = loaded.Domains[0] // requests for other hosts don't reach Immich
 	}
 	response, err := client.Do(request)
 	if err != nil {
@@ -41,15 +41,15 @@ func healthcheck(c *console) error {
 	return nil
 }
 
-// healthURL prefers the admin listener; without one, any answer of the proxy's will do, also that a key is needed.
+// healthURL prefers the admin listener. Without one, any response of the proxy will do, including that a key is needed.
 func healthURL(loaded *config.Loaded) string {
 	if loaded.Admin.Address != "" {
-		return "http://" + local(loaded.Admin.Address) + "/healthz"
+		return "http://" + loopback(loaded.Admin.Address) + "/healthz"
 	}
-	return "https://" + local(loaded.Listen.HTTPS) + "/"
+	return "https://" + loopback(loaded.Listen.HTTPS) + "/"
 }
 
-func local(address string) string {
+func loopback(address string) string {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return address
@@ -60,11 +60,11 @@ func local(address string) string {
 	return net.JoinHostPort(host, port)
 }
 
-// ownCertificate does not ask who signed it: the question is whether the proxy lives, on this very machine.
-func ownCertificate(loaded *config.Loaded) *tls.Config {
-	trusting := &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"} //nolint:gosec // see above
+// withoutVerification accepts any certificate: the proxy is on this machine, and the question is only whether it works.
+func withoutVerification(loaded *config.Loaded) *tls.Config {
+	settings := &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"} //nolint:gosec // see above
 	if len(loaded.Domains) > 0 {
-		trusting.ServerName = loaded.Domains[0]
+		settings.ServerName = loaded.Domains[0]
 	}
-	return trusting
+	return settings
 }

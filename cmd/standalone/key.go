@@ -36,7 +36,7 @@ In a browser, with --access.browserLogin=true: https://YOUR.DOMAIN/.immichaccess
 
 func makeKey(c *console) error {
 	if len(c.args) != 1 {
-		return usageError{errors.New("key: give the new key a name, such as the device's: immichaccess key phone")}
+		return usageError{errors.New("key: give the new key a name, for example that of the device: immichaccess key phone")}
 	}
 	name := c.args[0]
 	if !keyName.MatchString(name) {

@@ -1,4 +1,4 @@
-// Command immichaccess is the door in front of Immich with TLS of its own, for those without Traefik.
+// Command immichaccess is an access-key gateway for Immich with TLS of its own, for users without Traefik.
 package main
 
 import (
@@ -26,7 +26,7 @@ func main() {
 	os.Exit(mainImpl(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
-// console is where a command reads and writes.
+// console is what a command gets from, and writes to, the process that it runs in.
 type console struct {
 	args    []string
 	environ []string
@@ -58,12 +58,14 @@ func mainImpl(args, environ []string, out, errOut io.Writer) int {
 	}
 	command, known := commands[name]
 	if !known {
-		command = func(*console) error { return usageError{fmt.Errorf("there is no command %q; --help shows all", name)} }
+		command = func(*console) error {
+			return usageError{fmt.Errorf("there is no command %q; --help lists all commands", name)}
+		}
 	}
 	return exitCode(command(&console{args, environ, out, errOut}), errOut)
 }
 
-// usageError is one the user ends by typing something else.
+// usageError is an error that the user corrects by typing something else.
 type usageError struct{ error }
 
 func exitCode(err error, errOut io.Writer) int {
@@ -110,7 +112,7 @@ func check(c *console) error {
 func version(c *console) error {
 	build, ok := debug.ReadBuildInfo()
 	if !ok {
-		return errors.New("this binary does not know its version")
+		return errors.New("this binary contains no version")
 	}
 	c.print("immichaccess %s (%s)\n", build.Main.Version, build.GoVersion)
 	return nil

@@ -13,9 +13,9 @@ import (
 
 // runCommand returns the exit code and what was written.
 func runCommand(args ...string) (code int, out, errOut string) {
-	var written, complained strings.Builder
-	code = mainImpl(args, nil, &written, &complained)
-	return code, written.String(), complained.String()
+	var stdout, stderr strings.Builder
+	code = mainImpl(args, nil, &stdout, &stderr)
+	return code, stdout.String(), stderr.String()
 }
 
 const keyFlag = "--access.keys=phone:correct-horse-battery-staple"
@@ -28,8 +28,8 @@ func TestCommands(t *testing.T) {
 		out  string
 		err  string
 	}{
-		"help":                   {args: []string{"--help"}, out: "immichaccess is the door in front of Immich"},
-		"help of a command":      {args: []string{"check", "--help"}, out: "immichaccess is the door in front of Immich"},
+		"help":                   {args: []string{"--help"}, out: "immichaccess is an access-key gateway for Immich"},
+		"help of a command":      {args: []string{"check", "--help"}, out: "immichaccess is an access-key gateway for Immich"},
 		"version":                {args: []string{"version"}, out: "immichaccess "},
 		"version as a flag":      {args: []string{"--version"}, out: "immichaccess "},
 		"check":                  {args: []string{"check", keyFlag}, out: "access.keys"},
@@ -38,7 +38,7 @@ func TestCommands(t *testing.T) {
 		"unknown command":        {args: []string{"chekc"}, code: 2, err: `there is no command "chekc"`},
 		"key without name":       {args: []string{"key"}, code: 2, err: "give the new key a name"},
 		"key, wrong name":        {args: []string{"key", "my phone"}, code: 2, err: `"my phone" is not a name`},
-		"demo, port in use":      {args: []string{"demo", "--listen.https=192.0.2.1:443"}, code: 1, err: "--listen.https=127.0.0.1:8444 takes another port"},
+		"demo, port in use":      {args: []string{"demo", "--listen.https=192.0.2.1:443"}, code: 1, err: "use another port, as with --listen.https=127.0.0.1:8444"},
 		"port in use":            {args: []string{"--listen.https=192.0.2.1:443", keyFlag}, code: 1, err: "listen.https: "},
 		"doctor without address": {args: []string{"doctor"}, code: 2, err: "give the address of your Immich"},
 		"doctor, unknown option": {args: []string{"doctor", "photos.example.com", "--fast"}, code: 2, err: "doctor: flag provided but not defined: -fast"},
@@ -46,7 +46,7 @@ func TestCommands(t *testing.T) {
 		"doctor, no such file":   {args: []string{"doctor", "photos.example.com", "--keyFile=/nonexistent"}, code: 2, err: "--keyFile: open /nonexistent"},
 		"doctor, nothing there":  {args: []string{"doctor", "https://127.0.0.1:1"}, code: 1, out: "Nothing answers on port 1"},
 		"doctor, as JSON":        {args: []string{"doctor", "--json", "https://127.0.0.1:1"}, code: 1, out: `"id": "address-unreachable"`},
-		"nobody is healthy":      {args: []string{"healthcheck", keyFlag, "--admin.address=127.0.0.1:1"}, code: 1, err: "healthcheck: "},
+		"healthcheck, no proxy":  {args: []string{"healthcheck", keyFlag, "--admin.address=127.0.0.1:1"}, code: 1, err: "healthcheck: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -58,7 +58,7 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-func TestKeyFitsItsEntry(t *testing.T) {
+func TestKeyMatchesItsEntry(t *testing.T) {
 	t.Parallel()
 	_, out, _ := runCommand("key", "phone")
 	secret := regexp.MustCompile(`header value +(\S+)`).FindStringSubmatch(out)[1]
@@ -67,7 +67,7 @@ func TestKeyFitsItsEntry(t *testing.T) {
 		t.Error(out)
 	}
 	if _, again, _ := runCommand("key", "phone"); strings.Contains(again, secret) {
-		t.Error("the same key twice")
+		t.Error("it made the same key twice")
 	}
 }
 
@@ -105,7 +105,7 @@ func TestHealthcheck(t *testing.T) {
 	}
 }
 
-func TestDoctorKeepsTheKey(t *testing.T) {
+func TestDoctorShowsNoKey(t *testing.T) {
 	t.Parallel()
 	const secret = "correct-horse-battery-staple"
 	for _, args := range [][]string{

@@ -36,7 +36,7 @@ func (s *Settings) check(errs *problems) {
 
 func (s *Settings) checkUpstreams(errs *problems) {
 	if len(s.Upstreams) == 0 {
-		errs.add("upstreams", "there is none; give Immich's address, such as http://127.0.0.1:2283")
+		errs.add("upstreams", "none is given; give Immich's address, such as http://127.0.0.1:2283")
 	}
 	for _, text := range s.Upstreams {
 		upstream, err := url.Parse(text)
@@ -44,7 +44,7 @@ func (s *Settings) checkUpstreams(errs *problems) {
 		case err != nil || upstream.Scheme != "http" && upstream.Scheme != "https" || upstream.Host == "":
 			errs.add("upstreams", "%q is not an address; allowed is http://HOST:PORT or https://HOST:PORT", text)
 		case strings.Trim(upstream.Path, "/") != "" || upstream.RawQuery != "" || upstream.Fragment != "" || upstream.User != nil:
-			errs.add("upstreams", "%q is more than an address: Immich has no sub-path; allowed is http://HOST:PORT", upstream.Redacted())
+			errs.add("upstreams", "%q has more than an address: Immich can't run below a path; allowed is http://HOST:PORT", upstream.Redacted())
 		}
 	}
 }
@@ -55,9 +55,9 @@ func (s *Settings) checkDomains(errs *problems) {
 	for _, domain := range s.Domains {
 		switch {
 		case strings.HasPrefix(domain, "*."):
-			errs.add("domains", "%q: a wildcard needs a challenge by DNS, which is not supported; name each host", domain)
+			errs.add("domains", "%q: a wildcard certificate needs the DNS-01 challenge, which is not supported; name each host", domain)
 		case !domainName.MatchString(domain) || net.ParseIP(domain) != nil:
-			errs.add("domains", "%q is not a host name, such as photos.example.com", domain)
+			errs.add("domains", "%q is not a host name; allowed are names such as photos.example.com", domain)
 		}
 	}
 }
@@ -77,9 +77,9 @@ func (s *Settings) checkTLS(errs *problems) {
 	switch {
 	case cert == "" && key == "":
 	case cert == "" || key == "":
-		errs.add("tls", "certFile and keyFile belong together; give both or neither")
+		errs.add("tls", "certFile and keyFile need each other; give both or neither")
 	case len(s.Domains) > 0:
-		errs.add("tls", "certificates come either from certFile and keyFile, or by ACME for domains; give one of the two")
+		errs.add("tls", "certFile and keyFile exclude domains, whose certificates come from ACME; give one or the other")
 	default:
 		if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
 			errs.add("tls", "%w", err)
@@ -90,21 +90,21 @@ func (s *Settings) checkTLS(errs *problems) {
 func (a *ACME) check(errs *problems) {
 	if a.Server != "" {
 		if server, err := url.Parse(a.Server); err != nil || server.Scheme != "https" || server.Host == "" {
-			errs.add("acme.server", "%q is not the address of a directory, such as https://acme-v02.api.letsencrypt.org/directory", a.Server)
+			errs.add("acme.server", "%q is not the https URL of an ACME directory, such as https://acme-v02.api.letsencrypt.org/directory", a.Server)
 		}
 	}
 	if a.Storage == "" {
-		errs.add("acme.storage", "it is empty; give a directory")
+		errs.add("acme.storage", "none is given; give a directory")
 	}
 	if (a.EAB.KeyID == "") != (a.EAB.HMACKey == "") {
-		errs.add("acme.eab", "keyID and hmacKey belong together; give both or neither")
+		errs.add("acme.eab", "keyID and hmacKey need each other; give both or neither")
 	}
 	if _, err := a.RootPool(); err != nil {
 		errs.add("acme.trustedRoots", "%w", err)
 	}
 }
 
-// RootPool returns the authorities an ACME server may be vouched for by, nil for the system's own.
+// RootPool returns the root certificates that an ACME server is verified with, or nil for those of the system.
 func (a *ACME) RootPool() (*x509.CertPool, error) {
 	if a.TrustedRoots == "" {
 		return nil, nil
@@ -115,57 +115,64 @@ func (a *ACME) RootPool() (*x509.CertPool, error) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s has no certificate; allowed is a PEM file", a.TrustedRoots)
+		return nil, fmt.Errorf("%s contains no certificate; a PEM file is needed", a.TrustedRoots)
 	}
 	return pool, nil
 }
 
 func (t *Timeouts) check(errs *problems) {
-	for option, d := range map[string]types.Duration{
-		"timeouts.idle": t.Idle, "timeouts.header": t.Header, "timeouts.upstream": t.Upstream,
-		"timeouts.keepAlive": t.KeepAlive, "timeouts.shutdown": t.Shutdown,
+	for _, timeout := range []struct {
+		option string
+		value  types.Duration
+	}{
+		{"timeouts.idle", t.Idle},
+		{"timeouts.header", t.Header},
+		{"timeouts.upstream", t.Upstream},
+		{"timeouts.keepAlive", t.KeepAlive},
+		{"timeouts.shutdown", t.Shutdown},
 	} {
-		if d <= 0 {
-			errs.add(option, "%s is no time to wait; give a duration over 0, such as 600s", d)
+		if timeout.value <= 0 {
+			errs.add(timeout.option, "%s is too short; give a duration longer than 0, such as 600s", timeout.value)
 		}
 	}
 }
 
 func (l *Limits) check(errs *problems) {
-	for option, limit := range map[string]int{
-		"limits.connections": l.Connections, "limits.connectionsPerClient": l.ConnectionsPerClient,
-	} {
-		if limit < 0 {
-			errs.add(option, "%d is not a limit; give a number over 0, or 0 for none", limit)
-		}
+	checkLimit("limits.connections", l.Connections, errs)
+	checkLimit("limits.connectionsPerClient", l.ConnectionsPerClient, errs)
+}
+
+func checkLimit(option string, limit int, errs *problems) {
+	if limit < 0 {
+		errs.add(option, "%d is not a limit; give a positive number, or 0 for no limit", limit)
 	}
 }
 
 func checkWord(option, word string, allowed []string, errs *problems) {
 	if !slices.Contains(allowed, word) {
-		errs.add(option, "%q is not known; allowed are %s", word, strings.Join(allowed, ", "))
+		errs.add(option, "%q is unknown; allowed are %s", word, strings.Join(allowed, ", "))
 	}
 }
 
-// checkAccess asks the handler itself, so that there is one opinion only.
+// checkAccess has the handler check its own options, so that the rules exist once.
 func (s *Settings) checkAccess(errs *problems) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	access := s.Access
 	if _, err := immichaccess.New(ctx, http.NotFoundHandler(), &access, "access"); err != nil {
 		for _, problem := range partsOf(err) {
-			*errs = append(*errs, fmt.Errorf("access.%w", problem)) // it begins with the option
+			*errs = append(*errs, fmt.Errorf("access.%w", problem)) // which begins with the option
 		}
 	}
 }
 
-// partsOf returns what Errorf has wrapped: a list, or a single error by itself.
+// partsOf returns the errors that Errorf has wrapped, be it one or several.
 func partsOf(err error) []error {
 	type list interface {
 		error
 		Unwrap() []error
 	}
-	if several, found := errors.AsType[list](err); found {
+	if several, isList := err.(list); isList { //nolint:errorlint // a list further inside belongs to a single problem
 		return several.Unwrap()
 	}
 	return []error{errors.Unwrap(err)}

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// withKey is enough to start.
+// withKey is all that a start needs.
 var withKey = []string{"--access.keys=phone:correct-horse-battery-staple"}
 
 func writeFile(t *testing.T, name, content string) string {
@@ -131,34 +131,36 @@ func TestErrors(t *testing.T) {
 		"unknown variable":       {environ: []string{"IMMICHACCESS_LISTEN_HTPS=:1"}, want: []string{"did you mean IMMICHACCESS_LISTEN_HTTPS?"}},
 		"unknown in the file":    {file: "acess: {keysFile: x}", want: []string{"did you mean access.keysFile?"}},
 		"section for a value":    {file: "listen: {https: {port: 1}}", want: []string{"listen.https.port: there is no such option"}},
-		"list for a value":       {file: "listen: {https: [a, b]}", want: []string{"listen.https: [a b] in"}},
-		"far from everything":    {args: []string{"--x=1"}, want: []string{"--x: there is no such option; --help shows all options"}},
-		"no option at all":       {args: []string{"--log.access", "true", "--http3=false"}, want: []string{"true: this is no option; a command comes first"}},
-		"no bool":                {args: []string{"--http3=maybe"}, want: []string{`http3: "maybe" in flag is not valid; allowed is true or false`}},
-		"key that is a map":      {file: "access: {keys: [{phone: correct-horse-battery-staple}]}", want: []string{"access.keys: what stands there in"}},
-		"no number":              {args: []string{"--access.denyStatus=forbidden"}, want: []string{`access.denyStatus: "forbidden" in flag is not valid; allowed is a number`}},
-		"no duration":            {environ: []string{"IMMICHACCESS_TIMEOUTS_IDLE=long"}, want: []string{`timeouts.idle: "long" in environment is not valid; allowed is a duration`}},
-		"zero duration":          {args: []string{"--timeouts.header=0"}, want: []string{"timeouts.header: 0s is no time to wait"}},
+		"list for a value":       {file: "listen: {https: [a, b]}", want: []string{"listen.https: [a b] from "}},
+		"far from everything":    {args: []string{"--x=1"}, want: []string{"--x: there is no such option; --help lists all options"}},
+		"no option at all":       {args: []string{"--log.access", "true", "--http3=false"}, want: []string{"true: this is not an option; a command has to come first"}},
+		"no bool":                {args: []string{"--http3=maybe"}, want: []string{`http3: "maybe" from --http3 is invalid; it must be true or false`}},
+		"key that is a map":      {file: "access: {keys: [{phone: correct-horse-battery-staple}]}", want: []string{"access.keys: the value from "}},
+		"no number":              {args: []string{"--access.denyStatus=forbidden"}, want: []string{`access.denyStatus: "forbidden" from --access.denyStatus is invalid; it must be a number`}},
+		"no duration":            {environ: []string{"IMMICHACCESS_TIMEOUTS_IDLE=long"}, want: []string{`timeouts.idle: "long" from IMMICHACCESS_TIMEOUTS_IDLE is invalid; it must be a duration`}},
+		"zero duration":          {args: []string{"--timeouts.header=0"}, want: []string{"timeouts.header: 0s is too short"}},
 		"negative limit":         {args: []string{"--limits.connections=-1"}, want: []string{"limits.connections: -1 is not a limit"}},
-		"path in an upstream":    {args: []string{"--upstreams=http://immich:2283/photos"}, want: []string{"Immich has no sub-path"}},
+		"path in an upstream":    {args: []string{"--upstreams=http://immich:2283/photos"}, want: []string{"Immich can't run below a path"}},
 		"no upstream":            {args: []string{"--upstreams=immich:2283"}, want: []string{`upstreams: "immich:2283" is not an address`}},
 		"wildcard":               {args: []string{"--domains=*.example.com"}, want: []string{"domains: \"*.example.com\": a wildcard"}},
 		"no host name":           {args: []string{"--domains=https://example.com"}, want: []string{"is not a host name"}},
 		"no address":             {args: []string{"--listen.https=443"}, want: []string{"listen.https: \"443\" is not an address"}},
-		"half a certificate":     {args: []string{"--tls.certFile=x"}, want: []string{"tls: certFile and keyFile belong together"}},
+		"half a certificate":     {args: []string{"--tls.certFile=x"}, want: []string{"tls: certFile and keyFile need each other"}},
 		"no certificate":         {args: []string{"--tls.certFile=/nowhere", "--tls.keyFile=/nowhere"}, want: []string{"tls: open /nowhere"}},
-		"two kinds":              {args: []string{"--tls.certFile=x", "--tls.keyFile=y", "--domains=a.example.com"}, want: []string{"give one of the two"}},
+		"two kinds":              {args: []string{"--tls.certFile=x", "--tls.keyFile=y", "--domains=a.example.com"}, want: []string{"give one or the other"}},
 		"no directory":           {args: []string{"--acme.server=http://ca"}, want: []string{"acme.server: \"http://ca\""}},
 		"half an account":        {args: []string{"--acme.eab.keyID=x"}, want: []string{"acme.eab: keyID and hmacKey"}},
+		"no upstream at all":     {file: "upstreams: []", want: []string{"upstreams: none is given"}},
+		"list of lists":          {file: "domains: [[a.example.com]]", want: []string{"domains: [[a.example.com]] from "}},
 		"no roots":               {args: []string{"--acme.trustedRoots=/nowhere"}, want: []string{"acme.trustedRoots: open /nowhere"}},
-		"roots of another kind":  {args: []string{"--acme.trustedRoots=" + os.DevNull}, want: []string{"acme.trustedRoots: " + os.DevNull + " has no certificate"}},
-		"unknown level":          {args: []string{"--log.level=loud"}, want: []string{`log.level: "loud" is not known; allowed are debug, info, warn, error`}},
+		"roots of another kind":  {args: []string{"--acme.trustedRoots=" + os.DevNull}, want: []string{"acme.trustedRoots: " + os.DevNull + " contains no certificate"}},
+		"unknown level":          {args: []string{"--log.level=loud"}, want: []string{`log.level: "loud" is unknown; allowed are debug, info, warn, error`}},
 		"file names itself":      {file: "configFile: x", want: []string{"a file can't name itself"}},
 		"broken file":            {file: "access: {keys: [", want: []string{"configFile: "}},
 		"missing file":           {args: []string{"--configFile=/nowhere.yml"}, want: []string{"configFile: /nowhere.yml"}},
-		"unknown format":         {args: []string{"--configFile=" + os.DevNull}, want: []string{"allowed are .yml, .yaml and .toml"}},
-		"the handler's opinion":  {args: []string{"--access.maxUploadSize=lots"}, want: []string{`access.maxUploadSize: "lots" is not a size`}},
-		"its opinions":           {args: []string{"--access.maxUploadSize=lots", "--access.trustedProxies=all"}, want: []string{"access.maxUploadSize: ", "access.trustedProxies: "}},
+		"unknown format":         {args: []string{"--configFile=" + os.DevNull}, want: []string{"the file name must end in .yml, .yaml or .toml"}},
+		"the handler's options":  {args: []string{"--access.maxUploadSize=lots"}, want: []string{`access.maxUploadSize: "lots" is not a size`}},
+		"several of them":        {args: []string{"--access.maxUploadSize=lots", "--access.trustedProxies=all"}, want: []string{"access.maxUploadSize: ", "access.trustedProxies: "}},
 		"everything is reported": {args: []string{"--log.level=loud", "--http3=maybe", "--a=b"}, want: []string{"log.level", "http3", "--a"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -186,36 +188,59 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// Without any option at all, it is the file that is missing.
+// Without any option, the error also says where a file is looked for.
 func TestNothingGiven(t *testing.T) {
 	t.Parallel()
 	_, err := Load(nil, nil)
-	if err == nil || !strings.Contains(err.Error(), "there is no key") || !strings.Contains(err.Error(), "configFile: none was read") {
+	if err == nil || !strings.Contains(err.Error(), "there is no key") || !strings.Contains(err.Error(), "configFile: there is no immichaccess.yml beside the binary") {
 		t.Errorf("the error is %v", err)
 	}
 }
 
-func TestOptionNames(t *testing.T) {
+// What has the wrong type is described in the same way, whichever source it comes from.
+func TestErrorsNameTheirOrigin(t *testing.T) {
 	t.Parallel()
-	for field, want := range map[string]string{
-		"KeyID": "keyID", "HMACKey": "hmacKey", "HTTP3": "http3", "HTTPS": "https", "TLS": "tls", "CertFile": "certFile", "Idle": "idle",
+	file := writeFile(t, "immichaccess.yml", "http3: maybe")
+	for origin, c := range map[string]struct{ args, environ []string }{
+		"--http3":            {args: []string{"--http3=maybe"}},
+		"IMMICHACCESS_HTTP3": {environ: []string{"IMMICHACCESS_HTTP3=maybe"}},
+		file:                 {args: []string{"--configFile=" + file}},
 	} {
-		if got := optionName(field); got != want {
-			t.Errorf("%s is %s, want %s", field, got, want)
+		_, err := Load(append(slices.Clone(withKey), c.args...), c.environ)
+		if want := `http3: "maybe" from ` + origin + " is invalid; it must be true or false"; err == nil || err.Error() != want {
+			t.Errorf("the error is %v, want %s", err, want)
 		}
 	}
 }
 
-func TestHelpTellsOfEveryOption(t *testing.T) {
+// A value in a file means what is written there, whatever type YAML or TOML would give it.
+func TestValuesInFilesAreText(t *testing.T) {
 	t.Parallel()
-	help, err := os.ReadFile("../../cmd/standalone/help.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, o := range options {
-		if !strings.Contains(string(help), "\n  "+o.name+" ") && !strings.Contains(string(help), "\n  "+o.name+"\n") {
-			t.Errorf("--help does not tell of %s", o.name)
-		}
+	for name, content := range map[string]string{
+		"immichaccess.yml": `
+acme: {eab: {keyID: &id 0123, hmacKey: 2027-01-31}, email: *id}
+access: {keys: [0123456789012345678901234, "b:x methods=GET,HEAD"], maxUploadSize: 1048576, denyStatus: "404"}
+`,
+		"immichaccess.toml": `
+[acme.eab]
+keyID = "0123"
+hmacKey = "2027-01-31"
+[access]
+keys = ["0123456789012345678901234", "b:x methods=GET,HEAD"]
+maxUploadSize = 1048576
+denyStatus = 404
+`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := load(t, []string{"--configFile=" + writeFile(t, name, content)}, nil)
+			if l.ACME.EAB != (EAB{KeyID: "0123", HMACKey: "2027-01-31"}) || l.Access.MaxUploadSize != "1048576" || l.Access.DenyStatus != 404 {
+				t.Errorf("%+v", l.Settings)
+			}
+			if !slices.Equal(l.Access.Keys, []string{"0123456789012345678901234", "b:x methods=GET,HEAD"}) {
+				t.Errorf("%q", l.Access.Keys)
+			}
+		})
 	}
 }
 

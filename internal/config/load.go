@@ -1,49 +1,54 @@
 package config
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 
-	"github.com/traefik/paerser/file"
+	"github.com/traefik/paerser/parser"
 )
 
-// Loaded are settings with their origin.
+// Loaded are settings together with where they come from.
 type Loaded struct {
 	Settings
 
 	sources map[string]string // by option; none for a default
 }
 
-// assignment is one option as a source gives it.
+// assignment is an option with the value that a source gives it.
 type assignment struct {
-	option option
-	value  any // string, bool, number or list, as the source spells it
+	option Option
+	value  any // text is a string, a list of texts []string; a file may have something else, which is invalid
 	source string
 }
 
-// Load reads the settings: flags win over the environment, the environment over the file. The error tells of everything
-// that is wrong, a line each.
+// Sources other than a file, which is named by its path.
+const (
+	fromFlag        = "flag"
+	fromEnvironment = "environment"
+)
+
+// Load reads the settings: flags take precedence over environment variables, and these over the file. The error lists
+// everything that is wrong, one problem a line.
 func Load(args, environ []string) (*Loaded, error) {
 	var errs problems
-	fromFlags, flagsReadable := readFlags(args, &errs)
-	fromEnv := readEnv(environ, &errs)
+	flags, flagsReadable := readFlags(args, &errs)
+	variables := readEnv(environ, &errs)
 	loaded := &Loaded{Settings: *Defaults(), sources: map[string]string{}}
 
-	loaded.apply(onlyConfigFile(append(fromEnv, fromFlags...)), &errs)
+	loaded.apply(onlyConfigFile(append(variables, flags...)), &errs)
 	loaded.ConfigFile = findFile(loaded.ConfigFile)
-	fromFile, fileReadable := readFile(loaded.ConfigFile, &errs)
-	loaded.apply(fromFile, &errs)
-	loaded.apply(fromEnv, &errs)
-	loaded.apply(fromFlags, &errs)
+	file, fileReadable := readFile(loaded.ConfigFile, &errs)
+	loaded.apply(file, &errs)
+	loaded.apply(variables, &errs)
+	loaded.apply(flags, &errs)
 
-	if flagsReadable && fileReadable { // else what they hold would be reported as missing
+	if flagsReadable && fileReadable { // otherwise, what they contain would be reported as missing
 		loaded.check(&errs)
 	}
-	if len(errs) > 0 && len(args)+len(fromEnv) == 0 && loaded.ConfigFile == "" {
-		errs.add("configFile", "none was read: there is no %s beside the binary or in %s; --configFile= names another", defaultFileName, systemDirectory)
+	if len(errs) > 0 && len(args)+len(variables) == 0 && loaded.ConfigFile == "" {
+		errs.add("configFile", "there is no %s beside the binary or in %s; name a file with --configFile=FILE", defaultFileName, systemDirectory)
 	}
 	return loaded, errs.err()
 }
@@ -51,7 +56,7 @@ func Load(args, environ []string) (*Loaded, error) {
 func onlyConfigFile(all []assignment) []assignment {
 	var found []assignment
 	for _, a := range all {
-		if a.option.name == "configFile" {
+		if !a.option.InFile() {
 			found = append(found, a)
 		}
 	}
@@ -61,52 +66,67 @@ func onlyConfigFile(all []assignment) []assignment {
 func (l *Loaded) apply(layer []assignment, errs *problems) {
 	for _, a := range layer {
 		if err := a.set(&l.Settings); err != nil {
-			errs.add(a.option.name, "%v in %s is not valid; allowed is %s", a.shown(), a.source, a.option.allowed())
+			errs.add(a.option.Name, "%s from %s is invalid; it must be %s", a.shown(), a.origin(), a.option.allowed())
 			continue
 		}
-		l.sources[a.option.name] = a.source
+		l.sources[a.option.Name] = a.source
 	}
 }
 
-// set lets paerser convert the value, one option at a time, so that an error can be told with the option it belongs to.
+// set has paerser convert the text, one option at a time, so that an error can name the option. A list needs no conversion,
+// and its entries may contain commas.
 func (a assignment) set(s *Settings) error {
-	if _, isList := a.value.([]any); isList && a.option.kind != listType {
-		return errors.New("a list")
+	switch value := a.value.(type) {
+	case string:
+		return parser.Decode(map[string]string{parser.DefaultRootName + "." + a.option.Name: value}, s, parser.DefaultRootName)
+	case []string:
+		if a.option.kind() == listType {
+			a.option.field(s).Set(reflect.ValueOf(trimmed(value)))
+			return nil
+		}
 	}
-	document, err := json.Marshal(nest(a.option.name, a.value))
-	if err != nil {
-		return err
-	}
-	return file.DecodeContent(string(document), ".json", s)
+	return errors.New("neither text nor a list")
 }
 
-// nest makes {"listen": {"https": value}} of listen.https.
-func nest(name string, value any) map[string]any {
-	section, rest, nested := strings.Cut(name, ".")
-	if nested {
-		value = nest(rest, value)
+func trimmed(list []string) []string {
+	entries := make([]string, len(list))
+	for i, entry := range list {
+		entries[i] = strings.TrimSpace(entry)
 	}
-	return map[string]any{section: value}
+	return entries
 }
 
-// shown is the value for an error, unless it is a secret.
+// shown is the value for an error message, unless it is a secret.
 func (a assignment) shown() string {
-	if a.option.isSecret() {
-		return "what stands there"
+	if a.option.secret {
+		return "the value"
 	}
-	if reflect.TypeOf(a.value).Kind() == reflect.String {
-		return fmt.Sprintf("%q", a.value)
+	if text, ok := a.value.(string); ok {
+		return fmt.Sprintf("%q", text)
 	}
 	return fmt.Sprint(a.value)
 }
 
-// problems gathers what is wrong, so that one start reports all of it.
-type problems []error
-
-func (p *problems) add(subject, format string, args ...any) {
-	*p = append(*p, fmt.Errorf("%s: %w", subject, fmt.Errorf(format, args...)))
+// origin is what the user has to correct.
+func (a assignment) origin() string {
+	switch a.source {
+	case fromFlag:
+		return a.option.Flag()
+	case fromEnvironment:
+		return a.option.Variable()
+	default:
+		return a.source
+	}
 }
 
+// problems collects what is wrong with the options, so that one start reports all of it.
+type problems []error
+
+func (p *problems) add(option, format string, args ...any) {
+	*p = append(*p, fmt.Errorf("%s: %w", option, fmt.Errorf(format, args...)))
+}
+
+// err has a line for each problem.
 func (p *problems) err() error {
 	return errors.Join(*p...)
 }

@@ -1,19 +1,22 @@
 package config
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/traefik/paerser/types"
 )
 
-// option is one setting and its place in Settings.
-type option struct {
-	name  string // as in listen.https
-	index []int  // of the field
-	kind  reflect.Type
+// Option is a field of Settings that the user can set.
+type Option struct {
+	Name  string              // as in listen.https
+	Owner reflect.Type        // the struct that has the field
+	Field reflect.StructField // in Owner
+
+	index  []int // of the field in Settings
+	secret bool  // no output may show it
 }
 
 var (
@@ -21,80 +24,93 @@ var (
 	listType     = reflect.TypeFor[[]string]()
 )
 
-// options are all there are, in the order of Settings.
 var options = optionsOf(reflect.TypeFor[Settings](), "", nil)
 
-func optionsOf(section reflect.Type, prefix string, index []int) []option {
-	var found []option
+// Options returns all options, in the order of Settings.
+func Options() []Option {
+	return slices.Clone(options)
+}
+
+// optionsOf names each option by the yaml tags of its field and of the sections that it is in. A secret has the tag that
+// Traefik uses for the same purpose, loggable:"false".
+func optionsOf(section reflect.Type, prefix string, index []int) []Option {
+	var found []Option
 	for i := range section.NumField() {
 		field := section.Field(i)
-		name := prefix + optionName(field.Name)
+		tag := field.Tag.Get("yaml")
+		if !strings.EqualFold(tag, field.Name) { // paerser, and in the plugin mapstructure, find a field by its name
+			panic(fmt.Sprintf("config: the yaml tag of %s.%s must be the field's name, in the option's upper and lower case", section, field.Name))
+		}
+		name := prefix + tag
 		place := append(slices.Clone(index), i)
 		if field.Type.Kind() == reflect.Struct {
 			found = append(found, optionsOf(field.Type, name+".", place)...)
 			continue
 		}
-		found = append(found, option{name: name, index: place, kind: field.Type})
+		secret := field.Tag.Get("loggable") == "false"
+		found = append(found, Option{Name: name, Owner: section, Field: field, index: place, secret: secret})
 	}
 	return found
 }
 
-// optionName makes the small letter in front, or the abbreviation: KeyID is keyID, HMACKey hmacKey, HTTP3 http3.
-func optionName(field string) string {
-	letters := []rune(field)
-	for i, letter := range letters {
-		next := i + 1
-		if !unicode.IsUpper(letter) || i > 0 && next < len(letters) && unicode.IsLower(letters[next]) {
-			break
-		}
-		letters[i] = unicode.ToLower(letter)
-	}
-	return string(letters)
+// Flag is how the option is given as an argument.
+func (o Option) Flag() string {
+	return "--" + o.Name
 }
 
-func (o option) variable() string {
-	return envPrefix + strings.ToUpper(strings.ReplaceAll(o.name, ".", "_"))
+// Variable is the environment variable for the option.
+func (o Option) Variable() string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(o.Name, ".", "_"))
 }
 
-func (o option) value(s *Settings) any {
-	return reflect.ValueOf(s).Elem().FieldByIndex(o.index).Interface()
+// InFile tells whether the configuration file can contain the option: it can't name itself.
+func (o Option) InFile() bool {
+	return o.Name != "configFile"
 }
 
-// isSecret is true of what no output may show.
-func (o option) isSecret() bool {
-	return o.name == "access.keys" || o.name == "acme.eab.hmacKey"
+// Value returns the option's value in settings.
+func (o Option) Value(s *Settings) any {
+	return o.field(s).Interface()
 }
 
-// allowed says what the option takes.
-func (o option) allowed() string {
+func (o Option) field(s *Settings) reflect.Value {
+	return reflect.ValueOf(s).Elem().FieldByIndex(o.index)
+}
+
+func (o Option) kind() reflect.Type {
+	return o.Field.Type
+}
+
+// allowed describes what the option accepts.
+func (o Option) allowed() string {
 	switch {
-	case o.kind == durationType:
+	case o.kind() == durationType:
 		return "a duration such as 90s, 10m or 1h"
-	case o.name == "access.keys":
-		return "a list of entries; in YAML, an entry has no blank after its colon"
-	case o.kind == listType:
+	case o.kind() == listType && o.secret:
+		return "a list of entries; in YAML, write an entry without a space after its colon"
+	case o.kind() == listType:
 		return "a list"
-	case o.kind.Kind() == reflect.Bool:
+	case o.kind().Kind() == reflect.Bool:
 		return "true or false"
-	case o.kind.Kind() == reflect.Int:
+	case o.kind().Kind() == reflect.Int:
 		return "a number"
 	default:
-		return "one value"
+		return "a single value"
 	}
 }
 
-// findOption ignores case, as environment variables have none.
-func findOption(name string) (option, bool) {
+// findOption ignores case, as paerser does.
+func findOption(name string) (Option, bool) {
 	for _, o := range options {
-		if strings.EqualFold(o.name, name) {
+		if strings.EqualFold(o.Name, name) {
 			return o, true
 		}
 	}
-	return option{}, false
+	return Option{}, false
 }
 
-// suggestion ends an error about an unknown name with the nearest of the known ones, if one is near.
-func suggestion(unknown string, spell func(option) string) string {
+// suggestion ends an error about an unknown name: it proposes the most similar option, if one is similar enough.
+func suggestion(unknown string, spell func(Option) string) string {
 	best, distance := "", len(unknown)/2+1
 	for _, o := range options {
 		known := spell(o)
@@ -103,12 +119,12 @@ func suggestion(unknown string, spell func(option) string) string {
 		}
 	}
 	if best == "" {
-		return "; --help shows all options"
+		return "; --help lists all options"
 	}
 	return "; did you mean " + best + "?"
 }
 
-// editDistance is Levenshtein's: how many letters to change, add or take away.
+// editDistance is the Levenshtein distance: how many letters have to be changed, added or removed.
 func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

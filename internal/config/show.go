@@ -9,35 +9,37 @@ import (
 
 const mask = "****"
 
-// Show writes every option with its value, secrets masked, and where the value came from.
+// Show writes every option with its value, secrets masked, and where the value comes from.
 func (l *Loaded) Show(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, o := range options {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", o.name, l.shown(o), l.source(o))
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", o.Name, l.shown(o), l.source(o))
 	}
 	return table.Flush()
 }
 
-func (l *Loaded) source(o option) string {
-	if source, given := l.sources[o.name]; given {
+func (l *Loaded) source(o Option) string {
+	if source, given := l.sources[o.Name]; given {
 		return source
 	}
-	if o.name == "configFile" && l.ConfigFile != "" {
+	if !o.InFile() && l.ConfigFile != "" {
 		return "found"
 	}
 	return "default"
 }
 
-func (l *Loaded) shown(o option) string {
+func (l *Loaded) shown(o Option) string {
+	value := o.Value(&l.Settings)
+	list, isList := value.([]string)
 	switch {
-	case o.name == "access.keys":
-		return orDash(strings.Join(masked(l.Access.Keys), ", "))
-	case o.name == "acme.eab.hmacKey" && l.ACME.EAB.HMACKey != "":
+	case isList && o.secret:
+		return orDash(strings.Join(masked(list), ", "))
+	case isList:
+		return orDash(strings.Join(list, ", "))
+	case o.secret && value != "":
 		return mask
-	case o.kind == listType:
-		return orDash(strings.Join(o.value(&l.Settings).([]string), ", "))
 	default:
-		return orDash(fmt.Sprint(o.value(&l.Settings)))
+		return orDash(fmt.Sprint(value))
 	}
 }
 
@@ -48,7 +50,7 @@ func orDash(text string) string {
 	return text
 }
 
-// masked leaves of each key its name and its attributes.
+// masked keeps the name and the attributes of each key.
 func masked(entries []string) []string {
 	shown := make([]string, len(entries))
 	for i, entry := range entries {
@@ -66,12 +68,12 @@ func masked(entries []string) []string {
 	return shown
 }
 
-// Changed names the options whose values differ between the two.
+// Changed names the options whose values differ.
 func Changed(before, after *Settings) []string {
 	var names []string
 	for _, o := range options {
-		if fmt.Sprint(o.value(before)) != fmt.Sprint(o.value(after)) {
-			names = append(names, o.name)
+		if fmt.Sprint(o.Value(before)) != fmt.Sprint(o.Value(after)) {
+			names = append(names, o.Name)
 		}
 	}
 	return names

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -21,8 +23,8 @@ const (
 )
 
 func readFlags(args []string, errs *problems) (layer []assignment, readable bool) {
-	if stray := strayArgument(args); stray != "" {
-		errs.add(stray, "this is no option; a command comes first, a file is given as --configFile=FILE; --help shows all")
+	if extra := extraArgument(args); extra != "" {
+		errs.add(extra, "this is not an option; a command has to come first, and a file is given as --configFile=FILE; see --help")
 		return nil, false
 	}
 	values, err := flag.Parse(args, &Settings{})
@@ -30,20 +32,20 @@ func readFlags(args []string, errs *problems) (layer []assignment, readable bool
 		errs.add("flags", "%w", err)
 		return nil, false
 	}
-	for _, key := range sortedKeys(values) {
+	for _, key := range slices.Sorted(maps.Keys(values)) {
 		name := strings.TrimPrefix(key, parser.DefaultRootName+".")
 		o, known := findOption(name)
 		if !known {
-			errs.add("--"+name, "there is no such option%s", suggestion(name, option.flag))
+			errs.add("--"+name, "there is no such option%s", suggestion(name, Option.Flag))
 			continue
 		}
-		layer = append(layer, assignment{o, values[key], "flag"})
+		layer = append(layer, assignment{o, values[key], fromFlag})
 	}
 	return layer, true
 }
 
-// strayArgument finds what paerser would take for the end of the flags, and silently leave out the rest.
-func strayArgument(args []string) string {
+// extraArgument finds an argument that belongs to no flag: paerser would stop there, and silently ignore the flags after it.
+func extraArgument(args []string) string {
 	for i := 0; i < len(args); i++ {
 		if !strings.HasPrefix(args[i], "-") || strings.Trim(args[i], "-") == "" {
 			return args[i]
@@ -56,12 +58,8 @@ func strayArgument(args []string) string {
 }
 
 func takesNext(arg string) bool {
-	o, _ := findOption(strings.TrimLeft(arg, "-"))
-	return !strings.Contains(arg, "=") && (o.kind == nil || o.kind.Kind() != reflect.Bool)
-}
-
-func (o option) flag() string {
-	return "--" + o.name
+	o, known := findOption(strings.TrimLeft(arg, "-"))
+	return !strings.Contains(arg, "=") && (!known || o.kind().Kind() != reflect.Bool)
 }
 
 func readEnv(environ []string, errs *problems) []assignment {
@@ -71,17 +69,17 @@ func readEnv(environ []string, errs *problems) []assignment {
 		if !strings.HasPrefix(name, envPrefix) {
 			continue
 		}
-		i := slices.IndexFunc(options, func(o option) bool { return o.variable() == name })
+		i := slices.IndexFunc(options, func(o Option) bool { return o.Variable() == name })
 		if i < 0 {
-			errs.add(name, "there is no such option%s", suggestion(name, option.variable))
+			errs.add(name, "there is no such option%s", suggestion(name, Option.Variable))
 			continue
 		}
-		layer = append(layer, assignment{options[i], value, "environment"})
+		layer = append(layer, assignment{options[i], value, fromEnvironment})
 	}
 	return layer
 }
 
-// findFile returns the file the user named, else one in the usual places, else nothing.
+// findFile returns the file that the user named, or else one in the usual places, or else nothing.
 func findFile(named string) string {
 	if named != "" {
 		return named
@@ -102,17 +100,18 @@ func readFile(path string, errs *problems) (layer []assignment, readable bool) {
 	if path == "" {
 		return nil, true
 	}
-	tree, err := parseFile(path)
+	content, err := parseFile(path)
 	if err != nil {
 		errs.add("configFile", "%s: %w", path, err)
 		return nil, false
 	}
-	for _, leaf := range leaves("", tree) {
+	for _, leaf := range content.leaves("") {
 		o, known := findOption(leaf.name)
 		switch {
+		case !known && leaf.value == nil && isSection(leaf.name): // empty
 		case !known:
-			errs.add(leaf.name, "there is no such option, in %s%s", path, suggestion(leaf.name, option.spelled))
-		case o.name == "configFile":
+			errs.add(leaf.name, "there is no such option, in %s%s", path, suggestion(leaf.name, func(o Option) string { return o.Name }))
+		case !o.InFile():
 			errs.add(leaf.name, "a file can't name itself, in %s", path)
 		case leaf.value != nil:
 			layer = append(layer, assignment{o, leaf.value, path})
@@ -121,59 +120,104 @@ func readFile(path string, errs *problems) (layer []assignment, readable bool) {
 	return layer, true
 }
 
-func (o option) spelled() string {
-	return o.name
-}
-
-func parseFile(path string) (map[string]any, error) {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	tree := map[string]any{}
-	switch strings.ToLower(filepath.Ext(path)) {
-	case ".yml", ".yaml":
-		err = yaml.Unmarshal(content, &tree)
-	case ".toml":
-		err = toml.Unmarshal(content, &tree)
-	default:
-		err = fmt.Errorf("the format is told by the ending; allowed are .yml, .yaml and .toml")
-	}
-	return tree, err
-}
-
-type leaf struct {
-	name  string
-	value any
-}
-
-// leaves flattens the sections of a file; one that is empty, as after a bare "access:", has none.
-func leaves(prefix string, tree map[string]any) []leaf {
-	var found []leaf
-	for _, key := range sortedKeys(tree) {
-		name := prefix + key
-		branch, isSection := tree[key].(map[string]any)
-		switch {
-		case isSection:
-			found = append(found, leaves(name+".", branch)...)
-		case tree[key] != nil || !isSectionName(name):
-			found = append(found, leaf{name, tree[key]})
-		}
-	}
-	return found
-}
-
-func isSectionName(name string) bool {
-	return slices.ContainsFunc(options, func(o option) bool {
-		return strings.HasPrefix(strings.ToLower(o.name), strings.ToLower(name)+".")
+// isSection tells whether options begin with this name.
+func isSection(name string) bool {
+	return slices.ContainsFunc(options, func(o Option) bool {
+		return strings.HasPrefix(strings.ToLower(o.Name), strings.ToLower(name)+".")
 	})
 }
 
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
+func parseFile(path string) (section, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
 	}
-	slices.Sort(keys)
-	return keys
+	content := section{}
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".yml", ".yaml":
+		err = yaml.Unmarshal(text, &content)
+	case ".toml":
+		err = toml.Unmarshal(text, &content)
+	default:
+		err = errors.New("the file name must end in .yml, .yaml or .toml")
+	}
+	return content, err
+}
+
+// section is a file, or a part of it.
+type section map[string]node
+
+// node is what a section has under a name: another section; text as it is written, so that a key of digits does not become a
+// number and lose its zeros; a list of texts; or anything else, which no option accepts.
+type node struct{ value any }
+
+// UnmarshalYAML is called for every value that is not null.
+func (n *node) UnmarshalYAML(written *yaml.Node) error {
+	switch written.Kind {
+	case yaml.MappingNode:
+		return decodeAs[section](n, written)
+	case yaml.ScalarNode:
+		return decodeAs[string](n, written)
+	}
+	if err := decodeAs[[]string](n, written); err == nil {
+		return nil
+	}
+	return written.Decode(&n.value)
+}
+
+func decodeAs[T any](n *node, written *yaml.Node) error {
+	var value T
+	err := written.Decode(&value)
+	n.value = value
+	return err
+}
+
+// UnmarshalTOML is given a value of any type that TOML has.
+func (n *node) UnmarshalTOML(value any) error {
+	n.value = fromTOML(value)
+	return nil
+}
+
+func fromTOML(value any) any {
+	switch value := value.(type) {
+	case map[string]any:
+		content := section{}
+		for name, inner := range value {
+			content[name] = node{fromTOML(inner)}
+		}
+		return content
+	case []any:
+		list := make([]string, len(value))
+		for i, entry := range value {
+			text, isText := fromTOML(entry).(string)
+			if !isText {
+				return value
+			}
+			list[i] = text
+		}
+		return list
+	case []map[string]any:
+		return value
+	default:
+		return fmt.Sprint(value)
+	}
+}
+
+// leaf is a value in a file and its full name, such as listen.https.
+type leaf struct {
+	name  string
+	value any // nil where nothing is written, as after a bare "access:"
+}
+
+func (s section) leaves(prefix string) []leaf {
+	var found []leaf
+	for _, name := range slices.Sorted(maps.Keys(s)) {
+		value := s[name].value
+		if inner, isSection := value.(section); isSection {
+			found = append(found, inner.leaves(prefix+name+".")...)
+			continue
+		}
+		found = append(found, leaf{prefix + name, value})
+	}
+	return found
 }

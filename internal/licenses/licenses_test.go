@@ -28,7 +28,7 @@ func TestThirdPartyLicensesAreListed(t *testing.T) {
 		return
 	}
 	if got := read(t, listed); got != want {
-		t.Error("THIRD_PARTY_LICENSES.md does not fit the vendor directory; run make licenses")
+		t.Error("THIRD_PARTY_LICENSES.md does not match the vendor directory; run make licenses")
 	}
 }
 
@@ -62,14 +62,14 @@ func vendored(t *testing.T) []module {
 		m := module{path: line[1], version: line[2]}
 		m.text = licenseText(t, m.path)
 		if m.license = identify(m.text); m.license == "" {
-			t.Errorf("%s: its licence is none of those known to this test", m.path)
+			t.Errorf("%s has a licence that this test does not know", m.path)
 		}
 		modules = append(modules, m)
 	}
 	return modules
 }
 
-// licenseText returns the files that have to be passed on with a module.
+// licenseText returns the files that have to be distributed with a module.
 func licenseText(t *testing.T, path string) string {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Join(vendor, path))
@@ -86,7 +86,7 @@ func licenseText(t *testing.T, path string) string {
 	return strings.Join(parts, "\n\n")
 }
 
-// identify returns the licence's SPDX identifier, by sentences of which each stands in one licence only.
+// identify returns the licence's SPDX identifier, by sentences that are in one licence only.
 func identify(text string) string {
 	text = strings.Join(strings.Fields(text), " ")
 	var found []string
