@@ -192,8 +192,12 @@ func (p *problems) err(name string) error {
 	if len(p.list) == 0 {
 		return nil
 	}
-	format := "immichaccess: the configuration of %q is wrong: %w" + strings.Repeat("; %w", len(p.list)-1)
-	return fmt.Errorf(format, append([]any{name}, p.list...)...)
+	subject := "the configuration"
+	if name != "" {
+		subject += fmt.Sprintf(" of %q", name)
+	}
+	format := "immichaccess: %s is wrong: %w" + strings.Repeat("; %w", len(p.list)-1)
+	return fmt.Errorf(format, append([]any{subject}, p.list...)...)
 }
 
 // parseSecretFile returns nil where no file is given.
