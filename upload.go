@@ -73,7 +73,7 @@ func (u *uploadLimit) warnOfReadTimeout(r *http.Request) {
 // serveUnknown forwards a body of unknown length and counts its bytes.
 func (u *uploadLimit) serveUnknown(w http.ResponseWriter, r *http.Request) {
 	u.warnOfReadTimeout(r)
-	body := &countedBody{body: r.Body, limit: u.bytes, left: u.bytes}
+	body := &limitedBody{body: r.Body, limit: u.bytes, left: u.bytes}
 	u.next.ServeHTTP(&tooLargeWriter{w: w, r: r, body: body, limit: u}, withBody(r, body))
 }
 
@@ -85,15 +85,15 @@ func withBody(r *http.Request, body io.ReadCloser) *http.Request {
 	return r
 }
 
-// countedBody fails when there is more than its limit, so that the upstream sees an aborted upload.
-type countedBody struct {
+// limitedBody fails when there is more than its limit, so that the upstream sees an aborted upload.
+type limitedBody struct {
 	body  io.ReadCloser
 	limit int64
 	left  int64
 	over  int32 // atomic; 1 once the limit was exceeded
 }
 
-func (b *countedBody) Read(p []byte) (int, error) {
+func (b *limitedBody) Read(p []byte) (int, error) {
 	n, err := b.body.Read(p)
 	b.left -= int64(n)
 	if b.left < 0 {
@@ -103,7 +103,7 @@ func (b *countedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (b *countedBody) Close() error {
+func (b *limitedBody) Close() error {
 	return b.body.Close()
 }
 
@@ -112,7 +112,7 @@ func (b *countedBody) Close() error {
 type tooLargeWriter struct {
 	w        http.ResponseWriter
 	r        *http.Request
-	body     *countedBody
+	body     *limitedBody
 	limit    *uploadLimit
 	replaced bool
 }

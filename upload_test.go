@@ -86,7 +86,7 @@ func TestCountedBody(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				content := strings.Repeat("x", size)
-				body := &countedBody{body: io.NopCloser(reader(strings.NewReader(content))), limit: limit, left: limit}
+				body := &limitedBody{body: io.NopCloser(reader(strings.NewReader(content))), limit: limit, left: limit}
 				got, err := io.ReadAll(body)
 				var tooLarge *http.MaxBytesError
 				switch {
@@ -109,7 +109,7 @@ func TestCountedBodyPassesErrors(t *testing.T) {
 	broken := errors.New("connection reset")
 	source, writer := io.Pipe()
 	writer.CloseWithError(broken)
-	body := &countedBody{body: source, limit: 10, left: 10}
+	body := &limitedBody{body: source, limit: 10, left: 10}
 	if _, err := io.ReadAll(body); !errors.Is(err, broken) || body.over != 0 {
 		t.Errorf("%v, over %d", err, body.over)
 	}

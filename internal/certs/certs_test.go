@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddyserver/certmagic"
 	"github.com/immichaccess/immichaccess/internal/config"
+	"github.com/immichaccess/immichaccess/internal/filewatch"
 	"github.com/mholt/acmez/v3/acme"
 )
 
@@ -64,16 +65,22 @@ func writePair(t *testing.T, files config.TLS, changed time.Time) *x509.Certific
 	return cert.Leaf
 }
 
+// unreadFiles is for files that will be written.
+func unreadFiles(files config.TLS) *fileCertificate {
+	return &fileCertificate{files: files, logger: slog.New(slog.DiscardHandler), watch: filewatch.New(files.CertFile, files.KeyFile)}
+}
+
 func TestFilesAreReadAgain(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	files := config.TLS{CertFile: filepath.Join(folder, "cert.pem"), KeyFile: filepath.Join(folder, "key.pem")}
+	f := unreadFiles(files)
 	first := writePair(t, files, time.Unix(1, 0))
-	p := &pair{files: files, logger: slog.New(slog.DiscardHandler)}
 	shows := func(want *x509.Certificate, when string) {
 		t.Helper()
-		p.look()
-		if !p.cert.Leaf.Equal(want) {
+		f.poll()
+		f.poll() // one that was written just now counts when it has settled
+		if !f.cert.Leaf.Equal(want) {
 			t.Errorf("%s: not the certificate it should be", when)
 		}
 	}
@@ -112,15 +119,15 @@ func TestFilesAreReadByMany(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	files := config.TLS{CertFile: filepath.Join(folder, "cert.pem"), KeyFile: filepath.Join(folder, "key.pem")}
+	f := unreadFiles(files) // so that each of the first would read them
 	writePair(t, files, time.Unix(1, 0))
-	p := &pair{files: files, logger: slog.New(slog.DiscardHandler)} // not looked at yet: each of the first would
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
-			if cert, err := p.get(nil); cert == nil || err != nil {
+			if cert, err := f.get(nil); cert == nil || err != nil {
 				t.Errorf("%v, %v", cert, err)
 			}
-			p.expiry()
+			f.expiry()
 		})
 	}
 	all.Wait()

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/immichaccess/immichaccess/internal/transfer"
 )
 
 // dial returns how connections to Immich are made.
@@ -75,10 +77,7 @@ func (c *upstreamConn) SetWriteDeadline(t time.Time) error {
 	return c.Conn.SetWriteDeadline(t)
 }
 
-// CloseWrite keeps the half-close that ReverseProxy asks for.
+// CloseWrite is what ReverseProxy calls.
 func (c *upstreamConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return c.Close()
+	return transfer.CloseWrite(c.Conn)
 }

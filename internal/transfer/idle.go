@@ -109,10 +109,15 @@ func copySmall(w io.Writer, r io.Reader) (int64, error) {
 	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{r}, make([]byte, socketBuffer))
 }
 
-// CloseWrite keeps the half-close that ReverseProxy asks for.
+// CloseWrite is what ReverseProxy calls.
 func (c *idleConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+	return CloseWrite(c.Conn)
+}
+
+// CloseWrite closes the writing half of a connection, or the connection if it has no halves.
+func CloseWrite(conn net.Conn) error {
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
-	return c.Close()
+	return conn.Close()
 }
