@@ -75,11 +75,16 @@ type denyResponder struct {
 func (d *denyResponder) forKey(w http.ResponseWriter, r *http.Request, denied *denial) {
 	d.logKey(r, denied)
 	status := d.statusAndHeaders(w, denied)
-	if d.sessions != nil && isNavigation(r) {
+	switch {
+	case !isNavigation(r):
+		writeError(w, r, status, d.message(r, status, denied))
+	case d.sessions != nil:
 		d.showLogin(w, r, status, denied)
-		return
+	case denied.wait > 0:
+		writePage(w, r, status, errorPage(tooManyKeys, tryAgain(denied)))
+	default:
+		writeError(w, r, status, d.message(r, status, denied))
 	}
-	writeError(w, r, status, d.message(r, status, denied))
 }
 
 // showLogin answers with the login page, which leads back to what was asked for.

@@ -128,7 +128,7 @@ func TestImmichDiesDuringUpload(t *testing.T) {
 					body, err := io.ReadAll(response.Body)
 					_ = writer.Close()
 					_ = response.Body.Close()
-					if want := `{"message":"Immich broke off","error":"Bad Gateway","statusCode":502}`; err != nil || string(body) != want {
+					if want := `{"message":"Immich closed the connection","error":"Bad Gateway","statusCode":502}`; err != nil || string(body) != want {
 						t.Errorf("%s, %v", body, err)
 					}
 					if response.ContentLength != int64(len(body)) {

@@ -1,12 +1,14 @@
 package server
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/netip"
-	"strconv"
 	"strings"
+
+	"github.com/immichaccess/immichaccess/internal/answer"
 )
+
+const checkAddress = "Check the address in the browser."
 
 // CheckAuthority answers 421 to requests for hosts other than domains (RFC 9110, section 15.5.20), so that a name that somebody else
 // has pointed at this address, as DNS rebinding does, leads nowhere. Without domains every host is as good as another. What is no
@@ -16,9 +18,9 @@ func CheckAuthority(domains []string, next http.Handler) http.Handler {
 		host, valid := hostOf(r)
 		switch {
 		case !valid:
-			writeError(w, r, http.StatusBadRequest, "The host of the request is not valid")
+			refuse(w, r, http.StatusBadRequest, "The host of the request is invalid", checkAddress)
 		case len(domains) > 0 && !isOneOf(domains, host) && !isHealthCheck(r, host):
-			writeError(w, r, http.StatusMisdirectedRequest, "This server does not answer for this host")
+			refuse(w, r, http.StatusMisdirectedRequest, "This server does not serve this host", checkAddress)
 		default:
 			next.ServeHTTP(w, r)
 		}
@@ -79,20 +81,10 @@ func isHealthCheck(r *http.Request, host string) bool {
 	return err == nil || strings.EqualFold(strings.TrimSuffix(host, "."), "localhost")
 }
 
-// writeError answers in the shape that Immich gives its own errors, at once and in whole. The request's body is not read.
-func writeError(w http.ResponseWriter, r *http.Request, status int, message string) {
-	body, _ := json.Marshal(struct { // can't fail
-		Message    string `json:"message"`
-		Error      string `json:"error"`
-		StatusCode int    `json:"statusCode"`
-	}{message, http.StatusText(status), status})
-	h := w.Header()
-	h.Set("Content-Type", "application/json; charset=utf-8")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h.Set("Cache-Control", "no-store")
+// refuse answers at once. The request's body is not read.
+func refuse(w http.ResponseWriter, r *http.Request, status int, message, advice string) {
 	if r.ProtoMajor == 1 && r.ContentLength != 0 {
-		h.Set("Connection", "close")
+		w.Header().Set("Connection", "close")
 	}
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that has gone needs no answer
+	answer.Error(w, r, status, message, advice)
 }
