@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 )
@@ -53,6 +54,7 @@ func lockouts(t *testing.T, proxy Proxy) {
 		t.Errorf("Retry-After: %q", response.Header.Get("Retry-After"))
 	}
 	want(guesser, "guess-0", "/api/show", http.StatusTooManyRequests)
+	lockoutPage(t, gateway, guesser)
 	if gateway.Immich.Requests() != before {
 		t.Error("a request has reached Immich")
 	}
@@ -70,5 +72,19 @@ func lockouts(t *testing.T, proxy Proxy) {
 	home := newAddress("127.8")
 	for i := range 5 {
 		want(home, "guess-"+strconv.Itoa(i), "/api/show", http.StatusOK)
+	}
+}
+
+// lockoutPage holds the proxy to showing a page to people, and never to the API's clients.
+func lockoutPage(t *testing.T, gateway Gateway, from string) {
+	t.Helper()
+	for uri, want := range map[string]string{"/photos": "<h1>Too many wrong keys</h1>", "/api/show": `"statusCode":429`} {
+		request := gateway.get(t, http.MethodGet, uri)
+		request.Header.Set("Sec-Fetch-Mode", "navigate")
+		request.Header.Set("Sec-Fetch-Dest", "document")
+		response, body := do(t, gateway.client(t, from), request)
+		if response.StatusCode != http.StatusTooManyRequests || !strings.Contains(string(body), want) {
+			t.Errorf("a browser that asks for %s gets %d %s", uri, response.StatusCode, body)
+		}
 	}
 }
