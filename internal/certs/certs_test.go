@@ -95,21 +95,21 @@ func TestFilesAreReadAgain(t *testing.T) {
 	shows(writePair(t, files, time.Unix(3, 0)), "when it is whole again")
 }
 
-func TestZeroSSLIntroducesByMail(t *testing.T) {
+func TestZeroSSLBindsAccountsByMail(t *testing.T) {
 	t.Parallel()
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"success": r.FormValue("email") == "me@example.com", "eab_kid": "kid", "eab_hmac_key": "hmac"})
 	}))
 	t.Cleanup(api.Close)
 	issuer := &certmagic.ACMEIssuer{Email: "me@example.com"}
-	if _, err := (zeroSSL{api.URL}).introduce(t.Context(), issuer, acme.Account{}); err != nil {
+	if _, err := (zeroSSL{api.URL}).bindAccount(t.Context(), issuer, acme.Account{}); err != nil {
 		t.Fatal(err)
 	}
 	if *issuer.ExternalAccount != (acme.EAB{KeyID: "kid", MACKey: "hmac"}) {
 		t.Errorf("%+v", issuer.ExternalAccount)
 	}
 	issuer.Email = "nobody"
-	if _, err := (zeroSSL{api.URL}).introduce(t.Context(), issuer, acme.Account{}); err == nil {
+	if _, err := (zeroSSL{api.URL}).bindAccount(t.Context(), issuer, acme.Account{}); err == nil {
 		t.Error("a refusal is no error")
 	}
 }
@@ -133,8 +133,8 @@ func TestFilesAreReadByMany(t *testing.T) {
 	all.Wait()
 }
 
-// TestOrderIsTriedAgain has a storage that can't be written to, first. The authority does not answer: that the order gets as far is
-// what is asked for.
+// TestOrderIsTriedAgain has a storage that can't be written to, first. The CA does not answer: the test is
+// about whether the order gets that far.
 func TestOrderIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	storage := filepath.Join(temporaryDirectory(t), "storage")

@@ -11,8 +11,9 @@ import (
 const checkAddress = "Check the address in the browser."
 
 // CheckAuthority answers 421 to requests for hosts other than domains (RFC 9110, section 15.5.20), so that a name that somebody else
-// has pointed at this address, as DNS rebinding does, leads nowhere. Without domains every host is as good as another. What is no
-// host at all, but has a path or user information in it, is 400 in any case: Immich and its clients would read it differently.
+// points at this address, as in DNS rebinding, is of no use. Without domains every host is accepted. A
+// host that is invalid, such as one with a path or user information, gets 400 in any case: Immich and its clients would read it
+// differently.
 func CheckAuthority(domains []string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, valid := hostOf(r)
@@ -57,7 +58,7 @@ func splitAuthority(authority string) (host string, valid bool) {
 	return host, !strings.ContainsFunc(host, isNoHostCharacter)
 }
 
-// isNoHostCharacter is true of what delimits the parts of a URL, and of what no URL holds (RFC 3986, section 3.2.2).
+// isNoHostCharacter reports whether c delimits parts of a URL or is not allowed in one (RFC 3986, section 3.2.2).
 func isNoHostCharacter(c rune) bool {
 	return c <= ' ' || c == 0x7f || strings.ContainsRune(`/\?#@:[]<>"^{}|`+"`", c)
 }
@@ -72,7 +73,8 @@ func isOneOf(domains []string, host string) bool {
 	return false
 }
 
-// isHealthCheck is true of what load balancers ask, which know the server by its address only. It needs a key like anything else.
+// isHealthCheck reports whether a load balancer may send the request: it knows only the address of the server. It needs a key all
+// the same.
 func isHealthCheck(r *http.Request, host string) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead || r.URL.Path != "/api/server/ping" {
 		return false
