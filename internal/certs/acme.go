@@ -25,8 +25,8 @@ func openACME(ctx context.Context, settings *config.Settings, ports Ports, logge
 	magic = certmagic.New(cache, certmagic.Config{
 		Storage:           &certmagic.FileStorage{Path: settings.ACME.Storage},
 		DefaultServerName: settings.Domains[0], // for clients without SNI
-		// The default client, but certmagic gives a client that is named 30 s per responder, and else waits for ever for one that hangs,
-		// and meanwhile it neither shows nor renews certificates.
+		// The default, but only if it is set does certmagic give up on an OCSP responder after 30 s. Else it waits for ever for one that
+		// hangs, and meanwhile neither serves nor renews certificates.
 		OCSP:   certmagic.OCSPConfig{HTTPProxy: http.ProxyFromEnvironment},
 		Logger: zapped,
 	})
