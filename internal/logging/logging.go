@@ -1,4 +1,4 @@
-// Package logging writes what happens, and never a secret.
+// Package logging sets up the log, and masks secrets in what goes into it.
 package logging
 
 import (
@@ -23,14 +23,14 @@ func TakeOver(logger *slog.Logger) {
 	slog.SetDefault(logger)
 }
 
-// Level translates the option log.level, which is known to be valid.
-func Level(word string) slog.Level {
+// Level parses the option log.level, which has been validated.
+func Level(text string) slog.Level {
 	var level slog.Level
-	_ = level.UnmarshalText([]byte(word))
+	_ = level.UnmarshalText([]byte(text))
 	return level
 }
 
-// Debug returns a logger for net/http's own remarks, such as failed handshakes: noise from scanners, most of it.
+// Debug returns a logger for net/http's own errors, such as failed handshakes, most of which scanners cause.
 func Debug(logger *slog.Logger) *log.Logger {
 	return slog.NewLogLogger(logger.Handler(), slog.LevelDebug)
 }
