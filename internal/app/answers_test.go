@@ -246,7 +246,7 @@ func TestMalformedChunkIsTheClients(t *testing.T) {
 	}
 }
 
-// TestInvalidResponses are Immich's fault, and no reason to break off.
+// TestInvalidResponses wants 502 for them, not a closed connection.
 func TestInvalidResponses(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]string{
@@ -428,12 +428,12 @@ func TestWhoEndedATransfer(t *testing.T) {
 		"the client leaves": {hangs, unchanged, func(t *testing.T, a opened, client *http.Client) {
 			_ = download(t, a, client).Body.Close()
 		}, 200, "client"},
-		"Immich stands still": {hangs, shortIdle, func(t *testing.T, a opened, client *http.Client) {
+		"Immich sends nothing": {hangs, shortIdle, func(t *testing.T, a opened, client *http.Client) {
 			response := download(t, a, client)
 			_, _ = io.Copy(io.Discard, response.Body)
 			_ = response.Body.Close()
 		}, 200, "timeout"},
-		"the client stands still": {nil, shortIdle, func(t *testing.T, a opened, client *http.Client) {
+		"the client sends nothing": {nil, shortIdle, func(t *testing.T, a opened, client *http.Client) {
 			_, _ = send(t, client, http.MethodPost, a.url("/api/users/profile-image"), beginning())
 		}, 408, "timeout"},
 		"the upload is too large, and the response has begun": {hangs, func(s *config.Settings) { s.Access.MaxUploadSize = "64k" },

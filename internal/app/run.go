@@ -15,7 +15,7 @@ import (
 	"github.com/immichaccess/immichaccess/internal/server"
 )
 
-// fileInterval is how often we look at the configuration file.
+// fileInterval is how often the configuration file is polled.
 const fileInterval = 2 * time.Second
 
 // Run runs the proxy until a signal ends it: SIGHUP reloads, any other stops, and the next ends at once.

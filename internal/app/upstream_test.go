@@ -191,8 +191,8 @@ func TestUploadsFindTheOtherServer(t *testing.T) {
 	})
 }
 
-// A request that makes Immich break off says nothing of the server: the others' requests go on.
-func TestOneRequestDoesNotTakeTheServersDown(t *testing.T) {
+// That Immich closes the connection of one request does not make the server unhealthy for others.
+func TestClosedConnectionLeavesTheServerHealthy(t *testing.T) {
 	t.Parallel()
 	fragile := func() string {
 		server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -219,7 +219,7 @@ func TestOneRequestDoesNotTakeTheServersDown(t *testing.T) {
 func TestGetWithABodyIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	var requests atomic.Int64
-	breaksOff := func() string {
+	closing := func() string {
 		server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/break" {
 				requests.Add(1)
@@ -230,7 +230,7 @@ func TestGetWithABodyIsNotRepeated(t *testing.T) {
 		t.Cleanup(server.Close)
 		return server.URL
 	}
-	a := open(t, func(s *config.Settings) { s.Upstreams = []string{breaksOff(), breaksOff()} })
+	a := open(t, func(s *config.Settings) { s.Upstreams = []string{closing(), closing()} })
 	client := &http.Client{Transport: protocols["HTTP/1.1"](t)}
 	for body, repeated := range map[string]bool{"": true, "a body": false} {
 		requests.Store(0)
