@@ -11,7 +11,7 @@ import (
 
 var lockingOut = Options{"keys": []string{"phone:" + Key}, "maxWrongKeys": 3, "wrongKeyWindow": "10m", "publicRoutes": "ping", "keylessNetworks": "127.8.0.0/16"}
 
-// addresses hands out loopback addresses that nobody has tried a key from.
+// addresses counts the loopback addresses that were given to clients.
 var addresses atomic.Int32
 
 func newAddress(network string) string {
@@ -19,7 +19,7 @@ func newAddress(network string) string {
 	return fmt.Sprintf("%s.%d.%d", network, n/250, 1+n%250)
 }
 
-// lockouts holds the proxy to what happens to those who try one key after another.
+// lockouts tests what clients get that try one key after another.
 func lockouts(t *testing.T, proxy Proxy) {
 	gateway := proxy.Open(t, lockingOut)
 	try := func(from, key, uri string) *http.Response {
@@ -75,7 +75,7 @@ func lockouts(t *testing.T, proxy Proxy) {
 	}
 }
 
-// lockoutPage holds the proxy to showing a page to people, and never to the API's clients.
+// lockoutPage tests that people get a page, and clients of the API never do.
 func lockoutPage(t *testing.T, gateway Gateway, from string) {
 	t.Helper()
 	for uri, want := range map[string]string{"/photos": "<h1>Too many wrong keys</h1>", "/api/show": `"statusCode":429`} {
