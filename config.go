@@ -36,10 +36,10 @@ type Config struct {
 	// MaxUploadSize bounds a request body, in bytes or with nginx's units k, m and g (powers of 1024, either case);
 	// "0" is no limit. Default, also when empty: 50000M, as in Immich's documentation.
 	MaxUploadSize string
-	// TrustedProxies are the addresses and CIDRs whose forwarding headers are believed, and the words "loopback"
-	// (127.0.0.0/8, ::1) and "private" (RFC 1918, RFC 4193). Default: none, nobody is believed.
+	// TrustedProxies are the addresses and CIDRs whose forwarding headers are trusted, or "loopback"
+	// (127.0.0.0/8, ::1) and "private" (RFC 1918, RFC 4193). Default: none.
 	TrustedProxies []string
-	// KeylessNetworks are the addresses and CIDRs, and the words of TrustedProxies, whose clients need no key, such as the
+	// KeylessNetworks are the addresses and CIDRs, or the names as in TrustedProxies, whose clients need no key, such as the
 	// network at home. Behind another proxy, name that in TrustedProxies, else its own address counts. Default: none.
 	KeylessNetworks []string
 	// PublicRoutes opens routes of Immich's to everybody: "ping", "well-known", "oauth", "shared-links", "session-media".
@@ -51,8 +51,8 @@ type Config struct {
 	BrowserLogin bool
 	// BrowserSession is how long a session lasts, as a Go duration. Default, also when empty: 720h.
 	BrowserSession string
-	// SessionSecretFile is a file with 32 characters or more that sign the cookies. Several instances need the same one to
-	// accept each other's. Default: a random secret of the process, so that sessions outlive a reload and not a restart.
+	// SessionSecretFile is a file with a secret of 32 characters or more that signs the cookies. Several instances need the same one to
+	// accept each other's. Default: a random secret of the process, so that sessions survive a reload but not a restart.
 	SessionSecretFile string
 	// MaxWrongKeys is how many distinct wrong keys a client (IPv4 address, IPv6 /64) may try within WrongKeyWindow, 1 to
 	// 1000; then it gets 429, even with a valid key, until the first of them is as old as the window. An IPv6 /48 may try ten
@@ -114,7 +114,7 @@ type settings struct {
 	logDenied       bool
 }
 
-// parse reads the options. Its error tells of every one that is wrong.
+// parse reads the options. Its error names every invalid one.
 func parse(config *Config, name string) (*settings, error) {
 	var errs problems
 	s := &settings{
@@ -173,7 +173,7 @@ func (s *settings) parseKeyNameHeader(name string, errs *problems) {
 	}
 }
 
-// ineffective tells whether options were given that requireKey=false makes meaningless.
+// ineffective reports whether options are set that have no effect with requireKey=false.
 func (s *settings) ineffective(config *Config) bool {
 	return !s.requireKey && (len(s.keys.byDigest) > 0 || config.BrowserLogin || len(config.KeylessNetworks)+len(config.PublicRoutes) > 0)
 }
@@ -217,7 +217,7 @@ func parseSecretFile(option, path string, errs *problems) []byte {
 	return []byte(secret)
 }
 
-// readRegularFile reads a file of up to so many bytes. Windows' byte order mark does not count.
+// readRegularFile reads a file with a maximum size, without the byte order mark that Windows adds.
 func readRegularFile(path string, limit int64) (os.FileInfo, string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -295,7 +295,7 @@ func sizeInBytes(text string) (size int64, ok bool) {
 	return size << bits, true
 }
 
-// parseDuration asks for a second or more, since cookies and Retry-After have no smaller unit.
+// parseDuration requires a second or more, since cookies and Retry-After have no smaller unit.
 func parseDuration(option, text string, errs *problems) time.Duration {
 	d, err := time.ParseDuration(strings.TrimSpace(text))
 	if err != nil || d < time.Second {
@@ -304,7 +304,7 @@ func parseDuration(option, text string, errs *problems) time.Duration {
 	return d
 }
 
-// orDefault gives an option that was left empty, as by an unset variable, its default.
+// orDefault returns the default of an option that is empty, such as from an unset variable.
 func orDefault(value, fallback string) string {
 	if value == "" {
 		return fallback
@@ -356,7 +356,7 @@ func isReserved(name string) bool {
 	return reservedHeaders[name]
 }
 
-// isTokenByte leaves out the bytes that RFC 9110, section 5.6.2, allows in a name and servers drop or take for a dash.
+// isTokenByte excludes bytes that RFC 9110, section 5.6.2, allows in a name but some servers drop or take for a dash.
 func isTokenByte(c byte) bool {
 	return c == '-' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
 }

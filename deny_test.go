@@ -203,7 +203,7 @@ func TestDenialAnswer(t *testing.T) {
 		body   string
 	}{
 		"no key":       {Config{Keys: []string{rightKey}}, nil, 0, 403, `{"message":"Missing or invalid access key (header X-Access-Key)","error":"Forbidden","statusCode":403}`},
-		"other header": {Config{Keys: []string{rightKey}, KeyHeader: "X-Door"}, http.Header{"X-Access-Key": {rightKey}}, 0, 403, `{"message":"Missing or invalid access key (header X-Door)","error":"Forbidden","statusCode":403}`},
+		"other header": {Config{Keys: []string{rightKey}, KeyHeader: "X-Photo-Key"}, http.Header{"X-Access-Key": {rightKey}}, 0, 403, `{"message":"Missing or invalid access key (header X-Photo-Key)","error":"Forbidden","statusCode":403}`},
 		"wrong key":    {Config{Keys: []string{rightKey}}, http.Header{"X-Access-Key": {otherKey}}, 0, 403, `{"message":"Missing or invalid access key (header X-Access-Key)","error":"Forbidden","statusCode":403}`},
 		"too large":    {Config{RequireKey: "false", MaxUploadSize: "1k"}, nil, 1025, 413, `{"message":"The upload is larger than 1k","error":"Payload Too Large","statusCode":413}`},
 	} {

@@ -65,17 +65,17 @@ func addBeginning(beginnings map[string]bool, text, next string) {
 	}
 }
 
-// claims is what is known of the client of a request: what a trusted proxy says of it, or else the peer's address.
+// claims is what is known about the client of a request: what a trusted proxy says, or else the peer's address.
 type claims struct {
 	client      netip.Addr // not valid if the peer has no address
-	named       bool       // false if the client is a trusted proxy that names no client of its own
+	named       bool       // false if the client is a trusted proxy that names no other client
 	chain       []string   // from the client to the last proxy before the peer
 	proto, host string     // "" if the peer gives none, or none that is valid
 	port        []string
 	prefix      []string
 }
 
-// resolve must be called before the forwarding headers are touched.
+// resolve must be called before the forwarding headers are changed.
 func (f *forwarding) resolve(r *http.Request) *claims {
 	peer, ok := parseAddr(r.RemoteAddr)
 	if !ok {
@@ -99,7 +99,7 @@ func (f *forwarding) resolve(r *http.Request) *claims {
 
 // resolveClient reads X-Forwarded-For from right to left, beginning at the peer, which is trusted. Each trusted proxy
 // vouches for the address before its own; the first address that is not trusted is the client's, and everything to the
-// left of it could be spoofed. Where something is not an address, the client is the proxy that passed it on.
+// left of it could be spoofed. If a value is not an address, the client is the proxy that forwarded it.
 func (f *forwarding) resolveClient(peer netip.Addr, forwardedFor string) (client netip.Addr, named bool, chain []string) {
 	client = peer
 	for f.trusted.contain(client) {
@@ -151,7 +151,7 @@ var hopByHop = []string{"Upgrade, " +
 	"X-Forwarded_proto, X_forwarded-Proto, X-Real_ip, X_real-Ip, " +
 	"X_forwarded_port, X-Forwarded_port, X_forwarded-Port, X_forwarded_prefix, X-Forwarded_prefix, X_forwarded-Prefix"}
 
-// apply sets what the claims say, when the rest of the forwarding headers is set.
+// apply sets the headers that the claims determine, after the other forwarding headers are set.
 func (c *claims) apply(h http.Header) {
 	set(h, "X-Real-Ip", addressText(c.client, ""))
 	set(h, "X-Forwarded-For", strings.Join(c.chain, ", "))
@@ -180,13 +180,13 @@ func set(h http.Header, name, value string) {
 // unknownClient is logged for a client without an address.
 const unknownClient = "unknown"
 
-// client returns the address of the request's client, before the forwarding headers are touched. It is not valid if there
-// is none.
+// client returns the address of the request's client. It must be called before the forwarding headers are changed. The
+// address is invalid if there is none.
 func (f *forwarding) client(r *http.Request) netip.Addr {
 	return f.resolve(r).client
 }
 
-// clientIn tells whether the request's client is in the networks. A trusted proxy that names no client is not: anybody may
+// clientIn reports whether the request's client is in the networks. A trusted proxy that names no client is not: anybody may
 // be behind it.
 func (f *forwarding) clientIn(n *networks, r *http.Request) bool {
 	if len(n.lengths) == 0 {
@@ -196,7 +196,7 @@ func (f *forwarding) clientIn(n *networks, r *http.Request) bool {
 	return c.named && n.contain(c.client)
 }
 
-// secure tells whether the client uses HTTPS, as far as that can be known here.
+// secure reports whether the client uses HTTPS, as far as that can be known here.
 func (f *forwarding) secure(r *http.Request) bool {
 	if proto := f.resolve(r).proto; proto != "" {
 		return proto == "https"

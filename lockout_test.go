@@ -203,7 +203,7 @@ func TestManyClients(t *testing.T) {
 		t.Error("who was locked out is free")
 	}
 	if denied := l.review(netip.MustParseAddr("192.0.2.1"), nil); denied != nil {
-		t.Errorf("a stranger is locked out: %+v", denied)
+		t.Errorf("another client is locked out: %+v", denied)
 	}
 }
 

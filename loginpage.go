@@ -11,8 +11,7 @@ import (
 	"time"
 )
 
-// page is what a browser shows in place of Immich. It works without its script, which only fills in the key of a link, and
-// it loads nothing.
+// page is shown instead of Immich. It works without its script, which only fills in the key of a link, and it loads nothing.
 var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -107,7 +106,7 @@ func errorPage(title, advice string) map[string]any {
 	return map[string]any{"Title": title, "Advice": advice}
 }
 
-// explain says to a person why a request was denied.
+// explain returns why a request was denied, for the login page.
 func explain(denied *denial) string {
 	switch {
 	case denied.wait > 0:

@@ -170,9 +170,8 @@ func split(plainPath string) []string {
 	return strings.Split(plainPath[1:], "/")
 }
 
-// admit tells whether the request needs no key, whoever sends it. It then takes from it what could make Immich act for
-// somebody else than the shared link or the session that the route is for, so that safety does not depend on both sides
-// reading the request alike.
+// admit reports whether the request needs no key. It then removes every credential but that of the shared link or session that
+// the route is for, so that safety does not depend on both sides parsing the request in the same way.
 func (rs routes) admit(r *http.Request) bool {
 	if len(rs) == 0 || isExcessive(r) || ambiguous.MatchString(r.URL.RawQuery) || !isCanonicalPath(r) {
 		return false
@@ -194,11 +193,10 @@ func (rs routes) admit(r *http.Request) bool {
 // it. A blank, which HTTP/2 and HTTP/3 can carry, would end the whole URL over HTTP/1.1, in which Immich gets it.
 var ambiguous = regexp.MustCompile(`[^!-~]|#`)
 
-// mostParameters is more than any page of Immich's sends. Express ends a query after 1000.
+// mostParameters is more than any page of Immich sends. Express ends a query after 1000.
 const mostParameters = 100
 
-// isExcessive tells whether a request, from anybody, has so much in it that to look at each piece would keep Yaegi busy for
-// seconds.
+// isExcessive reports whether a request has so many parameters or cookies that checking each would keep Yaegi busy for seconds.
 func isExcessive(r *http.Request) bool {
 	query := r.URL.RawQuery
 	return strings.Count(query, "&")+strings.Count(query, ";") > mostParameters || hasTooManyCookies(r.Header["Cookie"])
@@ -310,14 +308,14 @@ func removeParameters(r *http.Request, names *regexp.Regexp) {
 	r.RequestURI = r.URL.RequestURI() // from which Traefik takes the query
 }
 
-// isNamed takes a name that can't be decoded for any.
+// isNamed treats a name that can't be decoded as a match.
 func isNamed(parameter string, names *regexp.Regexp) bool {
 	name, _, _ := strings.Cut(parameter, "=")
 	decoded, err := url.QueryUnescape(name)
 	return err != nil || names.MatchString(strings.ToLower(decoded))
 }
 
-// removeCookies removes each cookie in which one of the names stands, since parsers differ in what they trim from a name.
+// removeCookies removes each cookie that contains one of the names, since parsers differ in what they trim from a name.
 func removeCookies(r *http.Request, names []string) {
 	if r.Header["Cookie"] == nil {
 		return
@@ -344,7 +342,7 @@ func containsAny(text string, words []string) bool {
 // digits and "-._~", of a slash, a backslash, a semicolon, a percent sign, and of control characters.
 var needlessEscape = regexp.MustCompile(`(?i)%(3[0-9b]|4[1-9a-f]|5[0-9acf]|6[1-9a-f]|7[0-9aef]|2[5def]|[01][0-9a-f])`)
 
-// isCanonicalPath accepts only the one form of a path that every server reads in the same way.
+// isCanonicalPath accepts only the form of a path that every server parses in the same way.
 func isCanonicalPath(r *http.Request) bool {
 	decoded := r.URL.Path
 	if !strings.HasPrefix(decoded, "/") || path.Clean(decoded) != decoded || strings.ContainsAny(decoded, `\;%`) || !utf8.ValidString(decoded) {

@@ -180,7 +180,7 @@ func TestAnswersToUploads(t *testing.T) {
 		"over: failure of Immich":       {after(502), over, []int{413}, turned},
 		"over: gateway timeout":         {after(504), over, []int{413}, turned},
 		"over: Immich's own complaint":  {after(400), over, []int{400}, says},
-		"over: client has gone":         {after(499), over, []int{499}, says},
+		"over: client closed":           {after(499), over, []int{499}, says},
 		"early answer":                  {before(200), right, []int{200}, says + "And goes on."},
 		"over: early answer":            {before(200), over, []int{200}, says + "And goes on."},
 		"early failure, not yet over":   {before(503), over, []int{503}, says + "And goes on."},
