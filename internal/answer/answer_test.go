@@ -57,7 +57,7 @@ func lockedOut(t *testing.T, r *http.Request) *httptest.ResponseRecorder {
 }
 
 // The handler writes errors on its own. They are the same, as pages and as JSON, to the byte.
-func TestErrorsAreTheHandlers(t *testing.T) {
+func TestErrorsMatchTheHandlers(t *testing.T) {
 	t.Parallel()
 	for name, c := range requests {
 		t.Run(name, func(t *testing.T) {
