@@ -108,8 +108,8 @@ func TestRefusalIsReadWithoutWaiting(t *testing.T) {
 	}
 }
 
-// TestImmichDiesDuringUpload wants the 502 at once, whole, whether the client goes on sending or not.
-func TestImmichDiesDuringUpload(t *testing.T) {
+// TestImmichEndsDuringUpload wants the 502 at once, whole, whether the client goes on sending or not.
+func TestImmichEndsDuringUpload(t *testing.T) {
 	t.Parallel()
 	dies := rawImmich(t, func(_ net.Conn, request *bufio.Reader) { _, _ = io.CopyN(io.Discard, request, 5) })
 	onEachProtocol(t, func(t *testing.T, protocol string, client *http.Client) {
@@ -143,9 +143,9 @@ func TestImmichDiesDuringUpload(t *testing.T) {
 	})
 }
 
-// TestResponseThatImmichBreaksOffEndsAtOnce has a client that waits, in the middle of its upload, for a response that has
+// TestResponseEndsWhenImmichClosesTheConnection has a client that waits, in the middle of its upload, for a response that has
 // begun.
-func TestResponseThatImmichBreaksOffEndsAtOnce(t *testing.T) {
+func TestResponseEndsWhenImmichClosesTheConnection(t *testing.T) {
 	t.Parallel()
 	dies := rawImmich(t, func(conn net.Conn, _ *bufio.Reader) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nthe beginning")

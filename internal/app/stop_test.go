@@ -150,8 +150,8 @@ func TestStopDoesNotWaitForWebSockets(t *testing.T) {
 	}
 }
 
-// TestReloadTellsAgainWhatWaits reloads the same file twice.
-func TestReloadTellsAgainWhatWaits(t *testing.T) {
+// TestReloadReportsAgainWhatNeedsARestart reloads the same file twice.
+func TestReloadReportsAgainWhatNeedsARestart(t *testing.T) {
 	t.Parallel()
 	a := open(t, unchanged)
 	file := filepath.Join(t.TempDir(), "immichaccess.yml")
@@ -165,8 +165,8 @@ func TestReloadTellsAgainWhatWaits(t *testing.T) {
 	}
 }
 
-// TestReloadEndsTheOldRules looks at what New was given to live by.
-func TestReloadEndsTheOldRules(t *testing.T) {
+// TestReloadEndsTheOldHandler expects the context that New got to end.
+func TestReloadEndsTheOldHandler(t *testing.T) {
 	t.Parallel()
 	access := immichaccess.CreateConfig()
 	access.Keys = []string{"phone:" + key}
