@@ -471,7 +471,7 @@ func FuzzClientAddress(f *testing.F) {
 		for i, part := range parts {
 			addr, ok := parseAddr(strings.TrimSpace(part))
 			if i < last && (!ok || addr != hops[i+1]) {
-				t.Errorf("hop %d is %s, but %q stands there", i, hops[i+1], part)
+				t.Errorf("hop %d is %s, but the header has %q", i, hops[i+1], part)
 			}
 			if i == last && ok && isTrusted(hops[last]) {
 				t.Errorf("the walk ends at %s, which is trusted, before %s", hops[last], addr)
