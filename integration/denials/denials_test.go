@@ -96,8 +96,9 @@ func proxyLog(t *testing.T, format string) string {
 	proxy := harness.Start(t, harness.Binary(t), arguments...)
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, Timeout: harness.Patience}
 	t.Cleanup(client.CloseIdleConnections)
+	dialer := &tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}
 	harness.Await(t, "the proxy", func() bool {
-		conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true})
+		conn, err := dialer.DialContext(t.Context(), "tcp", address)
 		if err != nil {
 			return false
 		}
