@@ -36,7 +36,7 @@ func (n *networks) contain(addr netip.Addr) bool {
 	return false
 }
 
-// networkNames stand for the networks that everybody would have to look up.
+// networkNames are names for well-known networks.
 var networkNames = map[string][]string{
 	"loopback": {"127.0.0.0/8", "::1/128"},
 	"private":  {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"}, // RFC 1918, RFC 4193
@@ -81,8 +81,8 @@ func parseNetwork(text string) (netip.Prefix, bool) {
 	return prefix.Masked(), prefix.IsValid()
 }
 
-// parseAddr reads an address as it stands in RemoteAddr or X-Forwarded-For, perhaps with port, brackets or zone. The zone,
-// which has a meaning on this machine only, is dropped, and IPv4 in IPv6 becomes IPv4.
+// parseAddr parses an address from RemoteAddr or X-Forwarded-For, with or without port, brackets or zone. The zone, which is
+// local to this machine, is dropped, and IPv4 in IPv6 becomes IPv4.
 func parseAddr(text string) (netip.Addr, bool) {
 	if both, err := netip.ParseAddrPort(text); err == nil {
 		return plainAddr(both.Addr()), true

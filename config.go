@@ -189,7 +189,7 @@ func (s *settings) parseKeyNameHeader(name string, errs *problems) {
 	}
 }
 
-// ineffective tells whether options were given that requireKey=false makes meaningless.
+// ineffective reports whether options are set that have no effect with requireKey=false.
 func (s *settings) ineffective(config *Config) bool {
 	return !s.requireKey && (len(s.keys.byDigest) > 0 || config.BrowserLogin || len(config.KeylessNetworks)+len(config.PublicRoutes) > 0)
 }
@@ -206,11 +206,15 @@ func (p *problems) err(name string) error {
 	if len(*p) == 0 {
 		return nil
 	}
-	args := []any{name}
+	subject := "the configuration"
+	if name != "" {
+		subject += fmt.Sprintf(" of %q", name)
+	}
+	args := []any{subject}
 	for _, problem := range *p {
 		args = append(args, problem)
 	}
-	return fmt.Errorf("immichaccess: the configuration of %q is wrong: %w"+strings.Repeat("; %w", len(*p)-1), args...)
+	return fmt.Errorf("immichaccess: %s is wrong: %w"+strings.Repeat("; %w", len(*p)-1), args...)
 }
 
 // parseSecretFile returns nil where no file is given.
@@ -230,7 +234,7 @@ func parseSecretFile(option, path string, errs *problems) []byte {
 	return []byte(secret)
 }
 
-// readRegularFile reads a file of up to so many bytes. Windows' byte order mark does not count.
+// readRegularFile reads a file with a maximum size, without the byte order mark that Windows adds.
 func readRegularFile(path string, limit int64) (os.FileInfo, string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -308,7 +312,7 @@ func sizeInBytes(text string) (size int64, ok bool) {
 	return size << bits, true
 }
 
-// parseDuration asks for a second or more, since cookies and Retry-After have no smaller unit.
+// parseDuration requires a second or more, since cookies and Retry-After have no smaller unit.
 func parseDuration(option, text string, errs *problems) time.Duration {
 	d, err := time.ParseDuration(strings.TrimSpace(text))
 	if err != nil || d < time.Second {
@@ -317,7 +321,7 @@ func parseDuration(option, text string, errs *problems) time.Duration {
 	return d
 }
 
-// orDefault gives an option that was left empty, as by an unset variable, its default.
+// orDefault returns the default of an option that is empty, such as from an unset variable.
 func orDefault(value, fallback string) string {
 	if value == "" {
 		return fallback
@@ -369,7 +373,7 @@ func isReserved(name string) bool {
 	return reservedHeaders[name]
 }
 
-// isTokenByte leaves out the bytes that RFC 9110, section 5.6.2, allows in a name and servers drop or take for a dash.
+// isTokenByte excludes bytes that RFC 9110, section 5.6.2, allows in a name but some servers drop or take for a dash.
 func isTokenByte(c byte) bool {
 	return c == '-' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
 }

@@ -185,7 +185,7 @@ func TestOptionsThatDoNotFit(t *testing.T) {
 	}{
 		"no keys":                          {Config{}, "requireKey", "there is no key"},
 		"no keys, and all defaults":        {*CreateConfig(), "requireKey", "set requireKey to false to let everybody in"},
-		"key's header as its name's":       {Config{Keys: []string{rightKey}, KeyHeader: "X-Door", KeyNameHeader: "x-door"}, "keyNameHeader", `"x-door" is the header that carries the key`},
+		"key's header as its name's":       {Config{Keys: []string{rightKey}, KeyHeader: "X-Photo-Key", KeyNameHeader: "x-photo-key"}, "keyNameHeader", `"x-photo-key" is the header that carries the key`},
 		"the key's default as its name's":  {Config{Keys: []string{rightKey}, KeyNameHeader: "x-access-key"}, "keyNameHeader", "choose another"},
 		"key's header as its name's, open": {Config{RequireKey: "false", KeyNameHeader: "X-Access-Key"}, "keyNameHeader", "choose another"},
 	} {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// errorBody is an error in the form that Immich's own have, so that its apps can show it.
+// errorBody is the format of Immich's own errors, so that its apps can show the message.
 type errorBody struct {
 	Message    string `json:"message"`
 	Error      string `json:"error"`
@@ -30,10 +30,10 @@ func writeError(w http.ResponseWriter, r *http.Request, status int, message stri
 	writeAnswer(w, r, status, "application/json; charset=utf-8", body)
 }
 
-// writeAnswer writes an answer of the gateway's own. The request's body need not have been read.
+// writeAnswer writes a response of the gateway's own. The request's body need not have been read.
 func writeAnswer(w http.ResponseWriter, r *http.Request, status int, contentType string, body []byte) {
 	h := w.Header()
-	for _, name := range []string{"Content-Encoding", "Etag", "Last-Modified"} { // of the answer that this one replaces
+	for _, name := range []string{"Content-Encoding", "Etag", "Last-Modified"} { // of the response that this one replaces
 		h.Del(name)
 	}
 	h.Set("Content-Type", contentType)
@@ -43,26 +43,26 @@ func writeAnswer(w http.ResponseWriter, r *http.Request, status int, contentType
 		h.Set("Connection", "close") // else net/http reads on, up to 256 KiB, before it answers
 	}
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that has gone needs no answer
+	_, _ = w.Write(body) // the client may have closed the connection
 }
 
-// Reasons of denials that are told apart.
+// Reasons for denials that are handled differently.
 const (
 	noKey        = "no key"
 	expiredKey   = "expired key"
 	sessionEnded = "session ended"
 )
 
-// denial is why a request may not pass.
+// denial is why a request is denied.
 type denial struct {
 	reason string // for the log
 	key    string // the name of the request's key, if it is known
-	wrong  bool   // there is no such key
+	wrong  bool   // the key is unknown
 	digest [sha256.Size]byte
 	wait   time.Duration // until the client may try again; 0 unless it is locked out
 }
 
-// denyResponder answers the requests that are denied.
+// denyResponder responds to requests that are denied.
 type denyResponder struct {
 	status     int    // denyStatus
 	header     string // that carries the key, canonical
@@ -71,18 +71,23 @@ type denyResponder struct {
 	log        *denialLog
 }
 
-// forKey answers a request that has no valid key.
+// forKey responds to a request that has no valid key.
 func (d *denyResponder) forKey(w http.ResponseWriter, r *http.Request, denied *denial) {
 	d.logKey(r, denied)
 	status := d.statusAndHeaders(w, denied)
-	if d.sessions != nil && isNavigation(r) {
+	switch {
+	case !isNavigation(r):
+		writeError(w, r, status, d.message(r, status, denied))
+	case d.sessions != nil:
 		d.showLogin(w, r, status, denied)
-		return
+	case denied.wait > 0:
+		writePage(w, r, status, errorPage(tooManyKeys, tryAgain(denied)))
+	default:
+		writeError(w, r, status, d.message(r, status, denied))
 	}
-	writeError(w, r, status, d.message(r, status, denied))
 }
 
-// showLogin answers with the login page, which leads back to what was asked for.
+// showLogin responds with the login page, which leads back to the requested page.
 func (d *denyResponder) showLogin(w http.ResponseWriter, r *http.Request, status int, denied *denial) {
 	if denied.reason == sessionEnded {
 		d.sessions.clear(w, r)
@@ -94,8 +99,8 @@ func (d *denyResponder) logKey(r *http.Request, denied *denial) {
 	d.log.denied(r, addressText(d.forwarding.client(r), unknownClient), denied.reason, denied.key)
 }
 
-// isNavigation tells whether a browser asks for a page: it says so (Fetch Metadata, https://www.w3.org/TR/fetch-metadata/)
-// or, where it can't, as over plain HTTP, it accepts HTML. Requests to the API never get the page.
+// isNavigation reports whether a browser requests a page: Fetch Metadata (https://www.w3.org/TR/fetch-metadata/) says so or,
+// where browsers do not send that, as over plain HTTP, it accepts HTML. Requests to the API never get a page.
 func isNavigation(r *http.Request) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead || r.URL.Path == "/api" || strings.HasPrefix(r.URL.Path, "/api/") {
 		return false
@@ -118,7 +123,7 @@ func (d *denyResponder) statusAndHeaders(w http.ResponseWriter, denied *denial) 
 	return d.status
 }
 
-// message says what is missing, except with 404, which is chosen to give nothing away.
+// message says what is missing, except with 404, which reveals nothing.
 func (d *denyResponder) message(r *http.Request, status int, denied *denial) string {
 	switch {
 	case status == http.StatusTooManyRequests:
@@ -131,8 +136,8 @@ func (d *denyResponder) message(r *http.Request, status int, denied *denial) str
 	return "Missing or invalid access key (header " + d.header + ")"
 }
 
-// isOpenTab tells whether a page of Immich's that was open when its session ended sends the request. Immich shows the
-// message to the person. A cookie that has expired is not sent any more, but the browser says where the request is from.
+// isOpenTab reports whether the request comes from a page of Immich's that was open when its session ended. Immich shows the
+// message to the user. A browser no longer sends a cookie that has expired, but it sends the origin of the request.
 func isOpenTab(r *http.Request, denied *denial) bool {
 	return denied.reason == sessionEnded || denied.reason == noKey && r.Header.Get("Sec-Fetch-Site") == "same-origin"
 }

@@ -1,8 +1,11 @@
 package immichaccess
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -21,16 +24,16 @@ var denied = map[string]struct {
 	length int64
 	want   string // in the line, after "immichaccess: test: "
 }{
-	"no key":       {want: `denied client=192.0.2.1 method="GET" path="/api/albums" reason="no key"`},
+	"no key":       {want: `denied client=192.0.2.1 method=GET path=/api/albums reason="no key"`},
 	"empty key":    {header: http.Header{"X-Access-Key": {""}}, want: `reason="wrong key"`},
-	"wrong key":    {header: http.Header{"X-Access-Key": {rightKey + "?"}}, want: `method="GET" path="/api/albums" reason="wrong key"`},
+	"wrong key":    {header: http.Header{"X-Access-Key": {rightKey + "?"}}, want: `method=GET path=/api/albums reason="wrong key"`},
 	"several keys": {header: http.Header{"X-Access-Key": {rightKey, rightKey}}, want: `reason="several keys"`},
 	"comma list":   {header: http.Header{"X-Access-Key": {rightKey + "," + otherKey}}, want: `reason="wrong key"`},
 	"key in the name of another header": {header: http.Header{"Authorization": {"Bearer " + rightKey}, "Cookie": {"key=" + rightKey}, "Referer": {"http://a/?key=" + rightKey}},
 		want: `reason="no key"`},
-	"expired key":        {header: http.Header{"X-Access-Key": {otherKey}}, want: `path="/api/albums" reason="expired key" key=old`},
-	"method not allowed": {method: "DELETE", header: http.Header{"X-Access-Key": {"the-key-of-the-reader"}}, want: `method="DELETE" path="/api/albums" reason="method not allowed for this key" key=reader`},
-	"too large":          {method: "POST", header: http.Header{"X-Access-Key": {rightKey}}, length: 1025, want: `denied client=192.0.2.1 method="POST" path="/api/albums" reason="upload larger than 1k"`},
+	"expired key":        {header: http.Header{"X-Access-Key": {otherKey}}, want: `path=/api/albums reason="expired key" key=old`},
+	"method not allowed": {method: "DELETE", header: http.Header{"X-Access-Key": {"the-key-of-the-reader"}}, want: `method=DELETE path=/api/albums reason="method not allowed for this key" key=reader`},
+	"too large":          {method: "POST", header: http.Header{"X-Access-Key": {rightKey}}, length: 1025, want: `denied client=192.0.2.1 method=POST path=/api/albums reason="upload larger than 1k"`},
 
 	"IPv6":                    {peer: "[2001:db8::1]:80", want: "client=2001:db8::1 method"},
 	"zone":                    {peer: "[fe80::1%eth0]:80", want: "client=fe80::1 method"},
@@ -38,24 +41,27 @@ var denied = map[string]struct {
 	"trusted proxy":           {peer: "10.0.0.1:80", want: "client=10.0.0.1 method"},
 	"forged address":          {header: http.Header{"X-Forwarded-For": {"6.6.6.6"}, "X-Real-Ip": {"6.6.6.6"}}, want: "client=192.0.2.1 method"},
 	"no address":              {peer: "@", want: "client=unknown method"},
-	"too large, through one":  {peer: "10.0.0.1:80", header: http.Header{"X-Access-Key": {rightKey}, "X-Forwarded-For": {"203.0.113.9"}}, length: 1025, want: `client=203.0.113.9 method="GET" path="/api/albums" reason="upload`},
-	"too large, no address":   {peer: "@", header: http.Header{"X-Access-Key": {rightKey}}, length: 1025, want: `client=unknown method="GET" path="/api/albums" reason="upload`},
+	"too large, through one":  {peer: "10.0.0.1:80", header: http.Header{"X-Access-Key": {rightKey}, "X-Forwarded-For": {"203.0.113.9"}}, length: 1025, want: `client=203.0.113.9 method=GET path=/api/albums reason="upload`},
+	"too large, no address":   {peer: "@", header: http.Header{"X-Access-Key": {rightKey}}, length: 1025, want: `client=unknown method=GET path=/api/albums reason="upload`},
 	"too large, forged":       {header: http.Header{"X-Access-Key": {rightKey}, "X-Real-Ip": {"6.6.6.6"}}, length: 1025, want: "client=192.0.2.1 method"},
-	"dots before a link":      {path: "/x/.././share/" + rightKey, want: `path="/share/…" reason`},
-	"shared link":             {path: "/share/" + rightKey, want: `path="/share/…" reason`},
-	"photo of a shared link":  {path: "/share/" + rightKey + "/photos/" + rightDigest, want: `path="/share/…" reason`},
-	"slug of a shared link":   {path: "/s/" + rightKey, want: `path="/s/…" reason`},
-	"list of shared links":    {path: "/shared-links", want: `path="/shared-links" reason`},
-	"no shared link":          {path: "/api/share/1", want: `path="/api/share/1" reason`},
-	"settings":                {path: "/settings/s/", want: `path="/settings/s/" reason`},
+	"dots before a link":      {path: "/x/.././share/" + rightKey, want: `path=/share/**** reason`},
+	"shared link":             {path: "/share/" + rightKey, want: `path=/share/**** reason`},
+	"photo of a shared link":  {path: "/share/" + rightKey + "/photos/" + rightDigest, want: `path=/share/**** reason`},
+	"slug of a shared link":   {path: "/s/" + rightKey, want: `path=/s/**** reason`},
+	"list of shared links":    {path: "/shared-links", want: `path=/shared-links reason`},
+	"no shared link":          {path: "/api/share/1", want: `path=/api/share/1 reason`},
+	"settings":                {path: "/settings/s/", want: `path=/settings/s/ reason`},
 	"quotes in the path":      {path: `/" reason="none`, want: `path="/\" reason=\"none" reason="no key"`},
+	"equals sign in the path": {path: "/client=6.6.6.6", want: `path="/client=6.6.6.6" reason`},
+	"space in the path":       {path: "/ ", want: `path="/ " reason`},
+	"backslash in the path":   {path: `/a\b`, want: `path=/a\b reason`},
 	"line ends in the path":   {path: "/a\r\nimmichaccess: test: denied\x1b[2J", want: `path="/a\r\nimmichaccess: test: denied\x1b[2J" reason`},
 	"line of another kind":    {path: "/a\u2028b\u202e", want: `path="/a\u2028b\u202e" reason`},
 	"bytes that are no text":  {path: "/\xff\x00", want: `path="/\xff\x00" reason`},
-	"200 bytes of path":       {path: "/" + strings.Repeat("a", 199), want: `path="/` + strings.Repeat("a", 199) + `" reason`},
-	"long path":               {path: "/" + strings.Repeat("a", 64<<10), want: `path="/` + strings.Repeat("a", 199) + `…" reason`},
+	"200 bytes of path":       {path: "/" + strings.Repeat("a", 199), want: `path=/` + strings.Repeat("a", 199) + ` reason`},
+	"long path":               {path: "/" + strings.Repeat("a", 64<<10), want: `path=/` + strings.Repeat("a", 199) + `… reason`},
 	"line ends in the method": {method: "GET\nX", want: `method="GET\nX" path`},
-	"long method":             {method: strings.Repeat("M", 1000), want: `method="` + strings.Repeat("M", 200) + `…" path`},
+	"long method":             {method: strings.Repeat("M", 1000), want: `method=` + strings.Repeat("M", 200) + `… path`},
 }
 
 func denyingConfig() *Config {
@@ -81,13 +87,50 @@ func TestDenialLine(t *testing.T) {
 			r.Method, r.RemoteAddr = orDefault(c.method, "GET"), orDefault(c.peer, r.RemoteAddr)
 			r.URL.Path = orDefault(c.path, r.URL.Path)
 			r.URL.RawQuery, r.RequestURI = "key="+rightKey, r.URL.Path+"?key="+rightKey
-			lines := logLines(func() { ask(handler, r) })
+			lines := logLines(func() { ask(handler, r.Clone(t.Context())) })
 			wantLines(t, lines, c.want)
 			if !strings.HasPrefix(lines[0], "immichaccess: test: denied client=") {
 				t.Errorf("log line %q", lines[0])
 			}
+
+			// Without a name, the line is slog's. As text it is the same.
+			line := slogText(t, func() { ask(newUnnamedHandler(t, denyingConfig()), r.Clone(t.Context())) })
+			if want := "level=WARN msg=" + strings.TrimPrefix(lines[0], "immichaccess: test: ") + "\n"; !strings.HasSuffix(line, want) {
+				t.Errorf("slog writes %q, package log %q", line, lines[0])
+			}
 		})
 	}
+}
+
+func newUnnamedHandler(t *testing.T, config *Config) http.Handler {
+	t.Helper()
+	handler, err := New(t.Context(), &recorder{}, config, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return handler
+}
+
+// slogText returns what goes to slog's default logger while do runs. The logger is global, so a test that calls this is not
+// parallel.
+func slogText(t *testing.T, do func()) string {
+	t.Helper()
+	var out bytes.Buffer
+	before, writer, flags := slog.Default(), log.Writer(), log.Flags()
+	withoutTime := func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}
+	slog.SetDefault(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{ReplaceAttr: withoutTime})))
+	defer func() { // package log wrote to the logger as well
+		slog.SetDefault(before)
+		log.SetOutput(writer)
+		log.SetFlags(flags)
+	}()
+	do()
+	return out.String()
 }
 
 // A body that grows over the limit leaves a line too, one.
@@ -100,7 +143,7 @@ func TestDenialLineOfUnknownLength(t *testing.T) {
 	lines := logLines(func() {
 		ask(newTestHandler(t, &Config{RequireKey: "false", MaxUploadSize: "1k", LogDenied: true}, next), upload(-1, strings.Repeat("x", 1025)))
 	})
-	wantLines(t, lines, `denied client=192.0.2.1 method="POST" path="/api/albums" reason="upload larger than 1k"`)
+	wantLines(t, lines, `denied client=192.0.2.1 method=POST path=/api/albums reason="upload larger than 1k"`)
 }
 
 func TestNoLines(t *testing.T) {
@@ -160,7 +203,7 @@ func TestDenialAnswer(t *testing.T) {
 		body   string
 	}{
 		"no key":       {Config{Keys: []string{rightKey}}, nil, 0, 403, `{"message":"Missing or invalid access key (header X-Access-Key)","error":"Forbidden","statusCode":403}`},
-		"other header": {Config{Keys: []string{rightKey}, KeyHeader: "X-Door"}, http.Header{"X-Access-Key": {rightKey}}, 0, 403, `{"message":"Missing or invalid access key (header X-Door)","error":"Forbidden","statusCode":403}`},
+		"other header": {Config{Keys: []string{rightKey}, KeyHeader: "X-Photo-Key"}, http.Header{"X-Access-Key": {rightKey}}, 0, 403, `{"message":"Missing or invalid access key (header X-Photo-Key)","error":"Forbidden","statusCode":403}`},
 		"wrong key":    {Config{Keys: []string{rightKey}}, http.Header{"X-Access-Key": {otherKey}}, 0, 403, `{"message":"Missing or invalid access key (header X-Access-Key)","error":"Forbidden","statusCode":403}`},
 		"too large":    {Config{RequireKey: "false", MaxUploadSize: "1k"}, nil, 1025, 413, `{"message":"The upload is larger than 1k","error":"Payload Too Large","statusCode":413}`},
 	} {

@@ -66,18 +66,18 @@ func addBeginning(beginnings map[string]bool, text, next string) {
 	}
 }
 
-// source is where a request comes from, as far as addresses tell.
+// source is where a request comes from, as far as its addresses show.
 type source struct {
 	trusted bool       // the peer is
 	client  netip.Addr // not valid if the peer has no address
-	named   bool       // false if the client is a trusted proxy that names no client of its own
+	named   bool       // false if the client is a trusted proxy that names no other client
 	chain   []string   // from the client to the last proxy before the peer
 
 	realIP       []string // the headers that say so; nil: none
 	forwardedFor []string
 }
 
-// claims is what is known of the client of a request: what a trusted proxy says of it, or else the peer's address.
+// claims is what is known about the client of a request: what a trusted proxy says, or else the peer's address.
 type claims struct {
 	*source
 	proto  []string // nil if the peer gives none, or none that is valid
@@ -86,7 +86,7 @@ type claims struct {
 	prefix []string
 }
 
-// resolve must be called before the forwarding headers are touched.
+// resolve must be called before the forwarding headers are changed.
 func (f *forwarding) resolve(r *http.Request) *claims {
 	h := r.Header
 	from := f.sourceOf(r.RemoteAddr, h["X-Forwarded-For"])
@@ -138,7 +138,7 @@ func (f *forwarding) findSource(peer string, forwardedFor []string) *source {
 
 // resolveClient reads X-Forwarded-For from right to left, beginning at the peer, which is trusted. Each trusted proxy
 // vouches for the address before its own; the first address that is not trusted is the client's, and everything to the
-// left of it could be spoofed. Where something is not an address, the client is the proxy that passed it on.
+// left of it could be spoofed. If a value is not an address, the client is the proxy that forwarded it.
 func (f *forwarding) resolveClient(peer netip.Addr, forwardedFor string) (client netip.Addr, named bool, chain []string) {
 	client = peer
 	for f.trusted.contain(client) {
@@ -193,7 +193,7 @@ var hopByHop = []string{"Upgrade, " +
 	"X-Forwarded_proto, X_forwarded-Proto, X-Real_ip, X_real-Ip, " +
 	"X_forwarded_port, X-Forwarded_port, X_forwarded-Port, X_forwarded_prefix, X-Forwarded_prefix, X_forwarded-Prefix"}
 
-// apply sets what the claims say, when the rest of the forwarding headers is set and X-Forwarded-For is gone.
+// apply sets the headers that the claims determine, after the other forwarding headers are set and X-Forwarded-For is removed.
 func (c *claims) apply(h http.Header) {
 	if c.realIP == nil {
 		delete(h, "X-Real-Ip")
@@ -231,13 +231,13 @@ func set(h http.Header, name, value string) {
 // unknownClient is logged for a client without an address.
 const unknownClient = "unknown"
 
-// client returns the address of the request's client, before the forwarding headers are touched. It is not valid if there
-// is none.
+// client returns the address of the request's client. It must be called before the forwarding headers are changed. The
+// address is invalid if there is none.
 func (f *forwarding) client(r *http.Request) netip.Addr {
 	return f.resolve(r).client
 }
 
-// clientIn tells whether the request's client is in the networks. A trusted proxy that names no client is not: anybody may
+// clientIn reports whether the request's client is in the networks. A trusted proxy that names no client is not: anybody may
 // be behind it.
 func (f *forwarding) clientIn(n *networks, r *http.Request) bool {
 	if len(n.lengths) == 0 {
@@ -247,7 +247,7 @@ func (f *forwarding) clientIn(n *networks, r *http.Request) bool {
 	return c.named && n.contain(c.client)
 }
 
-// secure tells whether the client uses HTTPS, as far as that can be known here.
+// secure reports whether the client uses HTTPS, as far as that can be known here.
 func (f *forwarding) secure(r *http.Request) bool {
 	if proto := f.resolve(r).proto; proto != nil {
 		return proto[0] == "https"

@@ -130,38 +130,38 @@ func TestClaims(t *testing.T) {
 		xff   []string
 		chain string // joined by blanks; the client is its first, or the peer
 	}
-	const stranger, proxy = "203.0.113.9", "10.0.0.1:80"
+	const client, proxy = "203.0.113.9", "10.0.0.1:80"
 	cases := []testCase{
 		// Nobody believes a peer that is not trusted.
-		{"192.0.2.1:80", []string{stranger}, ""},
-		{"11.0.0.1:80", []string{stranger}, ""},
-		{"[2001:db8:2::1]:80", []string{stranger}, ""},
-		{"[::2]:80", []string{stranger}, ""},
-		{"[::a00:1]:80", []string{stranger}, ""}, // not IPv4 in IPv6
+		{"192.0.2.1:80", []string{client}, ""},
+		{"11.0.0.1:80", []string{client}, ""},
+		{"[2001:db8:2::1]:80", []string{client}, ""},
+		{"[::2]:80", []string{client}, ""},
+		{"[::a00:1]:80", []string{client}, ""}, // not IPv4 in IPv6
 		{"[2001:db8:2::1]:80", []string{"10.0.0.1", "2001:db8:1::1"}, ""},
 
 		// A trusted one, in all its spellings.
-		{proxy, []string{stranger}, stranger},
-		{"10.255.255.255:80", []string{stranger}, stranger},
-		{"10.0.0.1", []string{stranger}, stranger},
-		{"[::ffff:10.0.0.1]:80", []string{stranger}, stranger},
-		{"192.168.255.255:80", []string{stranger}, stranger},
-		{"[2001:db8:1::1]:80", []string{stranger}, stranger},
-		{"[fe80::1%eth0]:80", []string{stranger}, stranger},
-		{"[::1]:80", []string{stranger}, stranger},
+		{proxy, []string{client}, client},
+		{"10.255.255.255:80", []string{client}, client},
+		{"10.0.0.1", []string{client}, client},
+		{"[::ffff:10.0.0.1]:80", []string{client}, client},
+		{"192.168.255.255:80", []string{client}, client},
+		{"[2001:db8:1::1]:80", []string{client}, client},
+		{"[fe80::1%eth0]:80", []string{client}, client},
+		{"[::1]:80", []string{client}, client},
 
 		// As far as trust goes, from the right.
 		{proxy, nil, ""},
 		{proxy, []string{""}, ""},
-		{proxy, []string{"6.6.6.6, " + stranger}, stranger},
-		{proxy, []string{"6.6.6.6", stranger}, stranger},
-		{proxy, []string{"6.6.6.6", stranger, "10.0.0.2", "10.0.0.3,10.0.0.4"}, stranger + " 10.0.0.2 10.0.0.3 10.0.0.4"},
-		{proxy, []string{"10.0.0.9, 6.6.6.6, " + stranger + ", 10.0.0.2"}, stranger + " 10.0.0.2"},
+		{proxy, []string{"6.6.6.6, " + client}, client},
+		{proxy, []string{"6.6.6.6", client}, client},
+		{proxy, []string{"6.6.6.6", client, "10.0.0.2", "10.0.0.3,10.0.0.4"}, client + " 10.0.0.2 10.0.0.3 10.0.0.4"},
+		{proxy, []string{"10.0.0.9, 6.6.6.6, " + client + ", 10.0.0.2"}, client + " 10.0.0.2"},
 		{proxy, []string{"10.0.0.3,10.0.0.2"}, "10.0.0.3 10.0.0.2"},
 		{proxy, []string{"10.0.0.1"}, "10.0.0.1"},
-		{proxy, []string{" \t203.0.113.9\t "}, stranger},
-		{proxy, []string{"203.0.113.9:5000"}, stranger},
-		{proxy, []string{"::ffff:203.0.113.9,::ffff:10.0.0.2"}, stranger + " 10.0.0.2"},
+		{proxy, []string{" \t203.0.113.9\t "}, client},
+		{proxy, []string{"203.0.113.9:5000"}, client},
+		{proxy, []string{"::ffff:203.0.113.9,::ffff:10.0.0.2"}, client + " 10.0.0.2"},
 		{proxy, []string{"[2001:DB8:2::1]:443, [2001:db8:1::7]"}, "2001:db8:2::1 2001:db8:1::7"},
 		{proxy, []string{"6.6.6.6, fe80::1%eth0, 10.0.0.2"}, "6.6.6.6 fe80::1 10.0.0.2"},
 
@@ -173,7 +173,7 @@ func TestClaims(t *testing.T) {
 		{proxy, []string{"6.6.6.6, , 10.0.0.2"}, "10.0.0.2"},
 		{proxy, []string{",10.0.0.2"}, "10.0.0.2"},
 		{proxy, []string{","}, ""},
-		{proxy, []string{"6.6.6.6 " + stranger}, ""},
+		{proxy, []string{"6.6.6.6 " + client}, ""},
 		{proxy, []string{"for=6.6.6.6"}, ""},
 		{proxy, []string{"10.0.0.0/8"}, ""},
 	}
@@ -471,7 +471,7 @@ func FuzzClientAddress(f *testing.F) {
 		for i, part := range parts {
 			addr, ok := parseAddr(strings.TrimSpace(part))
 			if i < last && (!ok || addr != hops[i+1]) {
-				t.Errorf("hop %d is %s, but %q stands there", i, hops[i+1], part)
+				t.Errorf("hop %d is %s, but the header has %q", i, hops[i+1], part)
 			}
 			if i == last && ok && isTrusted(hops[last]) {
 				t.Errorf("the walk ends at %s, which is trusted, before %s", hops[last], addr)

@@ -16,7 +16,7 @@ const (
 	rightDigest = "87cbebfeebc05f7c54ac9336c4b4bbec831227a641951a4bde7edd56020f8590"
 )
 
-// newDoor returns the handler that is under test in most files.
+// newTestHandler returns the handler under test.
 func newTestHandler(t *testing.T, config *Config, next http.Handler) http.Handler {
 	t.Helper()
 	handler, err := New(t.Context(), next, config, "test")
@@ -36,7 +36,7 @@ func (k *recorder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	k.w, k.r = w, r
 }
 
-// newRequest returns a GET request of a plain client.
+// newRequest returns a GET request of a client without a proxy.
 func newRequest(header http.Header) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "http://photos.example.com/api/albums", nil)
 	r.RemoteAddr = "192.0.2.1:1234"

@@ -17,8 +17,9 @@ import (
 	"time"
 )
 
-// New returns the handler that guards next. The name, of the middleware in Traefik, marks its log lines. The error tells
-// of every option that is wrong, never of a secret. KeysFile is watched until ctx is done; Traefik ends it at a reload.
+// New returns the handler that guards next. The name, of the middleware in Traefik, marks its log lines, which it writes as
+// text to package log; without a name they go to slog's default logger, with attributes. The error tells of every option
+// that is wrong, never of a secret. KeysFile is watched until ctx is done; Traefik ends it at a reload.
 //
 // A request reaches next with X-Real-Ip, X-Forwarded-Proto and X-Forwarded-Host set, and with X-Forwarded-For as far as
 // trusted proxies vouch for it. As httputil.ReverseProxy and Traefik do, next is to append the peer to that, and to drop the

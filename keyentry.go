@@ -16,7 +16,7 @@ const (
 	digestPrefix = "sha256:"
 )
 
-// Warnings about keys that work all the same.
+// Warnings about keys that are accepted.
 const (
 	isWeak       = "secrets of less than 16 characters are easy to guess"
 	isPublished  = "keys of the examples, which everybody knows; generate your own"
@@ -39,12 +39,12 @@ type entry struct {
 	warning   string          // "" or one of the above
 }
 
-// isUnrestricted tells whether the key is good for every request, at any time.
+// isUnrestricted reports whether the key is valid for every request, at any time.
 func (e *entry) isUnrestricted() bool {
 	return e.expiresAt.IsZero() && e.methods == nil
 }
 
-// forbids returns why the key is not good for the request, nil if it is. An upgraded connection carries every method, so it
+// forbids returns why the key is not valid for the request, nil if it is. An upgraded connection carries every method, so it
 // needs all of them.
 func (e *entry) forbids(r *http.Request) *denial {
 	switch {
@@ -212,7 +212,7 @@ func checkSecret(secret string) error {
 	return nil
 }
 
-// setAttribute does not show what it can't read, since that may be part of a secret that contains a blank.
+// setAttribute does not show an invalid attribute, which may be part of a secret that contains a blank.
 func (e *entry) setAttribute(field string) error {
 	name, value, _ := strings.Cut(field, "=")
 	switch {

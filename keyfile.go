@@ -9,7 +9,7 @@ import (
 
 const (
 	maxKeyFile   = 4 << 20     // bytes; some 40,000 keys, which take Yaegi 3 s to read
-	pollInterval = time.Second // between two looks at the file
+	pollInterval = time.Second // between two polls of the file
 	maxPolls     = 3           // of a file that is different each time
 )
 
@@ -18,8 +18,8 @@ type keyFile struct {
 	path     string
 	inline   *keySet
 	loaded   os.FileInfo // the version whose content was read, valid or not
-	pending  os.FileInfo // the version at the last poll, if it was another
-	polls    int         // since it is another
+	pending  os.FileInfo // the version at the last poll, if it was different
+	polls    int         // since it is different
 	reported string      // the last error
 }
 

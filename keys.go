@@ -13,8 +13,8 @@ import (
 // digests is a set of SHA-256 digests of keys.
 type digests map[[sha256.Size]byte]bool
 
-// keyring decides which keys count. Keys are compared by digest: how long that takes depends neither on how much of a key
-// was right nor on how many keys there are.
+// keyring looks up keys. Keys are compared by digest: the time that takes depends neither on how much of a key is correct nor on
+// how many keys there are.
 type keyring struct {
 	header       string // canonical
 	stripHeader  string // the header to remove from authorized requests; "" with forwardKey
@@ -24,7 +24,7 @@ type keyring struct {
 	log          *denialLog
 	file         *keyFile     // nil: the keys do not change
 	set          atomic.Value // *keySet
-	unrestricted atomic.Value // digests: the keys that need no second look
+	unrestricted atomic.Value // digests: the keys that need no further check
 }
 
 func newKeyring(s *settings, log *denialLog) *keyring {
@@ -52,8 +52,8 @@ func (k *keyring) publish(set *keySet) {
 	atomic.AddInt32(&process.changes, 1)
 }
 
-// watch publishes the keys again when the file changes, until ctx is done. It is a timer and not a goroutine that waits, so
-// that there is nothing to stop.
+// watch publishes the keys again when the file changes, until ctx is done. It uses a timer instead of a goroutine, so that
+// there is nothing to stop.
 func (k *keyring) watch(ctx context.Context) {
 	if k.file != nil {
 		time.AfterFunc(pollInterval, func() { k.poll(ctx) })
@@ -75,7 +75,7 @@ func (k *keyring) poll(ctx context.Context) {
 	k.watch(ctx)
 }
 
-// checked is false when there is nothing to look at in a request.
+// checked reports whether requests have to be checked for a key.
 func (k *keyring) checked() bool {
 	return k.required || k.nameHeader != ""
 }

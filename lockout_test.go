@@ -180,8 +180,8 @@ func TestLockoutIsLogged(t *testing.T) {
 		guesses(t, handler, guesser, 0, 2)
 		guess(handler, guesser, rightKey)
 	})
-	wantLines(t, lines, `client=203.0.113.7 method="GET" path="/api/albums" reason="wrong key"`,
-		`reason="wrong key, the last of 2: 203.0.113.7 locked out for 15m0s"`, `client=203.0.113.7 method="GET" path="/api/albums" reason="too many wrong keys"`)
+	wantLines(t, lines, `client=203.0.113.7 method=GET path=/api/albums reason="wrong key"`,
+		`reason="wrong key, the last of 2: 203.0.113.7 locked out for 15m0s"`, `client=203.0.113.7 method=GET path=/api/albums reason="too many wrong keys"`)
 }
 
 // Many more clients than are remembered, with a wrong key each, take bounded memory, and do not set free who was locked out
@@ -203,7 +203,7 @@ func TestManyClients(t *testing.T) {
 		t.Error("who was locked out is free")
 	}
 	if denied := l.review(netip.MustParseAddr("192.0.2.1"), nil); denied != nil {
-		t.Errorf("a stranger is locked out: %+v", denied)
+		t.Errorf("another client is locked out: %+v", denied)
 	}
 }
 

@@ -3,6 +3,7 @@ package immichaccess
 import (
 	"fmt"
 	"log"
+	"log/slog"
 	"net/http"
 	"path"
 	"sort"
@@ -10,13 +11,16 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // linesPerSecond limits the log, so that an attack does not fill the disk.
 const linesPerSecond = 10
 
-// denialLog writes lines, never with a secret, through package log: Traefik gives that its own format, at level ERROR, the
-// only one it shows by default.
+// denialLog writes lines, never with a secret. A middleware with a name writes text through package log, which Traefik shows
+// at level ERROR, the only one it shows by default; what a plugin writes to slog bypasses Traefik's log. Without a name,
+// which only Go programs leave out, the lines go to slog's default logger, with attributes.
 type denialLog struct {
 	name      string
 	logDenied bool
@@ -42,11 +46,11 @@ func (l *denialLog) denied(r *http.Request, client, reason, key string) {
 	if !show {
 		return
 	}
-	line := fmt.Sprintf("denied client=%s method=%s path=%s reason=%q", client, quoteForLog(r.Method), quoteForLog(withoutSecrets(r.URL.Path)), reason)
+	attributes := []any{"client", client, "method", shorten(r.Method), "path", shorten(withoutSecrets(r.URL.Path)), "reason", reason}
 	if key != "" {
-		line += " key=" + key
+		attributes = append(attributes, "key", key)
 	}
-	l.warn(line)
+	l.warn("denied", attributes...)
 }
 
 // count tells whether this second has room for another line, and how many lines were left out before.
@@ -65,7 +69,16 @@ func (l *denialLog) count(second int64) (show bool, hidden int) {
 	return true, hidden
 }
 
-func (l *denialLog) warn(line string) {
+// warn logs a message with attributes, which are names and values in turn. In a middleware with a name they become text.
+func (l *denialLog) warn(message string, attributes ...any) {
+	if l.name == "" {
+		slog.Warn(message, attributes...)
+		return
+	}
+	line := message
+	for i := 0; i < len(attributes); i += 2 {
+		line += fmt.Sprintf(" %s=%s", attributes[i], quoteForLog(fmt.Sprint(attributes[i+1])))
+	}
 	log.Printf("immichaccess: %s: %s", l.name, line)
 }
 
@@ -95,20 +108,35 @@ func firstFew(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// quoteForLog keeps a client from writing lines of its own, or long ones, into the log.
-func quoteForLog(s string) string {
+// shorten keeps a client from writing long lines into the log.
+func shorten(s string) string {
 	if len(s) > 200 {
-		s = s[:200] + "…"
+		return s[:200] + "…"
 	}
-	return strconv.Quote(s)
+	return s
 }
 
-// withoutSecrets masks the key or slug of a shared link, which is as good as a password.
+// quoteForLog quotes what could be mistaken for the end of a value or of a line, as slog.TextHandler does.
+func quoteForLog(s string) string {
+	quote := s == ""
+	for _, c := range s {
+		if c == ' ' || c == '"' || c == '=' || c == utf8.RuneError || !unicode.IsPrint(c) {
+			quote = true
+			break
+		}
+	}
+	if quote {
+		return strconv.Quote(s)
+	}
+	return s
+}
+
+// withoutSecrets masks the key or slug of a shared link, which is as good as a password. The mask is that of internal/logging.
 func withoutSecrets(decoded string) string {
 	plain := path.Clean("/" + strings.ToLower(decoded))
 	for _, prefix := range []string{"/share/", "/s/"} {
 		if strings.HasPrefix(plain, prefix) {
-			return prefix + "…"
+			return prefix + "****"
 		}
 	}
 	return decoded

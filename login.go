@@ -31,7 +31,7 @@ func (l *login) serve(w http.ResponseWriter, r *http.Request) {
 	l.serveForm(w, r, l.showLogin, l.logIn)
 }
 
-// serveForm shows a form, or takes what it sends.
+// serveForm shows a form, or processes it.
 func (l *login) serveForm(w http.ResponseWriter, r *http.Request, show, take func(http.ResponseWriter, *http.Request)) {
 	switch {
 	case r.Method == http.MethodGet || r.Method == http.MethodHead:
@@ -46,7 +46,7 @@ func (l *login) serveForm(w http.ResponseWriter, r *http.Request, show, take fun
 	}
 }
 
-// isOwnForm tells whether the form was sent from the gateway's own page, which every current browser says in Sec-Fetch-Site
+// isOwnForm reports whether the form was sent from the gateway's own page, which every current browser says in Sec-Fetch-Site
 // or Origin (https://owasp.org/www-community/attacks/csrf).
 func (l *login) isOwnForm(r *http.Request) bool {
 	site, origin := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
@@ -63,7 +63,7 @@ func (l *login) isOwnForm(r *http.Request) bool {
 	return strings.EqualFold(withoutPort(from.Host), withoutPort(l.host(r)))
 }
 
-// withoutPort leaves out the default ports, which some Host headers have and no Origin.
+// withoutPort removes the default ports, which some Host headers have but no Origin has.
 func withoutPort(host string) string {
 	for _, port := range []string{":443", ":80"} {
 		host = strings.TrimSuffix(host, port)
@@ -81,7 +81,7 @@ func (l *login) refuseForm(w http.ResponseWriter, r *http.Request) {
 	writePage(w, r, http.StatusForbidden, content)
 }
 
-// host is the one that the browser asked for.
+// host returns the host that the browser requested.
 func (l *login) host(r *http.Request) string {
 	return orDefault(l.forwarding.resolve(r).host, r.Host)
 }
@@ -130,13 +130,13 @@ func (l *login) logOut(w http.ResponseWriter, r *http.Request) {
 	redirect(w, r, loginPath)
 }
 
-// redirect answers a form, never a request of Immich's apps, which fail on a relative Location.
+// redirect responds to a form, never to a request of Immich's apps, which fail on a relative Location.
 func redirect(w http.ResponseWriter, r *http.Request, to string) {
 	w.Header().Set("Location", to)
 	writeAnswer(w, r, http.StatusSeeOther, "text/html; charset=utf-8", nil)
 }
 
-// localPath returns what was asked for if it is a path on this host, however a browser reads it, and "/" if it is not.
+// localPath returns the target if every browser takes it for a path on this host, else "/".
 func localPath(to string) string {
 	if !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\x7f") {
 		return "/"

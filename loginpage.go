@@ -11,8 +11,7 @@ import (
 	"time"
 )
 
-// page is what a browser shows in place of Immich. It works without its script, which only fills in the key of a link, and
-// it loads nothing.
+// page is shown instead of Immich. It works without its script, which only fills in the key of a link, and it loads nothing.
 var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -31,6 +30,7 @@ var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <form method="post" action="` + logoutPath + `">
 <button>Log out</button>
 </form>
+{{else if .Advice}}<p>{{.Advice}}</p>
 {{else}}<form method="post" action="` + loginPath + `">
 <label for="key">The photos behind this page are private. Enter the access key that you were given.</label>
 <input id="key" name="key" type="password" required autofocus autocomplete="current-password" autocapitalize="none" spellcheck="false">
@@ -43,7 +43,8 @@ var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 </html>
 `))
 
-const pageStyle = `
+// errorStyle is for all pages; pageStyle has that of the forms in addition.
+const errorStyle = `
 :root { color-scheme: light dark; --ground: #f4f5f7; --card: #fff; --text: #1f2430; --line: #b8bfcc; --accent: #3d50b0; --alarm: #b3261e; }
 @media (prefers-color-scheme: dark) {
 	:root { --ground: #0f1116; --card: #1a1d25; --text: #e6e8ee; --line: #4a5163; --accent: #aab8ff; --alarm: #ffb4ab; }
@@ -55,7 +56,9 @@ main { width: 100%; max-width: 24rem; padding: 2rem; border-radius: 1rem; backgr
 h1 { margin: 0 0 1rem; font-size: 1.5rem; line-height: 1.2; }
 p { margin: 0 0 1rem; }
 [role=alert] { color: var(--alarm); font-weight: 600; }
-label { display: block; margin-bottom: 1rem; }
+`
+
+const pageStyle = errorStyle + `label { display: block; margin-bottom: 1rem; }
 input, button { width: 100%; padding: .75rem 1rem; border-radius: .5rem; font: inherit; }
 input { border: 1px solid var(--line); background: transparent; color: inherit; }
 button { margin-top: 1rem; border: 0; background: var(--accent); color: var(--card); font-weight: 600; cursor: pointer; }
@@ -81,6 +84,9 @@ fill();
 var pagePolicy = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'; img-src data:; " +
 	"style-src " + sourceHash(pageStyle) + "; script-src " + sourceHash(pageScript)
 
+// errorPolicy is for a page without form or script.
+var errorPolicy = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'; img-src data:; style-src " + sourceHash(errorStyle)
+
 func sourceHash(source string) string {
 	digest := sha256.Sum256([]byte(source))
 	return "'sha256-" + base64.StdEncoding.EncodeToString(digest[:]) + "'"
@@ -95,11 +101,16 @@ func logoutPage() map[string]any {
 	return map[string]any{"Title": "Log out", "Logout": true}
 }
 
-// explain says to a person why a request was denied.
+// errorPage returns the content of a page that says what is wrong and what to do.
+func errorPage(title, advice string) map[string]any {
+	return map[string]any{"Title": title, "Advice": advice}
+}
+
+// explain returns why a request was denied, for the login page.
 func explain(denied *denial) string {
 	switch {
 	case denied.wait > 0:
-		return "Too many wrong keys. Try again in " + inMinutes(denied.wait) + "."
+		return tooManyKeys + ". " + tryAgain(denied)
 	case denied.reason == sessionEnded:
 		return "This browser's access has ended. Enter the access key again."
 	case denied.wrong:
@@ -112,6 +123,12 @@ func explain(denied *denial) string {
 	return ""
 }
 
+const tooManyKeys = "Too many wrong keys"
+
+func tryAgain(denied *denial) string {
+	return "Try again in " + inMinutes(denied.wait) + "."
+}
+
 func inMinutes(d time.Duration) string {
 	if d <= time.Minute {
 		return "a minute"
@@ -120,14 +137,18 @@ func inMinutes(d time.Duration) string {
 }
 
 func writePage(w http.ResponseWriter, r *http.Request, status int, content map[string]any) {
-	content["Style"], content["Script"] = template.CSS(pageStyle), template.JS(pageScript) //nolint:gosec // constants
+	style, policy := pageStyle, pagePolicy
+	if content["Advice"] != nil {
+		style, policy = errorStyle, errorPolicy
+	}
+	content["Style"], content["Script"] = template.CSS(style), template.JS(pageScript) //nolint:gosec // constants
 	var body bytes.Buffer
 	if err := page.Execute(&body, content); err != nil {
 		writeError(w, r, http.StatusInternalServerError, "The page can't be shown")
 		return
 	}
 	h := w.Header()
-	h.Set("Content-Security-Policy", pagePolicy)
+	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin") // with no-referrer, browsers hide the origin of the form

@@ -162,9 +162,8 @@ func pathPattern(path, segment string) string {
 	return strings.Replace(pattern, `\*`, `(?:`+segment+`)?`, 1)
 }
 
-// admit tells whether the request needs no key, whoever sends it. It then takes from it what could make Immich act for
-// somebody else than the shared link or the session that the route is for, so that safety does not depend on both sides
-// reading the request alike.
+// admit reports whether the request needs no key. It then removes every credential but that of the shared link or session that
+// the route is for, so that safety does not depend on both sides parsing the request in the same way.
 func (rs routes) admit(r *http.Request) bool {
 	cookies := r.Header["Cookie"]
 	if cookies != nil && hasTooManyCookies(cookies) {
@@ -192,7 +191,7 @@ func (g *routeGroup) match(r *http.Request) bool {
 // digits and "-._~", of a slash, a backslash, a semicolon, a percent sign, and of control characters.
 var needlessEscape = regexp.MustCompile(`(?i)%(3[0-9b]|4[1-9a-f]|5[0-9acf]|6[1-9a-f]|7[0-9aef]|2[5def]|[01][0-9a-f])`)
 
-// isCanonicalPath accepts only the one form of a path that every server reads in the same way.
+// isCanonicalPath accepts only the form of a path that every server parses in the same way.
 func isCanonicalPath(r *http.Request) bool {
 	decoded := r.URL.Path
 	if !strings.HasPrefix(decoded, "/") || path.Clean(decoded) != decoded || strings.ContainsAny(decoded, `\;%`) || !utf8.ValidString(decoded) {

@@ -152,7 +152,7 @@ func TestBlankCredentialIsNone(t *testing.T) {
 	}
 }
 
-// A stranger gets no connection to Immich of its own.
+// A client without a key gets no WebSocket.
 func TestPublicRoutesDoNotUpgrade(t *testing.T) {
 	t.Parallel()
 	immich := &recorder{}

@@ -33,7 +33,7 @@ const (
 	mostSessions = 10
 )
 
-// session is what a cookie stands for: somebody has typed a key into the login page. The cookie holds no secret, and the
+// session is what a cookie represents: somebody has logged in with a key. The cookie holds no secret, and the
 // key's entry is looked up for each request, so that a session ends with its key.
 type session struct {
 	id      string
@@ -62,7 +62,7 @@ type verifiedCookie struct {
 	changes   int32    // of process, when it was verified
 }
 
-// process is what all handlers of a process share, so that sessions outlive a reload of the configuration, and a log-out
+// process is shared by all handlers of a process, so that sessions survive a reload of the configuration, and a log-out
 // counts on every route.
 var process = struct {
 	secret  []byte // signs cookies where sessionSecretFile is not given
@@ -170,7 +170,7 @@ func sortCookies(lines []string) (others, secure, plain []string) {
 	return others, secure, plain
 }
 
-// firstValid leaves out what is not valid, since another host may have set a cookie of the same name.
+// firstValid skips invalid cookies, since another host may have set one of the same name.
 func (s *sessions) firstValid(values []string) *session {
 	for _, value := range atMost(mostSessions, values) {
 		if found := s.verify(value); found != nil {
@@ -187,7 +187,7 @@ func atMost(count int, values []string) []string {
 	return values
 }
 
-// verify returns nil for what is not a cookie of a session that still goes on.
+// verify returns nil unless the cookie belongs to a session that has not ended.
 func (s *sessions) verify(value string) *session {
 	id, rest, _ := strings.Cut(value, ".")
 	issued, rest, _ := strings.Cut(rest, ".")
@@ -254,7 +254,7 @@ func (s *sessions) logOut(value string) {
 	}
 }
 
-// clear makes the browser forget its cookies. It may have one from before HTTPS was set up, too.
+// clear deletes the browser's cookies, including one from before HTTPS was set up.
 func (s *sessions) clear(w http.ResponseWriter, r *http.Request) {
 	setCookie(w, plainCookie, "", false, -1)
 	if s.forwarding.secure(r) {
@@ -274,7 +274,7 @@ type logouts struct {
 	byKey map[[sha256.Size]byte]*keyLogouts // by digest, since another handler may give the name to another key; guarded by mu
 }
 
-// keyLogouts are the log-outs of one key, so that who logs in and out all the time affects nobody else.
+// keyLogouts are the log-outs of one key, so that somebody who logs in and out all the time affects nobody else.
 type keyLogouts struct {
 	ended  map[string]*session // by id, at most mostLogouts
 	before int64               // sessions that were issued no later have ended too, since there was no room to tell them apart

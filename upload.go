@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// uploadLimit limits request bodies. One of known length is judged by its header and costs nothing per byte: net/http
-// holds the client to the length that it announced.
+// uploadLimit limits request bodies. One of known length is checked by its header and costs nothing per byte: net/http
+// enforces the length that the client announced.
 type uploadLimit struct {
 	bytes   int64 // 0: no limit
 	text    string
@@ -42,7 +42,7 @@ func (u *uploadLimit) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveDownload forwards a request that has no body, as a rule, though over HTTP/3 its length is unknown all the same.
+// serveDownload forwards a request that normally has no body, although over HTTP/3 its length is unknown.
 func (u *uploadLimit) serveDownload(w http.ResponseWriter, r *http.Request) {
 	if u.bytes > 0 && r.ContentLength < 0 {
 		r = withBody(r, http.MaxBytesReader(nil, r.Body, u.bytes))
@@ -73,7 +73,7 @@ func (u *uploadLimit) warnOfReadTimeout(r *http.Request) {
 // serveUnknown forwards a body of unknown length and counts its bytes.
 func (u *uploadLimit) serveUnknown(w http.ResponseWriter, r *http.Request) {
 	u.warnOfReadTimeout(r)
-	body := &countedBody{body: r.Body, limit: u.bytes, left: u.bytes}
+	body := &limitedBody{body: r.Body, limit: u.bytes, left: u.bytes}
 	u.next.ServeHTTP(&tooLargeWriter{w: w, r: r, body: body, limit: u}, withBody(r, body))
 }
 
@@ -85,15 +85,15 @@ func withBody(r *http.Request, body io.ReadCloser) *http.Request {
 	return r
 }
 
-// countedBody fails when there is more than its limit, so that the upstream sees an aborted upload.
-type countedBody struct {
+// limitedBody fails when there is more than its limit, so that the upstream sees an aborted upload.
+type limitedBody struct {
 	body  io.ReadCloser
 	limit int64
 	left  int64
 	over  int32 // atomic; 1 once the limit was exceeded
 }
 
-func (b *countedBody) Read(p []byte) (int, error) {
+func (b *limitedBody) Read(p []byte) (int, error) {
 	n, err := b.body.Read(p)
 	b.left -= int64(n)
 	if b.left < 0 {
@@ -103,16 +103,16 @@ func (b *countedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (b *countedBody) Close() error {
+func (b *limitedBody) Close() error {
 	return b.body.Close()
 }
 
-// tooLargeWriter turns the 500 that Traefik answers when a body fails into 413. In Yaegi it can't offer http.Flusher, so
+// tooLargeWriter turns the 500 with which Traefik responds to a failed body into 413. In Yaegi it can't offer http.Flusher, so
 // it flushes everything that it writes.
 type tooLargeWriter struct {
 	w        http.ResponseWriter
 	r        *http.Request
-	body     *countedBody
+	body     *limitedBody
 	limit    *uploadLimit
 	replaced bool
 }
@@ -149,7 +149,7 @@ func (h *tooLargeWriter) flush() {
 }
 
 // breakable returns the request with a server in its context, which Traefik's server of HTTP/3 does not put there. Only then
-// does ReverseProxy break an answer off when Immich does; else it ends it, as if it were whole.
+// does ReverseProxy abort the response when Immich closes the connection; else it ends it as if it were complete.
 func breakable(r *http.Request) *http.Request {
 	ctx := r.Context()
 	if ctx.Value(http.ServerContextKey) != nil {

@@ -86,7 +86,7 @@ func TestCountedBody(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				content := strings.Repeat("x", size)
-				body := &countedBody{body: io.NopCloser(reader(strings.NewReader(content))), limit: limit, left: limit}
+				body := &limitedBody{body: io.NopCloser(reader(strings.NewReader(content))), limit: limit, left: limit}
 				got, err := io.ReadAll(body)
 				var tooLarge *http.MaxBytesError
 				switch {
@@ -109,7 +109,7 @@ func TestCountedBodyPassesErrors(t *testing.T) {
 	broken := errors.New("connection reset")
 	source, writer := io.Pipe()
 	writer.CloseWithError(broken)
-	body := &countedBody{body: source, limit: 10, left: 10}
+	body := &limitedBody{body: source, limit: 10, left: 10}
 	if _, err := io.ReadAll(body); !errors.Is(err, broken) || body.over != 0 {
 		t.Errorf("%v, over %d", err, body.over)
 	}
@@ -180,7 +180,7 @@ func TestAnswersToUploads(t *testing.T) {
 		"over: failure of Immich":       {after(502), over, []int{413}, turned},
 		"over: gateway timeout":         {after(504), over, []int{413}, turned},
 		"over: Immich's own complaint":  {after(400), over, []int{400}, says},
-		"over: client has gone":         {after(499), over, []int{499}, says},
+		"over: client closed":           {after(499), over, []int{499}, says},
 		"early answer":                  {before(200), right, []int{200}, says + "And goes on."},
 		"over: early answer":            {before(200), over, []int{200}, says + "And goes on."},
 		"early failure, not yet over":   {before(503), over, []int{503}, says + "And goes on."},

@@ -1,4 +1,4 @@
-// Package admin shows how the proxy is: to Prometheus, to containers, to load balancers.
+// Package admin serves metrics for Prometheus and health checks for containers and load balancers.
 package admin
 
 import (
@@ -11,26 +11,26 @@ import (
 	"github.com/immichaccess/immichaccess/internal/transfer"
 )
 
-// View is what there is to see.
+// View is the state that is shown.
 type View struct {
 	Tracker *transfer.Tracker
 	Health  func() map[string]bool      // of upstreams, by address
 	Expiry  func() map[string]time.Time // of certificates, by name
-	Ready   func() bool                 // new requests are welcome
+	Ready   func() bool                 // for new requests
 }
 
-// Admin counts requests, and shows the View.
+// Admin counts requests and serves their metrics, with the View.
 type Admin struct {
 	view     View
 	requests *metrics.Set
 }
 
-// New returns an Admin that has counted nothing.
+// New returns an Admin whose counters are zero.
 func New(view View) *Admin {
 	return &Admin{view, metrics.NewSet()}
 }
 
-// Count takes note of a request that has ended. To Prometheus, no label is the same as an empty one.
+// Count counts a request that has ended. To Prometheus, a missing label is the same as an empty one.
 func (a *Admin) Count(e transfer.Entry) {
 	labels := fmt.Sprintf(`{status="%d",key=%q}`, e.Status, e.Identity.Key)
 	if e.Aborted != "" {

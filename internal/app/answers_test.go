@@ -108,8 +108,8 @@ func TestRefusalIsReadWithoutWaiting(t *testing.T) {
 	}
 }
 
-// TestImmichDiesDuringUpload wants the 502 at once, whole, whether the client goes on sending or not.
-func TestImmichDiesDuringUpload(t *testing.T) {
+// TestImmichEndsDuringUpload wants the 502 at once, whole, whether the client goes on sending or not.
+func TestImmichEndsDuringUpload(t *testing.T) {
 	t.Parallel()
 	dies := rawImmich(t, func(_ net.Conn, request *bufio.Reader) { _, _ = io.CopyN(io.Discard, request, 5) })
 	onEachProtocol(t, func(t *testing.T, protocol string, client *http.Client) {
@@ -128,7 +128,7 @@ func TestImmichDiesDuringUpload(t *testing.T) {
 					body, err := io.ReadAll(response.Body)
 					_ = writer.Close()
 					_ = response.Body.Close()
-					if want := `{"message":"Immich broke off","error":"Bad Gateway","statusCode":502}`; err != nil || string(body) != want {
+					if want := `{"message":"Immich closed the connection","error":"Bad Gateway","statusCode":502}`; err != nil || string(body) != want {
 						t.Errorf("%s, %v", body, err)
 					}
 					if response.ContentLength != int64(len(body)) {
@@ -143,9 +143,9 @@ func TestImmichDiesDuringUpload(t *testing.T) {
 	})
 }
 
-// TestResponseThatImmichBreaksOffEndsAtOnce has a client that waits, in the middle of its upload, for a response that has
+// TestResponseEndsWhenImmichClosesTheConnection has a client that waits, in the middle of its upload, for a response that has
 // begun.
-func TestResponseThatImmichBreaksOffEndsAtOnce(t *testing.T) {
+func TestResponseEndsWhenImmichClosesTheConnection(t *testing.T) {
 	t.Parallel()
 	dies := rawImmich(t, func(conn net.Conn, _ *bufio.Reader) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nthe beginning")
@@ -246,7 +246,7 @@ func TestMalformedChunkIsTheClients(t *testing.T) {
 	}
 }
 
-// TestInvalidResponses are Immich's fault, and no reason to break off.
+// TestInvalidResponses wants 502 for them, not a closed connection.
 func TestInvalidResponses(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]string{
@@ -428,12 +428,12 @@ func TestWhoEndedATransfer(t *testing.T) {
 		"the client leaves": {hangs, unchanged, func(t *testing.T, a opened, client *http.Client) {
 			_ = download(t, a, client).Body.Close()
 		}, 200, "client"},
-		"Immich stands still": {hangs, shortIdle, func(t *testing.T, a opened, client *http.Client) {
+		"Immich sends nothing": {hangs, shortIdle, func(t *testing.T, a opened, client *http.Client) {
 			response := download(t, a, client)
 			_, _ = io.Copy(io.Discard, response.Body)
 			_ = response.Body.Close()
 		}, 200, "timeout"},
-		"the client stands still": {nil, shortIdle, func(t *testing.T, a opened, client *http.Client) {
+		"the client sends nothing": {nil, shortIdle, func(t *testing.T, a opened, client *http.Client) {
 			_, _ = send(t, client, http.MethodPost, a.url("/api/users/profile-image"), beginning())
 		}, 408, "timeout"},
 		"the upload is too large, and the response has begun": {hangs, func(s *config.Settings) { s.Access.MaxUploadSize = "64k" },

@@ -19,7 +19,7 @@ import (
 	"github.com/immichaccess/immichaccess/internal/transfer"
 )
 
-// reportTime is how long transfers that were cut off have to say so in the log.
+// reportTime is how long to wait until transfers that were cut off are logged.
 const reportTime = time.Second
 
 // App is the standalone proxy while it runs.
@@ -38,7 +38,7 @@ type App struct {
 	end       context.CancelFunc
 }
 
-// Open returns when clients can connect. It logs to logger, whose level it sets.
+// Open starts the proxy, and returns when clients can connect. It logs to logger, whose level it sets.
 func Open(settings *config.Settings, logger *slog.Logger, level *slog.LevelVar) (*App, error) {
 	ctx, end := context.WithCancel(context.Background())
 	a := &App{settings: settings, logger: logger, level: level, tracker: &transfer.Tracker{}, end: end}
@@ -114,7 +114,7 @@ func (a *App) AdminAddr() net.Addr {
 	return a.listeners.Admin.Addr()
 }
 
-// Failed delivers the error of a listener that has ended by itself.
+// Failed receives the error of a listener that has failed.
 func (a *App) Failed() <-chan error {
 	return a.server.Failed()
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// memoryLimit is that of the control group which the process is in, as of a container, or 0 without one.
+// memoryLimit returns the memory limit of the process's control group, such as a container's, or 0 if there is none.
 func memoryLimit() int64 {
 	groups, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -30,7 +30,7 @@ func memoryLimit() int64 {
 	return limit
 }
 
-// limitIn is the smallest limit on the way up from a group: each holds for those below it.
+// limitIn returns the smallest limit of a group and its parents, which all apply.
 func limitIn(root, group, file string) int64 {
 	limit := int64(0)
 	for {
@@ -42,7 +42,7 @@ func limitIn(root, group, file string) int64 {
 	}
 }
 
-// readLimit returns 0 where there is none: "max", or a number that is larger than any machine.
+// readLimit returns 0 where there is none: "max", or a number larger than any machine's memory.
 func readLimit(file string) int64 {
 	const unlimited = 1 << 62
 	content, err := os.ReadFile(file)
@@ -56,7 +56,7 @@ func readLimit(file string) int64 {
 	return limit
 }
 
-// smaller takes 0 for no limit.
+// smaller returns the smaller limit, where 0 means none.
 func smaller(a, b int64) int64 {
 	if a == 0 || b != 0 && b < a {
 		return b

@@ -11,10 +11,10 @@ import (
 const (
 	gcPercent = 20
 	ballast   = 20 << 20
-	// percentOfLimit leaves some of the control group's limit for what is not Go's, such as the program itself and sockets.
+	// percentOfLimit leaves some of the control group's limit for memory outside the Go heap, such as the program itself and socket buffers.
 	percentOfLimit = 75
 
-	// A collection of a small heap every quarter of a minute costs next to nothing.
+	// Collecting a small heap every 15 s costs next to nothing.
 	returnInterval = 15 * time.Second
 	returnAbove    = 16 << 20
 )
@@ -39,8 +39,8 @@ func tuneGC() (stop func()) {
 	}
 }
 
-// returnMemory gives back to the system what a rush of clients has left. Go does so by itself, but not before the next
-// collection, which a proxy that nobody uses has after minutes.
+// returnMemory returns unused memory to the system after a peak. Go does so by itself, but not before the next collection,
+// which comes only after minutes in an idle proxy.
 func returnMemory() (stop func()) {
 	ticker := time.NewTicker(returnInterval)
 	done := make(chan struct{})
@@ -62,7 +62,7 @@ func returnMemory() (stop func()) {
 	}
 }
 
-// heapSize counts what is free but kept, and what is no longer used but has not been collected yet.
+// heapSize includes memory that is free but kept, and garbage that has not been collected yet.
 func heapSize() uint64 {
 	samples := []metrics.Sample{
 		{Name: "/memory/classes/heap/free:bytes"},

@@ -15,10 +15,10 @@ import (
 // http2Begins is the preface of a client, with its SETTINGS.
 const http2Begins = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 
-func TestHTTP2ThatDoesNotBeginEnds(t *testing.T) {
+func TestHTTP2WithoutPrefaceEnds(t *testing.T) {
 	t.Parallel()
 	for name, said := range map[string]string{
-		"silence":        "",
+		"nothing":        "",
 		"half a preface": "PRI * HTTP/2.0\r\n\r\nSM",
 		"HTTP/1.1":       "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
 	} {

@@ -7,8 +7,8 @@ import (
 	"github.com/immichaccess/immichaccess/internal/config"
 )
 
-// Reload puts new settings into force as far as that is possible without dropping a connection. When they are wrong, all
-// stays as it was.
+// Reload applies new settings as far as that is possible without dropping a connection. If they are invalid, the old ones
+// stay in force.
 func (a *App) Reload(load func() (*config.Loaded, error)) {
 	loaded, err := load()
 	if err == nil {
@@ -25,7 +25,7 @@ func (a *App) Reload(load func() (*config.Loaded, error)) {
 	if len(waiting) > 0 {
 		a.logger.Warn("some options take effect with the next start only", "options", strings.Join(waiting, ","))
 	}
-	// What waits stays in the settings as it is in force, so that it is told of again.
+	// Options that need a restart keep their old values here, so that the next reload reports them again.
 	a.settings.Access, a.settings.Log.Level, a.settings.Log.Access = loaded.Access, loaded.Log.Level, loaded.Log.Access
 }
 

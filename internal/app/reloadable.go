@@ -34,7 +34,7 @@ func (r *reloadableHandler) set(access immichaccess.Config) error {
 	}
 	ctx, end := context.WithCancel(context.Background())
 	next := server.NoteForwarded(transfer.WithIdentity(access.KeyNameHeader, forward, r.next))
-	handler, err := immichaccess.New(ctx, next, &access, "access")
+	handler, err := immichaccess.New(ctx, next, &access, "")
 	if err != nil {
 		end()
 		return err

@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"github.com/immichaccess/immichaccess/internal/config"
+	"github.com/immichaccess/immichaccess/internal/filewatch"
 	"github.com/immichaccess/immichaccess/internal/logging"
 	"github.com/immichaccess/immichaccess/internal/server"
 )
 
-// fileInterval is how often we look at the configuration file.
+// fileInterval is how often the configuration file is polled.
 const fileInterval = 2 * time.Second
 
 // Run runs the proxy until a signal ends it: SIGHUP reloads, any other stops, and the next ends at once.
@@ -28,7 +29,7 @@ func Run(load func() (*config.Loaded, error), log io.Writer, signals <-chan os.S
 	logging.TakeOver(logger)
 
 	defer tuneGC()()
-	file := watchFile(loaded.ConfigFile)
+	file := filewatch.New(loaded.ConfigFile)
 	a, err := Open(&loaded.Settings, logger, level)
 	if err != nil {
 		return err
@@ -37,20 +38,20 @@ func Run(load func() (*config.Loaded, error), log io.Writer, signals <-chan os.S
 	return a.serve(load, file, signals)
 }
 
-func (a *App) serve(load func() (*config.Loaded, error), file *watchedFile, signals <-chan os.Signal) error {
+func (a *App) serve(load func() (*config.Loaded, error), file *filewatch.Files, signals <-chan os.Signal) error {
 	ticker := time.NewTicker(fileInterval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
-			if file.changed() {
+			if file.Changed() {
 				a.Reload(load)
 			}
 		case s := <-signals:
 			if s != syscall.SIGHUP {
 				return a.stopOn(signals)
 			}
-			file.changed() // it is read now
+			file.Accept()
 			a.Reload(load)
 		case err := <-a.Failed():
 			a.Close()
@@ -72,26 +73,4 @@ func (a *App) stopOn(signals <-chan os.Signal) error {
 		}
 	}()
 	return a.Stop(patience)
-}
-
-// watchedFile tells when a file was written.
-type watchedFile struct {
-	path string
-	seen time.Time
-}
-
-func watchFile(path string) *watchedFile {
-	f := &watchedFile{path: path}
-	f.changed()
-	return f
-}
-
-// changed is false for a file that has gone: an editor may be about to put a new one in its place.
-func (f *watchedFile) changed() bool {
-	info, err := os.Stat(f.path)
-	if err != nil || info.ModTime().Equal(f.seen) {
-		return false
-	}
-	f.seen = info.ModTime()
-	return true
 }

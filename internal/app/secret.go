@@ -32,7 +32,7 @@ func withSessionSecret(settings *config.Settings, logger *slog.Logger) immichacc
 	return access
 }
 
-// createSecret writes a whole file or none, and never replaces one.
+// createSecret writes the file completely or not at all, and never replaces one.
 func createSecret(path string) error {
 	if _, err := os.Stat(path); err == nil {
 		return fs.ErrExist

@@ -72,7 +72,7 @@ func TestSessionSurvivesARestart(t *testing.T) {
 }
 
 // Without a place for its secret, the proxy says so and lets browsers in all the same.
-func TestSessionSecretCannotBeKept(t *testing.T) {
+func TestSessionSecretCannotBeSaved(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {

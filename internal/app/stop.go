@@ -10,12 +10,12 @@ import (
 const progressInterval = 5 * time.Second
 
 var (
-	errCut     = errors.New("stopped") // and the process fails: its transfers had not
+	errCut     = errors.New("stopped") // with an exit code of 1, since transfers were not finished
 	errTooLong = errors.New("timeouts.shutdown is over")
 )
 
-// Stop accepts no more requests, lets those that run finish, and says how far they are. When patience or timeouts.shutdown
-// ends, it cuts them off.
+// Stop accepts no more requests, lets running ones finish, and logs how many are left. When patience or timeouts.shutdown ends, it
+// cuts them off.
 func (a *App) Stop(patience context.Context) error {
 	defer a.Close()
 	a.stopping.Store(true)

@@ -14,6 +14,7 @@ import (
 	"github.com/immichaccess/immichaccess"
 	"github.com/immichaccess/immichaccess/internal/config"
 	"github.com/immichaccess/immichaccess/internal/fakeimmich"
+	"github.com/immichaccess/immichaccess/internal/filewatch"
 )
 
 // heldUpload is an upload that runs until it is told to end.
@@ -85,7 +86,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	signals := make(chan os.Signal, 2)
 	signals <- syscall.SIGTERM
 	signals <- syscall.SIGTERM
-	if err := a.serve(nil, watchFile(""), signals); !errors.Is(err, errCut) || err.Error() != "stopped, transfers unfinished: 1: second signal: terminated" {
+	if err := a.serve(nil, filewatch.New(""), signals); !errors.Is(err, errCut) || err.Error() != "stopped, transfers unfinished: 1: second signal: terminated" {
 		t.Errorf("%v", err)
 	}
 	if err := <-ended; err == nil {
@@ -149,8 +150,8 @@ func TestStopDoesNotWaitForWebSockets(t *testing.T) {
 	}
 }
 
-// TestReloadTellsAgainWhatWaits reloads the same file twice.
-func TestReloadTellsAgainWhatWaits(t *testing.T) {
+// TestReloadReportsAgainWhatNeedsARestart reloads the same file twice.
+func TestReloadReportsAgainWhatNeedsARestart(t *testing.T) {
 	t.Parallel()
 	a := open(t, unchanged)
 	file := filepath.Join(t.TempDir(), "immichaccess.yml")
@@ -164,8 +165,8 @@ func TestReloadTellsAgainWhatWaits(t *testing.T) {
 	}
 }
 
-// TestReloadEndsTheOldRules looks at what New was given to live by.
-func TestReloadEndsTheOldRules(t *testing.T) {
+// TestReloadEndsTheOldHandler expects the context that New got to end.
+func TestReloadEndsTheOldHandler(t *testing.T) {
 	t.Parallel()
 	access := immichaccess.CreateConfig()
 	access.Keys = []string{"phone:" + key}

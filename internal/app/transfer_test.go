@@ -138,8 +138,8 @@ func TestStalledDownloadEnds(t *testing.T) {
 	})
 }
 
-// TestSlowImmichIsNotTheClientsSilence has an Immich that takes its time before it reads, and once more before it answers.
-func TestSlowImmichIsNotTheClientsSilence(t *testing.T) {
+// TestSlowImmichIsNotAnIdleClient has an Immich that takes its time before it reads, and once more before it answers.
+func TestSlowImmichIsNotAnIdleClient(t *testing.T) {
 	t.Parallel()
 	const size, slowness = 24 << 20, 1500 * time.Millisecond
 	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -160,7 +160,7 @@ func TestSlowImmichIsNotTheClientsSilence(t *testing.T) {
 	})
 }
 
-func TestImmichThatFallsSilentIsLeft(t *testing.T) {
+func TestImmichThatSendsNothingTimesOut(t *testing.T) {
 	t.Parallel()
 	stuck := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "the beginning")
@@ -265,7 +265,7 @@ func (o opened) socket(t *testing.T) *websocket.Conn {
 	return conn
 }
 
-func TestSilentWebSocketEnds(t *testing.T) {
+func TestIdleWebSocketEnds(t *testing.T) {
 	t.Parallel()
 	a := open(t, shortIdle)
 	conn := a.socket(t)
@@ -315,8 +315,8 @@ func (o opened) flood(t *testing.T) net.Conn {
 	return conn
 }
 
-// TestWordsKeepWebSocketAlive has an Immich that talks for longer than timeouts.idle, without listening.
-func TestWordsKeepWebSocketAlive(t *testing.T) {
+// TestDataKeepsWebSocketAlive has an Immich that talks for longer than timeouts.idle, without listening.
+func TestDataKeepsWebSocketAlive(t *testing.T) {
 	t.Parallel()
 	const words = 30
 	a := open(t, func(s *config.Settings) {
@@ -339,7 +339,7 @@ func TestWebSocketThatNobodyReadsEnds(t *testing.T) {
 	a.log.await(t, "status=101")
 }
 
-func TestClientThatLeavesIsNoted(t *testing.T) {
+func TestClientThatDisconnectsIsLogged(t *testing.T) {
 	t.Parallel()
 	onEachProtocol(t, func(t *testing.T, _ string, client *http.Client) {
 		a := open(t, func(s *config.Settings) { s.Log.Access = true })

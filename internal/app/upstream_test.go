@@ -16,45 +16,85 @@ import (
 	"github.com/traefik/paerser/types"
 )
 
-func TestErrorsAreImmichs(t *testing.T) {
+// Programs get errors in the shape of Immich's own, and people at a browser a page that says what to do.
+func TestUpstreamErrors(t *testing.T) {
 	t.Parallel()
-	breaksOff := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
-	t.Cleanup(breaksOff.Close)
+	closing := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	t.Cleanup(closing.Close)
+	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	t.Cleanup(hanging.Close)
 
 	for name, c := range map[string]struct {
-		change func(*config.Settings)
-		path   string
-		status int
-		answer string
+		upstream string
+		status   int
+		answer   string
+		page     []string
 	}{
-		"nobody there": {
-			change: func(s *config.Settings) { s.Upstreams = []string{"http://" + nobody(t)} },
-			path:   "/",
-			status: http.StatusBadGateway,
-			answer: `{"message":"Immich can't be reached","error":"Bad Gateway","statusCode":502}`,
+		"no connection": {
+			upstream: "http://" + nobody(t),
+			status:   http.StatusBadGateway,
+			answer:   `{"message":"Immich does not answer","error":"Bad Gateway","statusCode":502}`,
+			page:     []string{"<h1>Immich does not answer</h1>", "It may be starting; try again in a minute."},
 		},
-		"breaks off": {
-			change: func(s *config.Settings) { s.Upstreams = []string{breaksOff.URL} },
-			path:   "/",
-			status: http.StatusBadGateway,
-			answer: `{"message":"Immich broke off","error":"Bad Gateway","statusCode":502}`,
+		"closed connection": {
+			upstream: closing.URL,
+			status:   http.StatusBadGateway,
+			answer:   `{"message":"Immich closed the connection","error":"Bad Gateway","statusCode":502}`,
+			page:     []string{"<h1>Immich closed the connection</h1>", "try again in a minute."},
 		},
 		"no answer": {
-			change: func(s *config.Settings) { s.Timeouts.Upstream = types.Duration(100 * time.Millisecond) },
-			path:   "/api/server/slow?delay=1h",
-			status: http.StatusGatewayTimeout,
-			answer: `{"message":"Immich did not answer in time","error":"Gateway Timeout","statusCode":504}`,
+			upstream: hanging.URL,
+			status:   http.StatusGatewayTimeout,
+			answer:   `{"message":"Immich did not answer in time","error":"Gateway Timeout","statusCode":504}`,
+			page:     []string{"<h1>Immich did not answer in time</h1>", "It may be busy; try again in a minute."},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a := open(t, c.change)
+			a := open(t, func(s *config.Settings) {
+				s.Upstreams = []string{c.upstream}
+				s.Timeouts.Upstream = types.Duration(100 * time.Millisecond)
+			})
 			client := &http.Client{Transport: protocols["HTTP/2"](t)}
-			if status, answer := get(t, client, a.url(c.path)); status != c.status || answer != c.answer {
-				t.Errorf("%d %s", status, answer)
+			if status, answer := get(t, client, a.url("/photos")); status != c.status || answer != c.answer {
+				t.Errorf("a program gets %d %s", status, answer)
+			}
+			if status, contentType, answer := navigate(t, client, a.url("/api/assets")); status != c.status || contentType != "application/json; charset=utf-8" || answer != c.answer {
+				t.Errorf("the API answers with %d %s %s", status, contentType, answer)
+			}
+			status, contentType, answer := navigate(t, client, a.url("/photos"))
+			if status != c.status || contentType != "text/html; charset=utf-8" {
+				t.Errorf("a browser gets %d %s", status, contentType)
+			}
+			for _, want := range c.page {
+				if !strings.Contains(answer, want) {
+					t.Errorf("%q is not in the page:\n%s", want, answer)
+				}
 			}
 		})
 	}
+}
+
+// navigate asks as a browser does for a page.
+func navigate(t *testing.T, client *http.Client, url string) (status int, contentType, body string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Sec-Fetch-Mode", "navigate")
+	r.Header.Set("Sec-Fetch-Dest", "document")
+	r.Header.Set("X-Access-Key", key)
+	response, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, response.Header.Get("Content-Type"), string(answer)
 }
 
 // nobody returns an address where nobody listens.
@@ -151,8 +191,8 @@ func TestUploadsFindTheOtherServer(t *testing.T) {
 	})
 }
 
-// A request that makes Immich break off says nothing of the server: the others' requests go on.
-func TestOneRequestDoesNotTakeTheServersDown(t *testing.T) {
+// That Immich closes the connection of one request does not make the server unhealthy for others.
+func TestClosedConnectionLeavesTheServerHealthy(t *testing.T) {
 	t.Parallel()
 	fragile := func() string {
 		server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -179,7 +219,7 @@ func TestOneRequestDoesNotTakeTheServersDown(t *testing.T) {
 func TestGetWithABodyIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	var requests atomic.Int64
-	breaksOff := func() string {
+	closing := func() string {
 		server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/break" {
 				requests.Add(1)
@@ -190,7 +230,7 @@ func TestGetWithABodyIsNotRepeated(t *testing.T) {
 		t.Cleanup(server.Close)
 		return server.URL
 	}
-	a := open(t, func(s *config.Settings) { s.Upstreams = []string{breaksOff(), breaksOff()} })
+	a := open(t, func(s *config.Settings) { s.Upstreams = []string{closing(), closing()} })
 	client := &http.Client{Transport: protocols["HTTP/1.1"](t)}
 	for body, repeated := range map[string]bool{"": true, "a body": false} {
 		requests.Store(0)

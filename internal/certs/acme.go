@@ -24,9 +24,9 @@ func openACME(ctx context.Context, settings *config.Settings, ports Ports, logge
 	})
 	magic = certmagic.New(cache, certmagic.Config{
 		Storage:           &certmagic.FileStorage{Path: settings.ACME.Storage},
-		DefaultServerName: settings.Domains[0], // for clients that name none
-		// As it would be anyway, but when it is named, certmagic waits 30 s for a responder; else for ever if one keeps silent,
-		// and meanwhile it neither shows nor renews certificates.
+		DefaultServerName: settings.Domains[0], // for clients without SNI
+		// The default, but only if it is set does certmagic give up on an OCSP responder after 30 s. Else it waits for ever for one that
+		// hangs, and meanwhile neither serves nor renews certificates.
 		OCSP:   certmagic.OCSPConfig{HTTPProxy: http.ProxyFromEnvironment},
 		Logger: zapped,
 	})
@@ -54,7 +54,7 @@ const (
 	lastRetry  = time.Minute
 )
 
-// manage gets the certificate if there is none, and then has certmagic keep it. certmagic itself tries again when an authority fails,
+// manage gets the certificate if there is none, and then has certmagic keep it. certmagic itself tries again when a CA fails,
 // but gives up for good when it can't write into its storage, as when the disk is full.
 func manage(ctx context.Context, magic *certmagic.Config, domain string, logger *slog.Logger) {
 	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
@@ -74,7 +74,7 @@ func manage(ctx context.Context, magic *certmagic.Config, domain string, logger 
 	}
 }
 
-// newIssuers returns the authorities to ask, in their order.
+// newIssuers returns the CAs to try, in order.
 func newIssuers(magic *certmagic.Config, settings *config.ACME, ports Ports, logger *zap.Logger) ([]*certmagic.ACMEIssuer, error) {
 	roots, err := settings.RootPool()
 	if err != nil {
@@ -95,7 +95,7 @@ func newIssuers(magic *certmagic.Config, settings *config.ACME, ports Ports, log
 	if settings.Server == "" && settings.Email != "" {
 		template.CA = certmagic.ZeroSSLProductionCA
 		template.ExternalAccount = nil
-		template.NewAccountFunc = zeroSSL{introductions}.introduce
+		template.NewAccountFunc = zeroSSL{eabEndpoint}.bindAccount
 		issuers = append(issuers, certmagic.NewACMEIssuer(magic, template))
 	}
 	return issuers, nil

@@ -1,5 +1,5 @@
-// Package certs gives the proxy its certificates: by ACME for the user's domains, from the user's own files, or, so that
-// there is always something to try, self-signed for localhost.
+// Package certs provides the proxy's certificates: by ACME for the configured domains, from files, or, so that it can be tried
+// without either, self-signed for localhost.
 package certs
 
 import (
@@ -16,19 +16,19 @@ import (
 type Source struct {
 	// TLS is for HTTPS listeners; each adds the protocols it speaks.
 	TLS *tls.Config
-	// Challenge answers the authority's HTTP-01 questions, and leaves all else to next.
+	// Challenge answers the CA's HTTP-01 challenges, and passes everything else to next.
 	Challenge func(next http.Handler) http.Handler
-	// Expiry tells until when each certificate holds, by its first name.
+	// Expiry returns when each certificate expires, by its first name.
 	Expiry func() map[string]time.Time
 }
 
-// Ports are those the proxy really listens on, where challenges arrive; 0 is none.
+// Ports are those that the proxy listens on, where challenges arrive; 0 means none.
 type Ports struct {
 	HTTP  int
 	HTTPS int
 }
 
-// Open never waits for an authority. The context ends renewals.
+// Open never waits for a CA. Renewals end with the context.
 func Open(ctx context.Context, settings *config.Settings, ports Ports, logger *slog.Logger) (*Source, error) {
 	switch {
 	case len(settings.Domains) > 0:
@@ -42,7 +42,7 @@ func Open(ctx context.Context, settings *config.Settings, ports Ports, logger *s
 
 type getCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 
-// newTLS leaves the choice of suites to Go, whose authors follow the matter more closely than a configuration can.
+// newTLS leaves the cipher suites to Go, whose defaults are kept up to date.
 func newTLS(get getCertificate) *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: get}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddyserver/certmagic"
 	"github.com/immichaccess/immichaccess/internal/config"
+	"github.com/immichaccess/immichaccess/internal/filewatch"
 	"github.com/mholt/acmez/v3/acme"
 )
 
@@ -64,16 +65,22 @@ func writePair(t *testing.T, files config.TLS, changed time.Time) *x509.Certific
 	return cert.Leaf
 }
 
+// unreadFiles is for files that will be written.
+func unreadFiles(files config.TLS) *fileCertificate {
+	return &fileCertificate{files: files, logger: slog.New(slog.DiscardHandler), watch: filewatch.New(files.CertFile, files.KeyFile)}
+}
+
 func TestFilesAreReadAgain(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	files := config.TLS{CertFile: filepath.Join(folder, "cert.pem"), KeyFile: filepath.Join(folder, "key.pem")}
+	f := unreadFiles(files)
 	first := writePair(t, files, time.Unix(1, 0))
-	p := &pair{files: files, logger: slog.New(slog.DiscardHandler)}
 	shows := func(want *x509.Certificate, when string) {
 		t.Helper()
-		p.look()
-		if !p.cert.Leaf.Equal(want) {
+		f.poll()
+		f.poll() // one that was written just now counts when it has settled
+		if !f.cert.Leaf.Equal(want) {
 			t.Errorf("%s: not the certificate it should be", when)
 		}
 	}
@@ -88,21 +95,21 @@ func TestFilesAreReadAgain(t *testing.T) {
 	shows(writePair(t, files, time.Unix(3, 0)), "when it is whole again")
 }
 
-func TestZeroSSLIntroducesByMail(t *testing.T) {
+func TestZeroSSLBindsAccountsByMail(t *testing.T) {
 	t.Parallel()
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"success": r.FormValue("email") == "me@example.com", "eab_kid": "kid", "eab_hmac_key": "hmac"})
 	}))
 	t.Cleanup(api.Close)
 	issuer := &certmagic.ACMEIssuer{Email: "me@example.com"}
-	if _, err := (zeroSSL{api.URL}).introduce(t.Context(), issuer, acme.Account{}); err != nil {
+	if _, err := (zeroSSL{api.URL}).bindAccount(t.Context(), issuer, acme.Account{}); err != nil {
 		t.Fatal(err)
 	}
 	if *issuer.ExternalAccount != (acme.EAB{KeyID: "kid", MACKey: "hmac"}) {
 		t.Errorf("%+v", issuer.ExternalAccount)
 	}
 	issuer.Email = "nobody"
-	if _, err := (zeroSSL{api.URL}).introduce(t.Context(), issuer, acme.Account{}); err == nil {
+	if _, err := (zeroSSL{api.URL}).bindAccount(t.Context(), issuer, acme.Account{}); err == nil {
 		t.Error("a refusal is no error")
 	}
 }
@@ -112,22 +119,22 @@ func TestFilesAreReadByMany(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	files := config.TLS{CertFile: filepath.Join(folder, "cert.pem"), KeyFile: filepath.Join(folder, "key.pem")}
+	f := unreadFiles(files) // so that each of the first would read them
 	writePair(t, files, time.Unix(1, 0))
-	p := &pair{files: files, logger: slog.New(slog.DiscardHandler)} // not looked at yet: each of the first would
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
-			if cert, err := p.get(nil); cert == nil || err != nil {
+			if cert, err := f.get(nil); cert == nil || err != nil {
 				t.Errorf("%v, %v", cert, err)
 			}
-			p.expiry()
+			f.expiry()
 		})
 	}
 	all.Wait()
 }
 
-// TestOrderIsTriedAgain has a storage that can't be written to, first. The authority does not answer: that the order gets as far is
-// what is asked for.
+// TestOrderIsTriedAgain has a storage that can't be written to, first. The CA does not answer: the test is
+// about whether the order gets that far.
 func TestOrderIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	storage := filepath.Join(temporaryDirectory(t), "storage")

@@ -3,75 +3,63 @@ package certs
 import (
 	"crypto/tls"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/immichaccess/immichaccess/internal/config"
+	"github.com/immichaccess/immichaccess/internal/filewatch"
 )
 
-// lookInterval is short, since what renews a certificate may at once ask to see it.
-const lookInterval = time.Second
+// pollInterval is short, since what renews a certificate may ask at once to see it.
+const pollInterval = time.Second
 
-// pair is a certificate in files. It looks at them when a client asks, so that nothing runs while nobody does.
-type pair struct {
+// fileCertificate is a certificate in files, which are polled when a client connects: nothing runs while nobody does.
+type fileCertificate struct {
 	files  config.TLS
 	logger *slog.Logger
 
 	mu     sync.Mutex
 	cert   *tls.Certificate // guarded by mu
-	seen   [2]time.Time     // guarded by mu; when the files were changed
-	looked time.Time        // guarded by mu
+	watch  *filewatch.Files // guarded by mu
+	polled time.Time        // guarded by mu
 }
 
 func openFiles(files config.TLS, logger *slog.Logger) (*Source, error) {
-	p := &pair{files: files, logger: logger}
-	p.seen = p.changed()
+	f := &fileCertificate{files: files, logger: logger, watch: filewatch.New(files.CertFile, files.KeyFile)}
 	cert, err := tls.LoadX509KeyPair(files.CertFile, files.KeyFile)
 	if err != nil {
 		return nil, err
 	}
-	p.cert, p.looked = &cert, time.Now()
-	return &Source{TLS: newTLS(p.get), Challenge: noChallenge, Expiry: p.expiry}, nil
+	f.cert, f.polled = &cert, time.Now()
+	return &Source{TLS: newTLS(f.get), Challenge: noChallenge, Expiry: f.expiry}, nil
 }
 
-func (p *pair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if now := time.Now(); now.Sub(p.looked) >= lookInterval {
-		p.looked = now
-		p.look()
+func (f *fileCertificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if now := time.Now(); now.Sub(f.polled) >= pollInterval {
+		f.polled = now
+		f.poll()
 	}
-	return p.cert, nil
+	return f.cert, nil
 }
 
-// look keeps the old certificate while the new files do not fit together, as between two writes; mu is held.
-func (p *pair) look() {
-	changed := p.changed()
-	if changed == p.seen {
+// poll keeps the old certificate while the new files do not fit together, as between two writes; mu is held.
+func (f *fileCertificate) poll() {
+	if !f.watch.Changed() {
 		return
 	}
-	p.seen = changed
-	cert, err := tls.LoadX509KeyPair(p.files.CertFile, p.files.KeyFile)
+	cert, err := tls.LoadX509KeyPair(f.files.CertFile, f.files.KeyFile)
 	if err != nil {
-		p.logger.Warn("the certificate stays as it was: its files have changed, and can't be used", "error", err)
+		f.logger.Warn("the certificate stays as it was: its files have changed and can't be used", "error", err)
 		return
 	}
-	p.cert = &cert
-	p.logger.Info("the certificate has changed", "file", p.files.CertFile, "expires", cert.Leaf.NotAfter)
+	f.cert = &cert
+	f.logger.Info("the certificate has changed", "file", f.files.CertFile, "expires", cert.Leaf.NotAfter)
 }
 
-func (p *pair) changed() (times [2]time.Time) {
-	for i, name := range []string{p.files.CertFile, p.files.KeyFile} {
-		if info, err := os.Stat(name); err == nil {
-			times[i] = info.ModTime()
-		}
-	}
-	return times
-}
-
-func (p *pair) expiry() map[string]time.Time {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return expiryOf(p.cert.Leaf)
+func (f *fileCertificate) expiry() map[string]time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return expiryOf(f.cert.Leaf)
 }

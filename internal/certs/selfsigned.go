@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-const selfSignedLife = 397 * 24 * time.Hour // browsers refuse what lives longer
+const selfSignedLife = 397 * 24 * time.Hour // browsers reject certificates with a longer lifetime
 
 func openSelfSigned(logger *slog.Logger) (*Source, error) {
 	cert, err := selfSign()

@@ -7,7 +7,7 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// slogCore lets certmagic, which speaks zap, write into our log.
+// slogCore writes the log of certmagic, which uses zap, to slog.
 type slogCore struct {
 	logger *slog.Logger
 }

@@ -12,15 +12,15 @@ import (
 	"github.com/mholt/acmez/v3/acme"
 )
 
-// introductions is where ZeroSSL gives external accounts.
-const introductions = "https://api.zerossl.com/acme/eab-credentials-email"
+// eabEndpoint is where ZeroSSL issues credentials for external account binding (EAB).
+const eabEndpoint = "https://api.zerossl.com/acme/eab-credentials-email"
 
-// zeroSSL is the authority that stands in for Let's Encrypt. It wants an introduction, and gives one for an e-mail address.
+// zeroSSL is the CA that is used when Let's Encrypt fails. It requires EAB credentials, which it issues for an e-mail address.
 type zeroSSL struct {
 	address string
 }
 
-func (z zeroSSL) introduce(ctx context.Context, issuer *certmagic.ACMEIssuer, account acme.Account) (acme.Account, error) {
+func (z zeroSSL) bindAccount(ctx context.Context, issuer *certmagic.ACMEIssuer, account acme.Account) (acme.Account, error) {
 	form := url.Values{"email": {issuer.Email}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, z.address, strings.NewReader(form.Encode()))
 	if err != nil {

@@ -159,7 +159,7 @@ func (s *Settings) checkAccess(errs *problems) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	access := s.Access
-	if _, err := immichaccess.New(ctx, http.NotFoundHandler(), &access, "access"); err != nil {
+	if _, err := immichaccess.New(ctx, http.NotFoundHandler(), &access, ""); err != nil {
 		for _, problem := range partsOf(err) {
 			*errs = append(*errs, fmt.Errorf("access.%w", problem)) // which begins with the option
 		}

@@ -30,8 +30,7 @@ var (
 	ownForm    = header{"Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"document"}, "Sec-Fetch-Site": {"same-origin"}}
 )
 
-// browsers holds the proxy to what it promises to people who open Immich in a browser. A real one does the same, see
-// integration/.
+// browsers tests what people get who open Immich in a browser. The tests in integration/ use a real one.
 func browsers(t *testing.T, proxy Proxy) {
 	gateway := proxy.Open(t, forBrowsers)
 	for name, test := range map[string]func(browser){
@@ -170,7 +169,7 @@ func (b browser) wantCookie(response *http.Response, maxAge int) string {
 	return c.Name + "=" + c.Value
 }
 
-// wantForgotten wants the browser to forget what it may have kept.
+// wantForgotten expects headers that delete the browser's cookies.
 func (b browser) wantForgotten(response *http.Response) {
 	b.t.Helper()
 	names := []string{"immichaccess"}
@@ -268,7 +267,7 @@ func changed(text string, at int) string {
 	return text[:at] + other + text[at+1:]
 }
 
-// openTabs are pages of Immich's that were open when the session ended: they show what their fetches get.
+// openTabs tests the errors that pages of Immich's show that were open when the session ended.
 func (b browser) openTabs() {
 	name := "immichaccess"
 	if b.gateway.TLS != nil {
@@ -295,7 +294,7 @@ func (b browser) openTabs() {
 	}
 }
 
-// tossedCookies never lock anybody out.
+// tossedCookies tests that cookies never lock anybody out.
 func (b browser) tossedCookies() {
 	cookie := b.session(Key)
 	name, _, _ := strings.Cut(cookie, "=")
@@ -307,7 +306,7 @@ func (b browser) tossedCookies() {
 	}
 }
 
-// plantedCookie is one that any host of the domain could have set. On HTTPS it is none of ours, and goes no further.
+// plantedCookie tests a cookie that any host of the domain could have set. On HTTPS it is not accepted and not forwarded.
 func (b browser) plantedCookie(value string) {
 	status := http.StatusOK
 	if b.gateway.TLS != nil {
@@ -325,7 +324,7 @@ func (b browser) plantedCookie(value string) {
 	}
 }
 
-// unread are requests whose body never comes: the answer does not wait for it.
+// unread tests requests whose body never arrives: the response does not wait for it.
 func (b browser) unread() {
 	for request, status := range map[string]int{
 		"GET /photos HTTP/1.1\r\nAccept: text/html":                          http.StatusForbidden,

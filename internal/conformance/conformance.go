@@ -1,6 +1,5 @@
-// Package conformance says what immichaccess promises, in one table, for every way of running it: as compiled code, in Yaegi,
-// in Traefik and in the standalone proxy. It talks to each over real sockets, and looks at what a client gets and at what
-// reaches Immich.
+// Package conformance tests, with one table, every way of running immichaccess: as compiled code, in Yaegi, in Traefik and in the
+// standalone proxy. It uses real sockets, and checks what a client gets and what reaches Immich.
 package conformance
 
 import (
@@ -19,7 +18,7 @@ import (
 	"github.com/immichaccess/immichaccess/internal/fakeimmich"
 )
 
-// Options are those of the plugin, as a user writes them in a file.
+// Options are the plugin's options, as a user writes them in a file.
 type Options map[string]any
 
 // Key is the secret of the keys in Options that the table uses.
@@ -30,8 +29,8 @@ const keyDigest = "87cbebfeebc05f7c54ac9336c4b4bbec831227a641951a4bde7edd56020f8
 
 // Gateway is a running proxy with some Options in front of a fake Immich.
 type Gateway struct {
-	Addr   string      // to connect to, on a loopback address
-	Host   string      // to ask for
+	Addr   string      // the loopback address to connect to
+	Host   string      // of requests
 	TLS    *tls.Config // of the client; nil for plain HTTP
 	Immich *fakeimmich.Server
 }
@@ -40,21 +39,21 @@ type Gateway struct {
 type Proxy struct {
 	// Open returns a gateway with the options; all of OptionSets are asked for.
 	Open func(t *testing.T, options Options) Gateway
-	// HidesClaims is set where the handler never sees what a peer claims about its client, as on Traefik's entry points.
+	// HidesClaims is set where the handler never sees the forwarding headers that a peer sends, as on Traefik's entry points.
 	HidesClaims bool
-	// CleansPaths is set where the handler sees the plain form of what a client wrote with dot segments, doubled slashes,
-	// needless escapes, or semicolons in the query.
+	// CleansPaths is set where the handler sees a normalized URL: without dot segments, doubled slashes, needless escapes, or
+	// semicolons in the query.
 	CleansPaths bool
 }
 
-// Run holds the proxy to every promise.
+// Run runs all tests.
 func Run(t *testing.T, proxy Proxy) {
 	RunRequests(t, proxy)
 	t.Run("uploads", func(t *testing.T) { uploads(t, proxy) })
 	t.Run("streams", func(t *testing.T) { streams(t, proxy) })
 }
 
-// RunRequests holds the proxy to what it promises of headers and of who gets in.
+// RunRequests runs the tests of headers and of access.
 func RunRequests(t *testing.T, proxy Proxy) {
 	t.Run("requests", func(t *testing.T) { requests(t, proxy) })
 	t.Run("routes", func(t *testing.T) { routes(t, proxy) })
@@ -117,7 +116,7 @@ func (g Gateway) scheme() string {
 	return "http"
 }
 
-// client returns a client that calls from a loopback address of its own and never reuses a connection of another.
+// client returns a client that connects from the given loopback address and shares no connection with others.
 func (g Gateway) client(t *testing.T, from string) *http.Client {
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
 	transport := &http.Transport{
@@ -135,7 +134,7 @@ func (g Gateway) client(t *testing.T, from string) *http.Client {
 	}
 }
 
-// dial opens a bare connection that speaks HTTP/1.1.
+// dial opens a connection for HTTP/1.1.
 func (g Gateway) dial(t *testing.T) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", g.Addr)

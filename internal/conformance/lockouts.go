@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 )
 
 var lockingOut = Options{"keys": []string{"phone:" + Key}, "maxWrongKeys": 3, "wrongKeyWindow": "10m", "publicRoutes": "ping", "keylessNetworks": "127.8.0.0/16"}
 
-// addresses hands out loopback addresses that nobody has tried a key from.
+// addresses counts the loopback addresses that were given to clients.
 var addresses atomic.Int32
 
 func newAddress(network string) string {
@@ -18,7 +19,7 @@ func newAddress(network string) string {
 	return fmt.Sprintf("%s.%d.%d", network, n/250, 1+n%250)
 }
 
-// lockouts holds the proxy to what happens to those who try one key after another.
+// lockouts tests what clients get that try one key after another.
 func lockouts(t *testing.T, proxy Proxy) {
 	gateway := proxy.Open(t, lockingOut)
 	try := func(from, key, uri string) *http.Response {
@@ -53,6 +54,7 @@ func lockouts(t *testing.T, proxy Proxy) {
 		t.Errorf("Retry-After: %q", response.Header.Get("Retry-After"))
 	}
 	want(guesser, "guess-0", "/api/show", http.StatusTooManyRequests)
+	lockoutPage(t, gateway, guesser)
 	if gateway.Immich.Requests() != before {
 		t.Error("a request has reached Immich")
 	}
@@ -70,5 +72,19 @@ func lockouts(t *testing.T, proxy Proxy) {
 	home := newAddress("127.8")
 	for i := range 5 {
 		want(home, "guess-"+strconv.Itoa(i), "/api/show", http.StatusOK)
+	}
+}
+
+// lockoutPage tests that people get a page, and clients of the API never do.
+func lockoutPage(t *testing.T, gateway Gateway, from string) {
+	t.Helper()
+	for uri, want := range map[string]string{"/photos": "<h1>Too many wrong keys</h1>", "/api/show": `"statusCode":429`} {
+		request := gateway.get(t, http.MethodGet, uri)
+		request.Header.Set("Sec-Fetch-Mode", "navigate")
+		request.Header.Set("Sec-Fetch-Dest", "document")
+		response, body := do(t, gateway.client(t, from), request)
+		if response.StatusCode != http.StatusTooManyRequests || !strings.Contains(string(body), want) {
+			t.Errorf("a browser that asks for %s gets %d %s", uri, response.StatusCode, body)
+		}
 	}
 }

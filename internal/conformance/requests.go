@@ -13,7 +13,7 @@ import (
 
 type header map[string][]string
 
-// testCase is one request and what becomes of it.
+// testCase is one request and the expected result.
 type testCase struct {
 	Name    string
 	Options Options
@@ -24,7 +24,7 @@ type testCase struct {
 
 	Status  int               // 200 unless given
 	Arrives map[string]string // at Immich; "" for a header that must not
-	Claims  bool              // relies on the claims of a trusted peer
+	Claims  bool              // relies on forwarding headers of a trusted peer
 }
 
 var (
@@ -35,7 +35,7 @@ var (
 	right     = header{"X-Access-Key": {Key}}
 )
 
-// forgedKeyless says that the client is of the network without a key.
+// forgedKeyless claims that the client is in a keyless network.
 var forgedKeyless = header{"X-Forwarded-For": {"127.0.0.4"}, "X-Real-Ip": {"127.0.0.4"}, "Forwarded": {"for=127.0.0.4"}, "X-Key-Name": {"phone"}}
 
 func plus(h header, name string, values ...string) header {
@@ -268,7 +268,7 @@ func wantArrival(t *testing.T, gateway Gateway, response *http.Response, body []
 	}
 }
 
-// wantError wants an error in Immich's shape, that no cache keeps.
+// wantError expects an error in Immich's format that is not cached.
 func wantError(t *testing.T, response *http.Response, body []byte, status int) {
 	t.Helper()
 	if response.StatusCode != status {

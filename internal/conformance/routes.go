@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// public returns options that open routes of Immich's to everybody.
+// public returns options with public routes.
 func public(names ...string) Options {
 	return Options{"keys": []string{"phone:" + Key}, "publicRoutes": names, "maxUploadSize": "64k"}
 }
@@ -25,7 +25,7 @@ type routeCase struct {
 	Method, Target string
 	Header         header
 	Options        Options // allPublic unless given
-	Cleaned        bool    // some proxies bring it into its plain form before the handler sees it
+	Cleaned        bool    // some proxies normalize it before the handler sees it
 }
 
 var opened = []routeCase{
@@ -159,7 +159,7 @@ var shut = []routeCase{
 	{Method: "GET", Target: "/api/shared-links/me", Header: header{"key": {"x"}}},
 	{Method: "POST", Target: "/api/assets"},
 
-	// a path that is not in its plain form
+	// a path that is not normalized
 	{Method: "GET", Target: "//api/server/ping", Cleaned: true},
 	{Method: "GET", Target: "/api//server/ping", Cleaned: true},
 	{Method: "GET", Target: "/api/./server/ping", Cleaned: true},
@@ -192,7 +192,7 @@ var shut = []routeCase{
 	{Method: "GET", Target: "/api/server/ping%20"},
 	{Method: "GET", Target: "/api/server/ping%00"},
 
-	// what was not opened
+	// routes that are not public here
 	{Method: "GET", Target: "/.well-known/immich", Options: public("ping")},
 	{Method: "GET", Target: "/share/x", Options: public("ping")},
 	{Method: "GET", Target: asset + "/thumbnail?key=x", Options: public("session-media")},
@@ -211,7 +211,7 @@ func (c routeCase) String() string {
 	return fmt.Sprint(c.Method, " ", c.Target, " ", c.Header)
 }
 
-// routes holds the proxy to the routes that need no key, and to all others.
+// routes tests the routes that need no key, and others.
 func routes(t *testing.T, proxy Proxy) {
 	gateways := map[string]Gateway{}
 	ask := func(t *testing.T, c routeCase) (status int, arrived bool) {
@@ -238,7 +238,7 @@ func routes(t *testing.T, proxy Proxy) {
 	}
 }
 
-// sendRaw sends what no client would let one write.
+// sendRaw sends a request that no HTTP client library would.
 func (g Gateway) sendRaw(t *testing.T, c routeCase) int {
 	t.Helper()
 	conn := g.dial(t)

@@ -11,7 +11,7 @@ import (
 	"github.com/immichaccess/immichaccess/internal/fakeimmich"
 )
 
-// RunHandler holds a bare handler to every promise, over HTTP and HTTPS, in front of a reverse proxy and a fake Immich.
+// RunHandler runs all tests with a handler, over HTTP and HTTPS, in front of a reverse proxy and a fake Immich.
 func RunHandler(t *testing.T, wrap func(t *testing.T, options Options, next http.Handler) http.Handler) {
 	t.Run("http", func(t *testing.T) {
 		Run(t, Proxy{Open: func(t *testing.T, options Options) Gateway {

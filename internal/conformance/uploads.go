@@ -69,7 +69,7 @@ func noLimit(t *testing.T, gateway Gateway) {
 	wantComplete(t, gateway, name)
 }
 
-// protocols returns the gateway as clients of each protocol see it.
+// protocols returns the gateway for clients of each protocol.
 func protocols(gateway Gateway) map[string]Gateway {
 	if gateway.TLS == nil {
 		return map[string]Gateway{"HTTP1": gateway}
@@ -157,7 +157,7 @@ func knownLengthOver(t *testing.T, gateway Gateway) {
 	}
 }
 
-// unknownLengthOver sends one byte too many and then holds its breath.
+// unknownLengthOver sends one byte too many and then nothing.
 func unknownLengthOver(t *testing.T, gateway Gateway) {
 	content, name, contentType := form(t, smallLimit+1)
 	body, source := io.Pipe()
@@ -262,8 +262,8 @@ func earlyAnswer(t *testing.T, gateway Gateway) {
 	}
 }
 
-// trickle sends until nobody listens any more. (A client that stops to listen would wait for ever with HTTP/1.1: net/http
-// answers between two reads.)
+// trickle sends until the connection is closed. (A client that stopped sending would wait for ever with HTTP/1.1: net/http
+// responds between two reads.)
 func trickle(to *io.PipeWriter) {
 	for {
 		if _, err := to.Write(make([]byte, 1000)); err != nil {

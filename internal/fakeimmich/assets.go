@@ -10,7 +10,7 @@ import (
 
 const (
 	defaultSize = 1 << 20
-	// patternSize is a prime, so that no two buffers of a stream are alike and a lost or doubled one is noticed.
+	// patternSize is a prime, so that all buffers of a stream differ and a lost or repeated one is noticed.
 	patternSize = 65521
 )
 
@@ -52,7 +52,7 @@ func serveAsset(contentType string) http.HandlerFunc {
 	}
 }
 
-// serveArchive keeps the length of its answer to itself, as one who zips while sending has to.
+// serveArchive sends no Content-Length, like a server that compresses while it sends.
 func serveArchive(w http.ResponseWriter, r *http.Request) {
 	size, err := querySize(r, defaultSize)
 	if err != nil {

@@ -1,8 +1,8 @@
-// Package standin is a small Immich: enough of its HTTP behaviour to test, show and measure what stands in front of it.
+// Package fakeimmich imitates Immich's HTTP behaviour, as far as that is needed to test, demonstrate and benchmark a reverse proxy.
 //
-// It knows uploads with their early answers, ranges, the WebSocket, streams and interim answers; whatever else it is asked,
-// it answers with a page that shows the request as it arrived, and that in a browser does what Immich's own page does to a
-// proxy. Nothing is stored but checksums, so sizes are no matter.
+// It has uploads with early responses, ranges, a WebSocket, streams and interim responses. Anything else gets a page that
+// shows the request as it arrived and that sends the same kinds of requests as Immich's own page in a browser. Only checksums are
+// stored, so uploads may have any size.
 package fakeimmich
 
 import (
@@ -16,7 +16,7 @@ import (
 
 const (
 	announcedKeepAlive = "timeout=5"
-	idleTimeout        = 6 * time.Second // Immich waits a little longer than it announces
+	idleTimeout        = 6 * time.Second // Immich keeps connections a little longer than it announces
 	stallTimeout       = 6 * time.Second
 	headerTimeout      = time.Minute
 )
@@ -57,7 +57,7 @@ func New() *Server {
 	return s
 }
 
-// HTTPServer returns a server that closes idle connections when Immich does, and puts no limit on how long a request takes.
+// HTTPServer returns a server that closes idle connections when Immich does, and does not limit the duration of requests.
 func (s *Server) HTTPServer() *http.Server {
 	return &http.Server{Handler: s, IdleTimeout: idleTimeout, ReadHeaderTimeout: headerTimeout}
 }

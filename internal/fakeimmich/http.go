@@ -14,7 +14,7 @@ import (
 func writeJSON(w http.ResponseWriter, status int, value any) {
 	body, err := json.Marshal(value)
 	if err != nil {
-		panic(err) // only ever given values of this package
+		panic(err) // only called with values of this package
 	}
 
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
@@ -71,7 +71,7 @@ func queryDuration(r *http.Request, name string) (time.Duration, error) {
 	return d, nil
 }
 
-// pause waits, and reports whether anyone still does so at the other end.
+// pause waits, and reports whether the client is still connected.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -84,7 +84,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// discardBody reads the body to its end: until then net/http does not notice a client that leaves, nor has it any trailers.
+// discardBody reads the body to its end: before that, net/http does not notice that a client disconnects, and has no trailers.
 func discardBody(r *http.Request) error {
 	_, err := io.Copy(io.Discard, r.Body)
 	return err

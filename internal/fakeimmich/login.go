@@ -25,9 +25,9 @@ const (
 	SharedLink = "/share/holiday"
 )
 
-// NewWithLogin returns a Server that answers as Immich does to whoever has not logged in: errors in NestJS's shape with a
+// NewWithLogin returns a Server that responds as Immich does without a login: errors in NestJS's shape with a
 // correlation ID, 401 to uploads before their body, and to JSON after it. Nobody can log in; each attempt is a line in the log,
-// worded as Immich words it.
+// in Immich's words.
 func NewWithLogin(failedLogins io.Writer) *Server {
 	s := &Server{routes: http.NewServeMux(), stall: stallTimeout}
 	logger := log.New(failedLogins, "[Nest] 7  - ", 0)
@@ -55,7 +55,7 @@ func NewWithLogin(failedLogins io.Writer) *Server {
 	return s
 }
 
-// knownRoutes are those of Immich's that its app asks for, and that want a login.
+// knownRoutes are the routes of Immich that its app uses and that need a login.
 var knownRoutes = regexp.MustCompile(`^/api/(server/about|assets|sync/stream|search/metadata|download/archive|shared-links/me|users/profile-image|` +
 	`assets/[0-9a-f-]{36}/(thumbnail|original|video/playback|video/stream/main\.m3u8))$`)
 
@@ -76,7 +76,7 @@ func (s *Server) requireLogin(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// refuseEarly answers before the body has arrived, and drains what still comes.
+// refuseEarly responds before the body has arrived, and drains the rest.
 func (s *Server) refuseEarly(w http.ResponseWriter, r *http.Request) {
 	conn := http.NewResponseController(w)
 	_ = conn.EnableFullDuplex()
@@ -93,13 +93,13 @@ func (s *Server) refuseEarly(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// writeNestError has the shape of Immich 3: what the status line says already is left out of the body.
+// writeNestError writes an error in Immich 3's format, whose body does not repeat the status line.
 func writeNestError(w http.ResponseWriter, status int, message string) {
 	w.Header().Set("X-Immich-Cid", "s7kq2m4c")
 	writeJSON(w, status, map[string]string{"message": message})
 }
 
-// readJSON answers what is no JSON, or too much of it, by itself.
+// readJSON responds itself if the body is not JSON, or too large.
 func readJSON(w http.ResponseWriter, r *http.Request, value any) error {
 	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, jsonLimit)).Decode(value)
 	if err == nil {
@@ -155,7 +155,7 @@ func isTrustedProxy(text string) bool {
 	return err == nil && (address.IsLoopback() || address.IsPrivate() || address.IsLinkLocalUnicast())
 }
 
-// serveEngineIO begins as Immich's socket.io does, and closes on whoever has no login.
+// serveEngineIO begins as Immich's socket.io does, and closes connections without a login.
 func serveEngineIO(w http.ResponseWriter, r *http.Request) {
 	w.Header().Del("Keep-Alive")
 
@@ -193,7 +193,7 @@ func serveEngineIO(w http.ResponseWriter, r *http.Request) {
 	_ = conn.Close(websocket.StatusNormalClosure, "")
 }
 
-// writeSharedLink has a preview for messengers, with the address by which Immich believes it was asked.
+// writeSharedLink includes a preview for messengers, with the public address as Immich sees it.
 func writeSharedLink(w http.ResponseWriter, r *http.Request) {
 	proto, host := "http", r.Host
 	if forwarded := r.Header.Get("X-Forwarded-Proto"); forwarded != "" {

@@ -16,7 +16,7 @@ var pageScript string
 
 var page = template.Must(template.New("page").Parse(pageSource))
 
-// Arrival is a request as it reached the server, and what the server answers wherever it knows nothing better.
+// Arrival is a request as it reached the server, and the default response.
 type Arrival struct {
 	Method     string      `json:"method"`
 	URI        string      `json:"uri"` // as it was on the wire
@@ -60,7 +60,7 @@ func writePage(w http.ResponseWriter, arrival Arrival) {
 	_, _ = html.WriteTo(w)
 }
 
-// serveScript is where Immich has its own scripts.
+// serveScript serves a script at a path of Immich's own.
 func serveScript(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
 	_, _ = strings.NewReader(pageScript).WriteTo(w)

@@ -14,7 +14,7 @@ const pictureSide = 160 // in pixels
 
 var serveThumbnailBytes = serveAsset("image/webp")
 
-// serveThumbnail draws a picture if it is asked as Immich's clients ask, and else sends as many bytes as are asked for.
+// serveThumbnail draws a picture if the request is like those of Immich's clients, and else sends the given number of bytes.
 func serveThumbnail(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Query().Get("size") {
 	case "thumbnail", "preview", "fullsize":
@@ -36,7 +36,7 @@ func writePicture(w http.ResponseWriter, id string) {
 	_, _ = file.WriteTo(w)
 }
 
-// draw makes a sun over hills, in colours that depend on the asset.
+// draw returns a sun over hills, in colours that depend on the asset.
 func draw(id string) image.Image {
 	seed := 2 * math.Pi * float64(crc32.ChecksumIEEE([]byte(id))) / math.MaxUint32
 

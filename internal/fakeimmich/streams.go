@@ -78,7 +78,7 @@ func syncStream(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// slow answers after the delay asked for.
+// slow responds after the given delay.
 func slow(w http.ResponseWriter, r *http.Request) {
 	delay, err := queryDuration(r, "delay")
 	if err != nil {
@@ -91,7 +91,7 @@ func slow(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// interim sends an answer with something before it and something after it.
+// interim sends interim responses before its final one, and trailers after it.
 func interim(w http.ResponseWriter, _ *http.Request) {
 	const body = "the answer after the interim one\n"
 
@@ -105,7 +105,7 @@ func interim(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("X-Checksum", hex.EncodeToString(sum[:]))
 }
 
-// trailers answers with the trailers of the request.
+// trailers responds with the trailers of the request.
 func trailers(w http.ResponseWriter, r *http.Request) {
 	if discardBody(r) == nil {
 		writeJSON(w, http.StatusOK, r.Trailer)

@@ -34,7 +34,7 @@ func (s *Server) createAsset(w http.ResponseWriter, r *http.Request) {
 	writeCreated(w, checksum)
 }
 
-// storeFile takes the uploads that are no assets: they have no duplicates.
+// storeFile accepts uploads other than assets, which have no duplicates.
 func (s *Server) storeFile(w http.ResponseWriter, r *http.Request) {
 	checksum, err := receive(r, s.uploads.record(r), "file")
 	if err != nil {
@@ -50,7 +50,7 @@ func (s *Server) isKnown(checksum string) bool {
 	return known
 }
 
-// answerEarly answers before the body has arrived, and then lets the client finish on a connection that stays open.
+// answerEarly responds before the body has arrived, and then lets the client finish on a connection that stays open.
 func (s *Server) answerEarly(w http.ResponseWriter, r *http.Request, rec recorder, checksum string) {
 	conn := http.NewResponseController(w)
 	_ = conn.EnableFullDuplex()

@@ -12,7 +12,7 @@ import (
 
 const readAhead = 64 << 10
 
-// Upload is what the server knows of an upload, be it running or ended.
+// Upload describes an upload that is running or has ended.
 type Upload struct {
 	Path     string
 	Filename string
@@ -38,7 +38,7 @@ func (s *Server) Uploads() []Upload {
 }
 
 // Await returns the first upload that matches, as soon as there is one. A running upload shows up with its headers, and
-// changes with every byte. The log is locked while match looks at it, so match must not ask the server anything.
+// changes with every byte. The log is locked while match looks at it, so match must not call the server.
 func (s *Server) Await(ctx context.Context, match func(Upload) bool) (Upload, error) {
 	for {
 		upload, found, changed := s.uploads.find(match)
@@ -75,7 +75,7 @@ func (l *uploadLog) record(r *http.Request) recorder {
 	l.mu.Unlock()
 
 	counted := &countedBody{ReadCloser: r.Body, count: rec.received}
-	// The read-ahead spares a system call for each of mime/multipart's small reads. That the body is another one also keeps
+	// Reading ahead saves a system call for each of mime/multipart's small reads. Replacing the body also keeps
 	// net/http from closing the connection when a request with Expect: 100-continue is answered before its end.
 	r.Body = struct {
 		io.Reader
@@ -100,7 +100,7 @@ func (l *uploadLog) find(match func(Upload) bool) (upload Upload, found bool, ch
 	return Upload{}, false, l.changed
 }
 
-// announce wakes whoever waits for a change; mu is held.
+// announce wakes those who wait for a change; mu is held.
 func (l *uploadLog) announce() {
 	if l.changed != nil {
 		close(l.changed)

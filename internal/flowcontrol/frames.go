@@ -5,7 +5,7 @@ import "encoding/binary"
 // clientPreface is what a client of HTTP/2 sends before its first frame.
 const clientPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-// The kinds of frames that are told apart, by their numbers in RFC 9113, and the flag that ends a head.
+// Frame types and the END_HEADERS flag, as numbered in RFC 9113.
 const (
 	frameData         = 0
 	frameHeaders      = 1
@@ -15,7 +15,7 @@ const (
 	flagEndHeaders = 4
 )
 
-// frame is what the head of an HTTP/2 frame tells, and of a WINDOW_UPDATE all of it.
+// frame is the header of an HTTP/2 frame, and the content of a WINDOW_UPDATE.
 type frame struct {
 	kind      byte
 	stream    uint32
@@ -28,9 +28,9 @@ const (
 	incrementSize = 4
 )
 
-// frames finds the frames in one direction of a connection, in whatever pieces they come.
+// frames parses the frames in one direction of a connection, in pieces of any size.
 type frames struct {
-	skip int64 // bytes to come that are of no interest
+	skip int64 // bytes to skip
 	head [frameHead + incrementSize]byte
 	have int // of head
 
@@ -60,7 +60,7 @@ func (f *frames) read(piece []byte, found func(frame)) {
 	}
 }
 
-// wanted is how much of the frame has to be there before it can be told of.
+// wanted returns how many bytes of the frame are needed before found is called.
 func (f *frames) wanted() int {
 	if f.have >= frameHead && f.head[3] == frameWindowUpdate {
 		return frameHead + incrementSize
@@ -89,7 +89,7 @@ func (f *frames) next(found func(frame)) {
 	found(head)
 }
 
-// endHead notes when a head has come in whole.
+// endHead counts a head when it is complete.
 func (f *frames) endHead() {
 	if f.open && f.last && f.skip <= 0 {
 		f.open, f.last, f.announced = false, false, 0
@@ -97,7 +97,7 @@ func (f *frames) endHead() {
 	}
 }
 
-// pending is how much of an unfinished head has come in, 0 without one.
+// pending returns how many bytes of an unfinished head have been received, 0 without one.
 func (f *frames) pending() int64 {
 	if !f.open {
 		return 0

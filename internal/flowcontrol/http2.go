@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// UploadWindow is how much a client of HTTP/2 or HTTP/3 may send before it hears from us: 120 MB/s across a round trip of 100 ms.
+// UploadWindow is how much a client of HTTP/2 or HTTP/3 may send before the server has to extend the window: 120 MB/s across a round trip of 100 ms.
 // Go's default allows 10.
 const UploadWindow = 12 << 20
 
@@ -20,8 +20,8 @@ const (
 )
 
 // HTTP2 bounds what clients of HTTP/2 have in flight. When the limit is reached, a connection that holds more than its free share
-// is not read from until Immich has taken some of it, and TCP tells the client to wait. Its other requests wait as well then:
-// that is why this is not the rule.
+// is not read from until Immich has taken some of it, and TCP tells the client to wait. Its other requests then wait as well,
+// so this is done only at the limit.
 type HTTP2 struct {
 	limit int64
 	free  int64
@@ -42,11 +42,11 @@ func newHTTP2(limit, free int64) *HTTP2 {
 	return b
 }
 
-// Heads is told how the heads of requests come in on a connection.
+// Heads is notified of the heads of requests on a connection.
 type Heads interface {
-	// HasAsked is called once, when the first is complete.
+	// HasAsked is called once, when the first head is complete.
 	HasAsked()
-	// Pending is called with the number of bytes that have come in of one that is not, and with 0 when it is.
+	// Pending is called with the number of bytes received of an incomplete head, and with 0 when it is complete.
 	Pending(bytes int64)
 }
 
@@ -130,7 +130,7 @@ func (c *meteredConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// giveBack notes what the client may send again. The first time, it is told of the window itself.
+// giveBack records what the client may send again. The first WINDOW_UPDATE sets the initial window.
 func (c *meteredConn) giveBack(n int64) {
 	if c.opened {
 		c.hold(-n)
@@ -138,7 +138,7 @@ func (c *meteredConn) giveBack(n int64) {
 	c.opened = true
 }
 
-// Close wakes the reader, and gives up what the connection held.
+// Close wakes the reader, and releases what the connection held.
 func (c *meteredConn) Close() error {
 	c.all.mu.Lock()
 	c.closed = true

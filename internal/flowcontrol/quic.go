@@ -30,7 +30,7 @@ func newQUIC(growth uint64) *QUIC {
 	return &QUIC{left: growth, grown: map[*quic.Conn]uint64{}}
 }
 
-// MayGrow is a quic.Config's AllowConnectionWindowIncrease.
+// MayGrow is for quic.Config.AllowConnectionWindowIncrease.
 func (w *QUIC) MayGrow(conn *quic.Conn, by uint64) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -42,7 +42,7 @@ func (w *QUIC) MayGrow(conn *quic.Conn, by uint64) bool {
 	return true
 }
 
-// Follow takes back what the connection has when it ends.
+// Follow releases the connection's share when it ends.
 func (w *QUIC) Follow(conn *quic.Conn) {
 	context.AfterFunc(conn.Context(), func() {
 		w.mu.Lock()

@@ -1,4 +1,4 @@
-// Package logging writes what happens, and never a secret.
+// Package logging sets up the log, and masks secrets in what goes into it.
 package logging
 
 import (
@@ -17,21 +17,20 @@ func New(w io.Writer, format string, level *slog.LevelVar) *slog.Logger {
 	return slog.New(handler)
 }
 
-// TakeOver makes the logger that of the whole process. Package log, through which the handler speaks, writes the same way
-// from then on: what it says there are warnings.
+// TakeOver makes the logger that of the whole process: the handler's lines go to it, and those of package log, as warnings.
 func TakeOver(logger *slog.Logger) {
 	slog.SetLogLoggerLevel(slog.LevelWarn)
 	slog.SetDefault(logger)
 }
 
-// Level translates the option log.level, which is known to be valid.
-func Level(word string) slog.Level {
+// Level parses the option log.level, which has been validated.
+func Level(text string) slog.Level {
 	var level slog.Level
-	_ = level.UnmarshalText([]byte(word))
+	_ = level.UnmarshalText([]byte(text))
 	return level
 }
 
-// Debug returns a logger for net/http's own remarks, such as failed handshakes: noise from scanners, most of it.
+// Debug returns a logger for net/http's own errors, such as failed handshakes, most of which scanners cause.
 func Debug(logger *slog.Logger) *log.Logger {
 	return slog.NewLogLogger(logger.Handler(), slog.LevelDebug)
 }

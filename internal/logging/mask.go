@@ -12,11 +12,11 @@ const mask = "****"
 // sharePrefixes lead to shared links; what follows is as good as a password.
 var sharePrefixes = []string{"/share/", "/s/"}
 
-// secretParameters are those of Immich's that let somebody in, in lower case. Immich 2 takes the password of a shared link, and
-// what it answers to it, as parameters; the code is the one of OAuth.
+// secretParameters are Immich's query parameters that grant access, in lower case. Immich 2 takes the password of a shared link and
+// the token that it returns for it as parameters; code is OAuth's.
 var secretParameters = []string{"key", "slug", "sessionkey", "apikey", "password", "token", "code"}
 
-// Path returns a URL's path and query without what would let a reader of the log in.
+// Path returns a URL's path and query with secrets masked.
 func Path(u *url.URL) string {
 	shown := u.EscapedPath()
 	plain := path.Clean("/" + strings.ToLower(u.Path))
@@ -31,7 +31,7 @@ func Path(u *url.URL) string {
 	return shown + "?" + query(u.RawQuery)
 }
 
-// query keeps the order and the spelling of what it does not mask, so that it can be compared with Immich's own log.
+// query keeps the order and spelling of what it does not mask, so that it can be compared with Immich's own log.
 func query(raw string) string {
 	parameters := strings.FieldsFunc(raw, func(c rune) bool { return c == '&' || c == ';' })
 	for i, parameter := range parameters {

@@ -1,8 +1,15 @@
 package logging
 
 import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"testing"
+
+	"github.com/immichaccess/immichaccess"
 )
 
 func TestPathHasNoSecrets(t *testing.T) {
@@ -31,6 +38,35 @@ func TestPathHasNoSecrets(t *testing.T) {
 		}
 		if got := Path(u); got != want {
 			t.Errorf("%s is logged as %s, want %s", given, got, want)
+		}
+	}
+}
+
+// The handler has a mask of its own, since what Traefik interprets can't use this package.
+func TestHandlerMasksTheSamePaths(t *testing.T) { //nolint:paralleltest // the default logger is global
+	var out bytes.Buffer
+	before := slog.Default()
+	TakeOver(New(&out, "json", new(slog.LevelVar)))
+	defer slog.SetDefault(before)
+	for _, path := range []string{
+		"/", "/share/abc", "/share/abc/photos/1", "//share/abc", "/SHARE/abc", "/x/..//./share/abc", "/s/holiday", "/s/", "/share", "/shared", "/settings/s/1",
+	} {
+		out.Reset()
+		handler, err := immichaccess.New(t.Context(), http.NotFoundHandler(), &immichaccess.Config{
+			Keys: []string{"phone:correct-horse-battery-staple"}, LogDenied: true,
+		}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.URL.Path = path
+		handler.ServeHTTP(httptest.NewRecorder(), r)
+		var line struct{ Msg, Path string }
+		if err := json.Unmarshal(out.Bytes(), &line); err != nil {
+			t.Fatalf("%q: %v", out.String(), err)
+		}
+		if want := Path(&url.URL{Path: path}); line.Msg != "denied" || line.Path != want {
+			t.Errorf("%s is %s to the handler, and %s here", path, line.Path, want)
 		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/immichaccess/immichaccess/internal/transfer"
 )
 
 // dial returns how connections to Immich are made.
@@ -22,38 +24,38 @@ func dial(idle time.Duration) func(ctx context.Context, network, address string)
 	}
 }
 
-// upstreamConn gives Immich up when it neither takes anything of what is sent nor says anything. Its words count because it
-// may be a WebSocket, on which either direction keeps both alive.
+// upstreamConn times out when, for the idle time, Immich has accepted nothing of what is sent and has sent nothing either. What it
+// sends counts because the connection may be a WebSocket, which stays open as long as either direction is in use.
 type upstreamConn struct {
 	net.Conn
 
-	idle    time.Duration
-	heard   atomic.Int64 // bytes
-	silent  atomic.Bool
-	leaving atomic.Bool
-	ended   chan struct{} // closed when Immich has closed it
-	end     sync.Once
+	idle      time.Duration
+	bytesRead atomic.Int64
+	timedOut  atomic.Bool
+	closing   atomic.Bool
+	ended     chan struct{} // closed when Immich has closed the connection
+	end       sync.Once
 }
 
 func (c *upstreamConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	c.heard.Add(int64(n))
+	c.bytesRead.Add(int64(n))
 	if err == nil {
 		return n, nil
 	}
 	c.end.Do(func() { close(c.ended) })
-	if c.silent.Load() {
-		err = os.ErrDeadlineExceeded // why it was closed: net/http may tell of this error instead of the writer's
+	if c.timedOut.Load() {
+		err = os.ErrDeadlineExceeded // why it was closed: net/http may report this error instead of the writer's
 	}
 	return n, err
 }
 
 func (c *upstreamConn) Write(p []byte) (int, error) {
-	if c.leaving.Load() {
+	if c.closing.Load() {
 		return c.Conn.Write(p)
 	}
 	for written := 0; ; {
-		heard := c.heard.Load()
+		bytesRead := c.bytesRead.Load()
 		if err := c.Conn.SetWriteDeadline(time.Now().Add(c.idle)); err != nil {
 			return written, err
 		}
@@ -62,23 +64,20 @@ func (c *upstreamConn) Write(p []byte) (int, error) {
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return written, err
 		}
-		if n == 0 && c.heard.Load() == heard {
-			c.silent.Store(true)
+		if n == 0 && c.bytesRead.Load() == bytesRead {
+			c.timedOut.Store(true)
 			return written, err
 		}
 	}
 }
 
-// SetWriteDeadline is for TLS, which has one of its own when it says goodbye.
+// SetWriteDeadline is called by TLS before it sends close_notify.
 func (c *upstreamConn) SetWriteDeadline(t time.Time) error {
-	c.leaving.Store(true)
+	c.closing.Store(true)
 	return c.Conn.SetWriteDeadline(t)
 }
 
-// CloseWrite keeps the half-close that ReverseProxy asks for.
+// CloseWrite is what ReverseProxy calls.
 func (c *upstreamConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return c.Close()
+	return transfer.CloseWrite(c.Conn)
 }

@@ -13,14 +13,14 @@ const (
 	healthTimeout  = 5 * time.Second
 )
 
-// watch asks every upstream, again and again, whether it is there.
-func (p *pool) watch(ctx context.Context) {
+// checkHealth pings each upstream at intervals until the context ends.
+func (p *pool) checkHealth(ctx context.Context) {
 	for _, u := range p.members {
-		go p.follow(ctx, u)
+		go p.pingRepeatedly(ctx, u)
 	}
 }
 
-func (p *pool) follow(ctx context.Context, u *upstream) {
+func (p *pool) pingRepeatedly(ctx context.Context, u *upstream) {
 	ticker := time.NewTicker(healthInterval)
 	defer ticker.Stop()
 	for ctx.Err() == nil {
@@ -48,7 +48,7 @@ func (p *pool) ping(ctx context.Context, u *upstream) error {
 	defer response.Body.Close()
 	_, _ = io.Copy(io.Discard, response.Body)
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("its ping is answered with %s", response.Status)
+		return fmt.Errorf("the response to its ping is %s", response.Status)
 	}
 	return nil
 }

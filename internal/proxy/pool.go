@@ -40,7 +40,7 @@ func newPool(addresses []string, transport http.RoundTripper, logger *slog.Logge
 	return p
 }
 
-// RoundTrip tries one upstream after another, for as long as nothing of the request can have had an effect.
+// RoundTrip tries one upstream after another, as long as the request cannot have had an effect.
 func (p *pool) RoundTrip(r *http.Request) (*http.Response, error) {
 	err := errNoneHealthy
 	for _, u := range p.candidates(r.Header.Get("X-Real-Ip")) {
@@ -53,7 +53,7 @@ func (p *pool) RoundTrip(r *http.Request) (*http.Response, error) {
 			p.mark(u, nil)
 			return response, nil
 		}
-		if isDial(err) { // one that broke off may have had its reasons in the request
+		if isDial(err) { // a connection that was closed may be due to the request
 			p.mark(u, err)
 		}
 	}
@@ -71,8 +71,8 @@ func (u *upstream) address(r *http.Request) *http.Request {
 	return addressed
 }
 
-// candidates puts the upstreams into an order that is always the same for a client, so that it stays with the first while
-// that is healthy: a video session lives on one server. A lone upstream is asked whatever its health.
+// candidates returns the upstreams in an order that is always the same for a client, so that it stays with the first while that
+// is healthy: a video session exists on one server only. A single upstream is tried whatever its health.
 func (p *pool) candidates(client string) []*upstream {
 	if len(p.members) == 1 {
 		return p.members
@@ -89,8 +89,8 @@ func affinity(client string, u *upstream) []byte {
 	return sum[:]
 }
 
-// repeatable tells whether another upstream may be tried: when there was no connection, or when the request asks for
-// nothing but an answer. One who is slow to answer may still be at work.
+// repeatable reports whether another upstream may be tried: when there was no connection, or when the request is safe and
+// has no body. An upstream that times out may still be working on it.
 func repeatable(r *http.Request, err error) bool {
 	if isDial(err) {
 		return true
@@ -106,7 +106,7 @@ func isDial(err error) bool {
 	return ok && dial.Op == "dial"
 }
 
-// mark notes whether an upstream answers, and logs when that changes.
+// mark records whether an upstream answers, and logs changes.
 func (p *pool) mark(u *upstream, err error) {
 	if down := err != nil; u.down.Swap(down) == down {
 		return
@@ -147,7 +147,7 @@ func (b *clientBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close leaves a body that was not touched to the next attempt: the transport closes it also when nobody could be reached.
+// Close keeps a body that was not read open for the next attempt: the transport closes it even if it could not connect.
 // ReverseProxy closes it in the end.
 func (b *clientBody) Close() error {
 	if !b.begun.Load() {

@@ -24,7 +24,7 @@ const (
 	// closing one could not be repeated.
 	upstreamIdle = 4 * time.Second
 	dialTimeout  = 5 * time.Second
-	// continueTimeout is how long an Expect: 100-continue waits for Immich's word, which comes at once or not at all.
+	// continueTimeout is how long a request with Expect: 100-continue waits for Immich, which answers at once or not at all.
 	continueTimeout = 5 * time.Second
 	bufferSize      = 32 << 10
 )
@@ -36,13 +36,13 @@ type Proxy struct {
 	pool *pool
 }
 
-// New returns a Proxy that looks after the health of the upstreams until the context ends. Requests come to it from
+// New returns a Proxy that checks the health of the upstreams until the context ends. It is the next handler of
 // immichaccess.New.
 func New(ctx context.Context, settings *config.Settings, logger *slog.Logger) *Proxy {
 	transport := newTransport(&settings.Timeouts)
 	pool := newPool(settings.Upstreams, transport, logger)
-	if len(settings.Upstreams) > 1 || settings.Admin.Address != "" { // else nobody wants to know
-		pool.watch(ctx)
+	if len(settings.Upstreams) > 1 || settings.Admin.Address != "" { // else nothing uses the result
+		pool.checkHealth(ctx)
 	}
 	context.AfterFunc(ctx, transport.CloseIdleConnections)
 	idle := time.Duration(settings.Timeouts.Idle)
@@ -50,7 +50,7 @@ func New(ctx context.Context, settings *config.Settings, logger *slog.Logger) *P
 		Rewrite:        rewrite,
 		Transport:      pool,
 		ModifyResponse: func(r *http.Response) error { return receive(r, idle) },
-		FlushInterval:  -1, // streams are for those who wait at their end
+		FlushInterval:  -1, // clients wait for each part of a stream
 		BufferPool:     newBuffers(),
 		ErrorHandler:   failures{logger}.answer,
 		ErrorLog:       logging.Debug(logger),
@@ -58,7 +58,7 @@ func New(ctx context.Context, settings *config.Settings, logger *slog.Logger) *P
 	return &Proxy{reverse, pool}
 }
 
-// Health tells of each upstream whether it answers.
+// Health reports whether each upstream answers.
 func (p *Proxy) Health() map[string]bool {
 	return p.pool.health()
 }
@@ -71,11 +71,11 @@ func newTransport(timeouts *config.Timeouts) *http.Transport {
 		MaxIdleConnsPerHost:   256,
 		ResponseHeaderTimeout: time.Duration(timeouts.Upstream),
 		ExpectContinueTimeout: continueTimeout,
-		DisableCompression:    true, // answers go through as they are
+		DisableCompression:    true, // responses are passed on as they are
 	}
 }
 
-// rewrite undoes what ReverseProxy does to headers and query: who the client is was decided before, and Immich gets the
+// rewrite undoes what ReverseProxy does to headers and query: immichaccess.New has set the forwarding headers, and Immich gets the
 // query as it was sent.
 func rewrite(r *httputil.ProxyRequest) {
 	for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
@@ -96,13 +96,13 @@ func appendPeer(r *httputil.ProxyRequest) {
 	r.Out.Header.Set("X-Forwarded-For", strings.Join(chain, ", "))
 }
 
-// errNotHTTP is about a response that can't be passed on.
+// errNotHTTP is for a response that can't be passed on.
 var errNotHTTP = errors.New("not a valid HTTP response")
 
-// receive looks at a response before it is passed on. WebSockets are left alone: there, either side's words keep both alive.
+// receive checks a response before it is passed on. WebSockets have no idle timeout here: either direction keeps both alive.
 func receive(r *http.Response, idle time.Duration) error {
 	switch {
-	case r.StatusCode < http.StatusContinue: // net/http reads it, but panics when it is to write it
+	case r.StatusCode < http.StatusContinue: // net/http reads such a status, but panics when it writes one
 		return fmt.Errorf("%w: its status is %03d", errNotHTTP, r.StatusCode)
 	case r.StatusCode != http.StatusSwitchingProtocols:
 		transfer.WatchResponse(r, idle)
@@ -112,7 +112,7 @@ func receive(r *http.Response, idle time.Duration) error {
 	return nil
 }
 
-// buffers keeps memory level when many transfers come and go.
+// buffers are reused, so that many transfers need little memory.
 type buffers struct {
 	pool sync.Pool
 }

@@ -10,11 +10,11 @@ import (
 
 var errEnded = errors.New("the upstream closed the connection before it answered")
 
-// abandonTime is how long the transport has to say itself what became of a request whose connection has ended.
+// abandonTime is how long the transport may take to return after Immich has closed the connection.
 const abandonTime = 250 * time.Millisecond
 
-// roundTrip returns soon after Immich has closed the connection. By itself, the transport first waits for the body that it is
-// reading, and thus for a client that may send nothing for a long time.
+// roundTrip returns soon after Immich has closed the connection. The transport alone would first wait for a read of the request
+// body, and thus for a client that may send nothing for a long time.
 func roundTrip(transport http.RoundTripper, r *http.Request) (*http.Response, error) {
 	if r.Body == nil {
 		return transport.RoundTrip(r)

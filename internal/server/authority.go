@@ -1,24 +1,27 @@
 package server
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/netip"
-	"strconv"
 	"strings"
+
+	"github.com/immichaccess/immichaccess/internal/answer"
 )
 
+const checkAddress = "Check the address in the browser."
+
 // CheckAuthority answers 421 to requests for hosts other than domains (RFC 9110, section 15.5.20), so that a name that somebody else
-// has pointed at this address, as DNS rebinding does, leads nowhere. Without domains every host is as good as another. What is no
-// host at all, but has a path or user information in it, is 400 in any case: Immich and its clients would read it differently.
+// points at this address, as in DNS rebinding, is of no use. Without domains every host is accepted. A
+// host that is invalid, such as one with a path or user information, gets 400 in any case: Immich and its clients would read it
+// differently.
 func CheckAuthority(domains []string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, valid := hostOf(r)
 		switch {
 		case !valid:
-			writeError(w, r, http.StatusBadRequest, "The host of the request is not valid")
+			refuse(w, r, http.StatusBadRequest, "The host of the request is invalid", checkAddress)
 		case len(domains) > 0 && !isOneOf(domains, host) && !isHealthCheck(r, host):
-			writeError(w, r, http.StatusMisdirectedRequest, "This server does not answer for this host")
+			refuse(w, r, http.StatusMisdirectedRequest, "This server does not serve this host", checkAddress)
 		default:
 			next.ServeHTTP(w, r)
 		}
@@ -55,7 +58,7 @@ func splitAuthority(authority string) (host string, valid bool) {
 	return host, !strings.ContainsFunc(host, isNoHostCharacter)
 }
 
-// isNoHostCharacter is true of what delimits the parts of a URL, and of what no URL holds (RFC 3986, section 3.2.2).
+// isNoHostCharacter reports whether c delimits parts of a URL or is not allowed in one (RFC 3986, section 3.2.2).
 func isNoHostCharacter(c rune) bool {
 	return c <= ' ' || c == 0x7f || strings.ContainsRune(`/\?#@:[]<>"^{}|`+"`", c)
 }
@@ -70,7 +73,8 @@ func isOneOf(domains []string, host string) bool {
 	return false
 }
 
-// isHealthCheck is true of what load balancers ask, which know the server by its address only. It needs a key like anything else.
+// isHealthCheck reports whether a load balancer may send the request: it knows only the address of the server. It needs a key all
+// the same.
 func isHealthCheck(r *http.Request, host string) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead || r.URL.Path != "/api/server/ping" {
 		return false
@@ -79,20 +83,10 @@ func isHealthCheck(r *http.Request, host string) bool {
 	return err == nil || strings.EqualFold(strings.TrimSuffix(host, "."), "localhost")
 }
 
-// writeError answers in the shape that Immich gives its own errors, at once and in whole. The request's body is not read.
-func writeError(w http.ResponseWriter, r *http.Request, status int, message string) {
-	body, _ := json.Marshal(struct { // can't fail
-		Message    string `json:"message"`
-		Error      string `json:"error"`
-		StatusCode int    `json:"statusCode"`
-	}{message, http.StatusText(status), status})
-	h := w.Header()
-	h.Set("Content-Type", "application/json; charset=utf-8")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h.Set("Cache-Control", "no-store")
+// refuse answers at once. The request's body is not read.
+func refuse(w http.ResponseWriter, r *http.Request, status int, message, advice string) {
 	if r.ProtoMajor == 1 && r.ContentLength != 0 {
-		h.Set("Connection", "close")
+		w.Header().Set("Connection", "close")
 	}
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that has gone needs no answer
+	answer.Error(w, r, status, message, advice)
 }

@@ -11,7 +11,7 @@ const (
 	// fewHandshakes is how many may be under way before a client has to show, with a round trip more, that it receives what is
 	// sent to its address.
 	fewHandshakes = 64
-	// crowdedIdleTimeout is how long a client may then be silent, and half of how long its handshake may take.
+	// crowdedIdleTimeout is how long a client may then send nothing, and half of how long its handshake may take.
 	crowdedIdleTimeout = 1500 * time.Millisecond
 	// maxHandshakes is how many may be under way in all, and of one client, since nothing but their timeout ends them.
 	maxHandshakes          = 768

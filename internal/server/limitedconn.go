@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/immichaccess/immichaccess/internal/transfer"
 )
 
 // limitedListener admits TCP connections as the limiter allows.
@@ -70,10 +72,7 @@ func (c *limitedConn) Close() error {
 
 // CloseWrite lets net/http end a connection of plain HTTP without a reset.
 func (c *limitedConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return nil
+	return transfer.CloseWrite(c.Conn)
 }
 
 // withConn is the ConnContext of servers of HTTP/1.1.

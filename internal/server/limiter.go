@@ -66,16 +66,16 @@ type trackedConn struct {
 	idleTimer *time.Timer
 }
 
-// clientPrefix is what counts as one client: an IPv4 address, or the /64 that IPv6 gives to a household.
+// clientPrefix is what counts as one client: an IPv4 address, or an IPv6 /64, which one subscriber has.
 func clientPrefix(address net.Addr) netip.Prefix {
 	parsed, err := netip.ParseAddrPort(address.String())
 	if err != nil {
 		return netip.Prefix{}
 	}
-	const household = 64
+	const subscriber = 64
 	ip := parsed.Addr().Unmap().WithZone("")
 	if ip.Is6() {
-		return netip.PrefixFrom(ip, household).Masked()
+		return netip.PrefixFrom(ip, subscriber).Masked()
 	}
 	return netip.PrefixFrom(ip, ip.BitLen())
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/immichaccess/immichaccess/internal/config"
 )
 
-// Listeners are the open doors; those that are closed are nil.
+// Listeners are the open ports; those that are turned off are nil.
 type Listeners struct {
 	HTTPS net.Listener
 	HTTP  net.Listener

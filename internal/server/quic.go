@@ -28,7 +28,7 @@ const (
 	quicClosingTime = time.Second
 )
 
-// quicServer speaks HTTP/3. It accepts streams itself, instead of leaving that to http3.Server, since that keeps a request whose
+// quicServer serves HTTP/3. It accepts streams itself, instead of leaving that to http3.Server, since that keeps a request whose
 // head never comes for as long as its connection lives.
 type quicServer struct {
 	http3       http3.Server

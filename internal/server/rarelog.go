@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// rareInterval is how often a message that a stranger can provoke is logged.
+// rareInterval is how often a message that anybody can cause is logged.
 const rareInterval = time.Minute
 
 // rareLog keeps messages from flooding the log: of each, one line a minute.

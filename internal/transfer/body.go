@@ -19,7 +19,7 @@ const (
 	drainRate = 1 << 10 // bytes a second
 )
 
-// A client that was refused has lingerTime to read why; what it sends meanwhile is read at no more than 2 MB/s.
+// A client whose request is refused has lingerTime to read the response; what it sends meanwhile is read at 2 MB/s at most.
 const (
 	lingerTime  = 2 * time.Second
 	lingerPause = 8 * time.Millisecond
@@ -30,7 +30,7 @@ const (
 type requestBody struct {
 	io.ReadCloser
 
-	watch     watch
+	idleTimer idleTimer
 	total     *atomic.Int64
 	count     atomic.Int64
 	begun     atomic.Bool
@@ -53,8 +53,8 @@ func (x *exchange) takeBody(r *http.Request, cancel context.CancelCauseFunc) *ht
 		http1:      r.ProtoMajor == 1 && x.conn.EnableFullDuplex() == nil, // responses while the client sends
 		expects:    r.Header.Get("Expect") != "",
 	}
-	x.body.watch = watch{x.watch.idle, func() {
-		cancel(ErrIdleTimeout) // before the server notices, and takes it for a client that has gone
+	x.body.idleTimer = idleTimer{x.idleTimer.idle, func() {
+		cancel(ErrIdleTimeout) // before the server notices, and reports a client that has closed the connection
 		_ = x.conn.SetReadDeadline(past)
 	}}
 	r.Body = x.body
@@ -62,7 +62,7 @@ func (x *exchange) takeBody(r *http.Request, cancel context.CancelCauseFunc) *ht
 }
 
 func (b *requestBody) Read(p []byte) (int, error) {
-	defer b.watch.start().Stop()
+	defer b.idleTimer.start().Stop()
 	b.begun.Store(true)
 	n, err := b.ReadCloser.Read(p)
 	b.count.Add(int64(n))
@@ -90,7 +90,7 @@ func (b *requestBody) closes(status int, hasEnd bool) bool {
 	return b.close
 }
 
-// finish deals with the rest of the body on HTTP/1.1, where it stands between us and the next request. The other protocols
+// finish deals with the rest of the body on HTTP/1.1, where the next request follows it. The other protocols
 // tell the client to stop.
 func (b *requestBody) finish(x *exchange, returned bool) {
 	if !b.http1 || b.ended.Load() {
@@ -136,8 +136,8 @@ func (b *requestBody) drain(conn *http.ResponseController) bool {
 	begin, buffer := time.Now(), make([]byte, socketBuffer)
 	for drained := int64(0); ; {
 		end := begin.Add(drainTime + time.Duration(drained/drainRate)*time.Second)
-		if silence := time.Now().Add(min(drainIdle, b.watch.idle)); silence.Before(end) {
-			end = silence
+		if idle := time.Now().Add(min(drainIdle, b.idleTimer.idle)); idle.Before(end) {
+			end = idle
 		}
 		_ = conn.SetReadDeadline(end)
 		n, err := b.forwarded.Read(buffer)
@@ -160,7 +160,7 @@ func delayClose(w http.ResponseWriter) {
 	_, _ = http.MaxBytesReader(w, io.NopCloser(strings.NewReader("x")), 0).Read(make([]byte, 1))
 }
 
-// forwardedBody is the body as the handlers have left it, with their limit. Its readers take turns: not all of them bear two.
+// forwardedBody is the body as the handlers have left it, with their limit. Reads take turns, since not every body allows concurrent ones.
 type forwardedBody struct {
 	io.ReadCloser
 
@@ -180,7 +180,7 @@ func (f *forwardedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// forward notes the body that a handler hands on.
+// forward records the body that a handler passes on.
 func (x *exchange) forward(r *http.Request) {
 	if x.body != nil && r.Body != nil {
 		x.body.forwarded = &forwardedBody{ReadCloser: r.Body, body: x.body}

@@ -24,7 +24,7 @@ func exchangeOf(ctx context.Context) *exchange {
 	return x
 }
 
-// Abort notes why the transfer that a context belongs to has failed. The first cause counts: it brings on the others.
+// Abort records why the transfer of a context has failed. The first cause counts, since the others follow from it.
 func Abort(ctx context.Context, cause Cause) {
 	if x := exchangeOf(ctx); x != nil {
 		x.abort(cause)
@@ -38,7 +38,7 @@ func (x *exchange) abort(cause Cause) {
 	x.cause.CompareAndSwap(nil, &cause)
 }
 
-// aborted is empty for a transfer that came to its end.
+// aborted is empty for a complete transfer.
 func (x *exchange) aborted() Cause {
 	if cause := x.cause.Load(); cause != nil {
 		return *cause
@@ -46,8 +46,8 @@ func (x *exchange) aborted() Cause {
 	return ""
 }
 
-// abortResponse finds the cause when the response can't be read from Immich any more: it is Immich's fault only if nothing
-// happened at the client's end.
+// abortResponse finds the cause when the rest of the response can't be read: it is Immich only if the client did nothing
+// that explains it.
 func (x *exchange) abortResponse(ctx context.Context) {
 	switch body := x.body; {
 	case errors.Is(context.Cause(ctx), ErrIdleTimeout):

@@ -1,5 +1,5 @@
-// Package transfer looks after requests while they run, whatever they carry: none may stand still for too long, no response
-// is lost, and all are counted.
+// Package transfer tracks requests while they run: it applies the idle timeout, makes sure that no response is lost, and counts
+// requests and bytes.
 package transfer
 
 import (
@@ -11,11 +11,10 @@ import (
 	"time"
 )
 
-// Handler wraps next. Transfers that stand still end after idle, and each is reported when it has ended, however it did.
+// Handler wraps next. Transfers without data for the time of idle end, and each transfer is reported when it has ended.
 //
-// The server's own timeouts can't do that: they are totals. Nor can a deadline that is set once and moved along: on
-// HTTP/2 it would go off while Immich is the one who is slow, and can't be taken back. So a watch runs only while we wait
-// for the client.
+// The server's own timeouts can't do that: they are totals. Nor can a deadline that is moved along: on HTTP/2 it would
+// expire while Immich is slow, and can't be undone. So a timer runs only while a read or write waits for the client.
 func Handler(tracker *Tracker, idle time.Duration, report func(Entry), next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{
@@ -23,12 +22,12 @@ func Handler(tracker *Tracker, idle time.Duration, report func(Entry), next http
 			conn:           http.NewResponseController(w),
 			tracker:        tracker,
 			counter:        &tracker.running,
-			watch:          watch{idle: idle},
+			idleTimer:      idleTimer{idle: idle},
 			identity:       Identity{Client: peer(r)},
 			start:          time.Now(),
 			head:           r.Method == http.MethodHead,
 		}
-		x.watch.end = x.endWrite
+		x.idleTimer.end = x.endWrite
 		ctx := context.WithValue(r.Context(), exchangeKey{}, x)
 		if r.Body == nil || r.Body == http.NoBody {
 			r = r.WithContext(ctx)
@@ -53,21 +52,21 @@ func Handler(tracker *Tracker, idle time.Duration, report func(Entry), next http
 }
 
 // exchange is a request and its response, and the http.ResponseWriter that the handlers behind it write to. What ends a
-// transfer is noted here and nowhere else.
+// transfer is recorded here and nowhere else.
 type exchange struct {
 	http.ResponseWriter
 
-	conn     *http.ResponseController
-	tracker  *Tracker
-	counter  *atomic.Int64 // where the tracker counts it
-	watch    watch         // of writes
-	identity Identity
-	start    time.Time
-	head     bool
-	body     *requestBody // nil without one
-	status   int
-	sent     int64
-	cause    atomic.Pointer[Cause]
+	conn      *http.ResponseController
+	tracker   *Tracker
+	counter   *atomic.Int64 // where the tracker counts it
+	idleTimer idleTimer     // of writes
+	identity  Identity
+	start     time.Time
+	head      bool
+	body      *requestBody // nil without one
+	status    int
+	sent      int64
+	cause     atomic.Pointer[Cause]
 }
 
 func (x *exchange) received() int64 {
@@ -99,7 +98,7 @@ func (x *exchange) Write(p []byte) (int, error) {
 	written := 0
 	for {
 		piece := p[written:min(written+pieceSize, len(p))]
-		timer := x.watch.start()
+		timer := x.idleTimer.start()
 		n, err := x.ResponseWriter.Write(piece)
 		timer.Stop()
 		written += n
@@ -119,7 +118,7 @@ func (x *exchange) FlushError() error {
 	if x.status == 0 {
 		x.WriteHeader(http.StatusOK)
 	}
-	defer x.watch.start().Stop()
+	defer x.idleTimer.start().Stop()
 	err := x.conn.Flush()
 	if err != nil {
 		x.abort(Client)
@@ -127,7 +126,7 @@ func (x *exchange) FlushError() error {
 	return err
 }
 
-// Flush is for those who ask for an http.Flusher.
+// Flush implements http.Flusher.
 func (x *exchange) Flush() {
 	_ = x.FlushError()
 }
@@ -147,7 +146,7 @@ func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	x.counter.Add(-1)
 	x.counter = &x.tracker.sockets
 	x.counter.Add(1)
-	kept := &idleConn{Conn: conn, idle: x.watch.idle, exchange: x}
+	kept := &idleConn{Conn: conn, idle: x.idleTimer.idle, exchange: x}
 	x.tracker.keep(kept)
 	return kept, buffered, nil
 }
@@ -167,10 +166,10 @@ func (x *exchange) finish(returned bool) {
 	if x.body != nil {
 		x.body.finish(x, returned)
 	}
-	_ = x.conn.SetWriteDeadline(time.Now().Add(x.watch.idle))
+	_ = x.conn.SetWriteDeadline(time.Now().Add(x.idleTimer.idle))
 }
 
-// end is what remains to be done when the transfer itself is over.
+// end does what remains to be done after the transfer.
 func (x *exchange) end(returned bool) {
 	if x.body != nil && x.status != http.StatusSwitchingProtocols {
 		x.body.end(x, returned)

@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// Identity is who sends a request. Until the handler has let it in, nothing is known but the peer.
+// Identity is who sends a request. Until the access-key handler has accepted it, only the peer is known.
 type Identity struct {
 	Client string
 	Key    string // the name of its key; empty without one
@@ -18,8 +18,8 @@ func peer(r *http.Request) string {
 	return r.RemoteAddr
 }
 
-// WithIdentity stands between the handler and the proxy, where headers can be believed, and notes who was let in. The
-// name of the key goes on to Immich only if that was asked for.
+// WithIdentity belongs between the access-key handler and the proxy, where headers can be trusted, and records who sends a
+// request. The name of the key is forwarded to Immich only if forward is true.
 func WithIdentity(keyNameHeader string, forward bool, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if x := exchangeOf(r.Context()); x != nil {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// ErrIdleTimeout is why the context of a request ends when its body has stood still for too long.
+// ErrIdleTimeout is the cause with which the context of a request ends when no more of its body arrives.
 var ErrIdleTimeout = errors.New("the client has sent nothing for too long")
 
 // pieceSize is what is written under one deadline: a TLS record and an HTTP/2 frame hold no more, so that cutting a write
@@ -19,24 +19,24 @@ const pieceSize = 16 << 10
 
 const socketBuffer = 2 << 10
 
-// past is a deadline that ends what waits.
+// past is a deadline that ends pending reads and writes.
 var past = time.Unix(1, 0)
 
-// watch ends an operation that takes too long.
-type watch struct {
+// idleTimer ends an operation that takes too long.
+type idleTimer struct {
 	idle time.Duration
 	end  func()
 }
 
 // start returns a timer to be stopped. Each operation has its own, since a body may have two readers for a while.
-func (w watch) start() *time.Timer {
-	return time.AfterFunc(w.idle, w.end)
+func (t idleTimer) start() *time.Timer {
+	return time.AfterFunc(t.idle, t.end)
 }
 
-// WatchResponse closes the body of Immich's response when nothing comes from it any more, and notes why it ends early.
+// WatchResponse closes the body of Immich's response when nothing has arrived for the idle time, and records why it ends early.
 func WatchResponse(r *http.Response, idle time.Duration) {
 	ctx, body := r.Request.Context(), r.Body
-	r.Body = &responseBody{body, ctx, watch{idle, func() {
+	r.Body = &responseBody{body, ctx, idleTimer{idle, func() {
 		Abort(ctx, Timeout)
 		_ = body.Close()
 	}}}
@@ -45,12 +45,12 @@ func WatchResponse(r *http.Response, idle time.Duration) {
 type responseBody struct {
 	io.ReadCloser
 
-	ctx   context.Context
-	watch watch
+	ctx       context.Context
+	idleTimer idleTimer
 }
 
 func (b *responseBody) Read(p []byte) (int, error) {
-	defer b.watch.start().Stop()
+	defer b.idleTimer.start().Stop()
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && err != io.EOF {
 		if x := exchangeOf(b.ctx); x != nil {
@@ -109,10 +109,15 @@ func copySmall(w io.Writer, r io.Reader) (int64, error) {
 	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{r}, make([]byte, socketBuffer))
 }
 
-// CloseWrite keeps the half-close that ReverseProxy asks for.
+// CloseWrite is what ReverseProxy calls.
 func (c *idleConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+	return CloseWrite(c.Conn)
+}
+
+// CloseWrite closes the writing half of a connection, or the connection if it has no halves.
+func CloseWrite(conn net.Conn) error {
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
-	return c.Close()
+	return conn.Close()
 }

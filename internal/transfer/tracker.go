@@ -31,19 +31,19 @@ func (t *Tracker) Received() int64 { return t.received.Load() }
 // Sent is how many bytes clients were sent, in bodies, so far.
 func (t *Tracker) Sent() int64 { return t.sent.Load() }
 
-// Entry is what the tracker knows of a request that has ended.
+// Entry describes a request that has ended.
 type Entry struct {
 	Request  *http.Request
 	Identity Identity
-	Status   int   // 0: the client was gone before there was an answer
+	Status   int   // 0: the client closed the connection before there was a response
 	Aborted  Cause // empty if the transfer came to its end
 	Received int64
 	Sent     int64
 	Duration time.Duration
 }
 
-// Close has the transfers that still run reported as ended by a shutdown. It closes WebSockets, which the server does not
-// know any more; the others are the server's to close.
+// Close has the transfers that still run reported as ended by a shutdown. It closes WebSockets, which the server no
+// longer knows; it closes the others itself.
 func (t *Tracker) Close() {
 	t.closed.Store(true)
 	t.mu.Lock()
@@ -54,9 +54,9 @@ func (t *Tracker) Close() {
 	}
 }
 
-// Wait returns when nothing runs any more, or when patience is over.
-func (t *Tracker) Wait(patience time.Duration) {
-	for end := time.Now().Add(patience); t.Running()+t.Sockets() > 0 && time.Now().Before(end); {
+// Wait returns when nothing runs any more, or after the timeout.
+func (t *Tracker) Wait(timeout time.Duration) {
+	for end := time.Now().Add(timeout); t.Running()+t.Sockets() > 0 && time.Now().Before(end); {
 		time.Sleep(waitInterval)
 	}
 }
