@@ -90,6 +90,9 @@ func TestHeadsUpTo32KB(t *testing.T) {
 				if want != http.StatusOK && protocol != "HTTP/1.1" && strings.Contains(err.Error(), "larger") {
 					continue
 				}
+				if want != http.StatusOK && protocol == "HTTP/2" && strings.Contains(err.Error(), "COMPRESSION_ERROR") {
+					continue // net/http has skipped some of the head, and closes the connection, at times before its 431 is read
+				}
 				t.Errorf("%s with %d bytes: %v", protocol, size, err)
 				continue
 			}
