@@ -120,34 +120,3 @@ func (m *Memory) Check(t testing.TB, p *Process) {
 		t.Errorf("that is more than %d MB", m.limit>>20)
 	}
 }
-
-// PeakMemory is the most that the program has had.
-func (p *Process) PeakMemory(t testing.TB) int64 {
-	t.Helper()
-	return p.memory(t, "VmHWM:")
-}
-
-// Memory is what the program has.
-func (p *Process) Memory(t testing.TB) int64 {
-	t.Helper()
-	return p.memory(t, "VmRSS:")
-}
-
-func (p *Process) memory(t testing.TB, field string) int64 {
-	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(status)) {
-		if rest, found := strings.CutPrefix(line, field); found {
-			kilobytes, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return kilobytes << 10
-		}
-	}
-	t.Fatalf("the program has no %s any more", field)
-	return 0
-}
