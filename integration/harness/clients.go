@@ -2,6 +2,7 @@ package harness
 
 import (
 	"crypto/tls"
+	"io"
 	"net/http"
 	"testing"
 
@@ -55,7 +56,7 @@ func NewClient(protocol string) *http.Client {
 
 // CloseClient closes the connections of a client that makes no request any more.
 func CloseClient(client *http.Client) {
-	if transport, isHTTP3 := client.Transport.(*http3.Transport); isHTTP3 {
+	if transport, isHTTP3 := client.Transport.(io.Closer); isHTTP3 {
 		_ = transport.Close()
 		return
 	}
