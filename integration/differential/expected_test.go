@@ -17,7 +17,7 @@ type site struct {
 	name         string
 	publicRoutes []string
 	browserLogin bool
-	keyless      bool // for clients at homeAddress
+	keyless      bool // for clients at keylessAddress
 }
 
 var sites = []site{
@@ -30,9 +30,9 @@ var sites = []site{
 }
 
 const (
-	accessKey   = "K7q-correct-horse-battery-staple"
-	awayAddress = "127.0.0.1"
-	homeAddress = "127.0.0.2" // of keylessNetworks
+	accessKey      = "K7q-correct-horse-battery-staple"
+	otherAddress   = "127.0.0.1"
+	keylessAddress = "127.0.0.2" // of keylessNetworks
 )
 
 func (s site) opens(publicRoute string) bool {
@@ -179,7 +179,7 @@ func (s site) violation(u understanding) string {
 	if may.requires && len(u.Credentials) == 0 {
 		return "it reached a route that asks for a link or a session, with neither"
 	}
-	if u.Client != awayAddress {
+	if u.Client != otherAddress {
 		return "Immich believes what the client says about its address"
 	}
 	return ""
@@ -204,7 +204,7 @@ func leak(u understanding, from kind) string {
 			return "Immich sees the access key's header"
 		}
 	}
-	if _, has := u.Cookies[sessionCookie]; has && from != wild && sites[u.Site].browserLogin {
+	if _, has := u.Cookies[sessionCookie]; has && from != mutated && sites[u.Site].browserLogin {
 		return "Immich sees the session cookie"
 	}
 	return ""

@@ -10,7 +10,7 @@ import (
 func knownRequests() []request {
 	var all []request
 	add := func(site, method, path string, query []string, fields ...field) {
-		all = append(all, request{kind: wild, site: siteNamed(site), method: method, path: path, query: query, fields: fields})
+		all = append(all, request{kind: mutated, site: siteNamed(site), method: method, path: path, query: query, fields: fields})
 	}
 	const asset = "/api/assets/" + someUUID
 	user := []field{{"x-api-key", "user"}, {"cookie", "immich_access_token=user"}, {"authorization", "Bearer user"}, {"x-immich-user-token", "user"}}
@@ -47,7 +47,7 @@ func knownRequests() []request {
 	old := base64.RawURLEncoding.EncodeToString([]byte(accessKey))
 	for _, f := range []field{
 		{"cookie", "__Host-immichaccess=" + old}, {"cookie", "immichaccess=" + old}, {"cookie", "\u00a0__Host-immichaccess=" + old}, {"x_access_key", accessKey},
-		{"x-access_key", accessKey}, {"authorization", "Bearer " + accessKey}, {"x-forwarded-for", homeAddress}, {"x-real-ip", homeAddress},
+		{"x-access_key", accessKey}, {"authorization", "Bearer " + accessKey}, {"x-forwarded-for", keylessAddress}, {"x-real-ip", keylessAddress},
 	} {
 		add("every", "GET", "/api/users/me", nil, f)
 		add("home", "GET", "/api/users/me", nil, f)

@@ -39,18 +39,18 @@ type field struct{ name, value string }
 type kind string
 
 const (
-	wild      kind = "w" // without a key; anything goes
-	tame      kind = "t" // without a key, on a public route, as a client of Immich would send it
+	mutated   kind = "w" // without a key; anything goes
+	regular   kind = "t" // without a key, on a public route, as a client of Immich would send it
 	withKey   kind = "k"
-	fromHome  kind = "h" // from a keyless network
+	keyless   kind = "h" // from a keyless network
 	markField      = "x-case"
 )
 
 func (r request) local() string {
-	if r.kind == fromHome {
-		return homeAddress
+	if r.kind == keyless {
+		return keylessAddress
 	}
-	return awayAddress
+	return otherAddress
 }
 
 func (r request) target() string {
