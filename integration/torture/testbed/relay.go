@@ -1,13 +1,15 @@
-package harness
+package testbed
 
 import (
 	"io"
 	"net"
 	"sync"
 	"testing"
+
+	"github.com/immichaccess/immichaccess/integration/harness"
 )
 
-// Relay leads TCP connections to another address, until it is down.
+// Relay forwards TCP connections to another address, until it is down.
 type Relay struct {
 	Address string
 
@@ -20,7 +22,7 @@ type Relay struct {
 // StartRelay runs one until the test ends.
 func StartRelay(t testing.TB, to string) *Relay {
 	t.Helper()
-	r := &Relay{Address: FreeAddress(t), to: to, conns: &conns{}}
+	r := &Relay{Address: harness.FreeAddress(t), to: to, conns: &conns{}}
 	r.Up(t)
 	t.Cleanup(r.Down)
 	return r
@@ -38,11 +40,11 @@ func (r *Relay) Up(t testing.TB) {
 	r.mu.Unlock()
 	go func() {
 		for {
-			near, err := listener.Accept()
+			client, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			go r.lead(near)
+			go r.forward(client)
 		}
 	}()
 }
@@ -52,21 +54,21 @@ func (r *Relay) Down() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	_ = r.listener.Close()
-	r.conns.sever()
+	r.conns.closeAll()
 }
 
-func (r *Relay) lead(near net.Conn) {
-	defer func() { _ = near.Close() }()
-	far, err := net.Dial("tcp", r.to)
+func (r *Relay) forward(client net.Conn) {
+	defer func() { _ = client.Close() }()
+	server, err := net.Dial("tcp", r.to)
 	if err != nil {
 		return
 	}
-	defer func() { _ = far.Close() }()
-	r.conns.add(near)
-	r.conns.add(far)
+	defer func() { _ = server.Close() }()
+	r.conns.add(client)
+	r.conns.add(server)
 	go func() {
-		_, _ = io.Copy(far, near)
-		_ = far.Close()
+		_, _ = io.Copy(server, client)
+		_ = server.Close()
 	}()
-	_, _ = io.Copy(near, far)
+	_, _ = io.Copy(client, server)
 }

@@ -1,28 +1,27 @@
-package harness
+package testbed
 
 import (
 	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
-	"github.com/immichaccess/immichaccess/integration/traefik"
+	"github.com/immichaccess/immichaccess/integration/harness"
 )
 
-// Immich is the fake Immich as a program of its own, which can be killed, stopped and started again. What it does with
-// uploads is in its journal, which outlives it.
+// Immich is the fake Immich as a program of its own, which can be killed, stopped and started again. It writes a
+// journal of uploads, which remains when it is killed.
 type Immich struct {
 	Address string
 
 	namespace *Namespace
 	journal   string
-	process   *Process
+	process   *harness.Process
 }
 
 // StartImmich runs one until the test ends.
@@ -30,7 +29,7 @@ func StartImmich(t testing.TB, namespace *Namespace) *Immich {
 	t.Helper()
 	i := &Immich{namespace: namespace, journal: filepath.Join(t.TempDir(), "journal")}
 	if namespace == nil {
-		i.Address = FreeAddress(t)
+		i.Address = harness.FreeAddress(t)
 	} else {
 		i.Address = namespace.Address + ":2283"
 	}
@@ -45,23 +44,23 @@ func (i *Immich) Start(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i.process = program{
-		path: self, environ: []string{actAsImmich + "=" + i.Address, journalFile + "=" + i.journal}, namespace: i.namespace, tied: true,
-	}.run(t)
+	i.process = harness.Program{
+		Path: self, Environ: []string{immichAddress + "=" + i.Address, journalFile + "=" + i.journal}, Enter: i.namespace.do, OwnsStdin: true,
+	}.Start(t)
 	i.process.Log.Await(t, 0, listening)
 }
 
-// URL is where the proxy finds it.
+// URL is the upstream of the proxy.
 func (i *Immich) URL() string { return "http://" + i.Address }
 
-// Kill ends it as if its machine had lost power, but that the kernel closes its connections.
-func (i *Immich) Kill() { i.process.Kill() }
+// Kill ends it at once; the kernel closes its connections.
+func (i *Immich) Kill() { _ = i.process.Kill() }
 
-// Hang has it do nothing, with all its connections open, until Continue.
-func (i *Immich) Hang(t testing.TB) { i.process.Signal(t, syscall.SIGSTOP) }
+// Hang stops it, with all its connections open, until Continue.
+func (i *Immich) Hang(t testing.TB) { i.process.Send(t, syscall.SIGSTOP) }
 
 // Continue ends Hang.
-func (i *Immich) Continue(t testing.TB) { i.process.Signal(t, syscall.SIGCONT) }
+func (i *Immich) Continue(t testing.TB) { i.process.Send(t, syscall.SIGCONT) }
 
 // Entry is a line of the journal. An upload has one when it arrives, one when Immich has seen the last of its body, and one
 // before Immich answers.
@@ -80,7 +79,7 @@ const (
 	Answered = "answered"
 )
 
-// Journal returns what Immich has noted of an upload.
+// Journal returns the entries of an upload.
 func (i *Immich) Journal(t testing.TB, upload string) []Entry {
 	t.Helper()
 	file, err := os.Open(i.journal)
@@ -128,8 +127,8 @@ func (i *Immich) Count(t testing.TB, upload, event string) int {
 func (i *Immich) AwaitEnd(t testing.TB, upload string) (complete bool) {
 	t.Helper()
 	ended := func() bool { return i.Count(t, upload, Ended) > 0 }
-	if !Eventually(ended) {
-		t.Fatalf("for Immich, the upload %s has no end", upload)
+	if !harness.Eventually(ended) {
+		t.Fatalf("Immich has not seen the end of the upload %s", upload)
 	}
 	for _, e := range i.Journal(t, upload) {
 		complete = complete || e.Event == Ended && e.Complete
@@ -137,30 +136,15 @@ func (i *Immich) AwaitEnd(t testing.TB, upload string) (complete bool) {
 	return complete
 }
 
-// TraefikURL is as a service of Traefik's has it.
-func (i *Immich) TraefikURL() []traefik.Settings {
-	return []traefik.Settings{{"url": i.URL()}}
-}
-
-// IsDown reports that nobody listens at its address.
-func (i *Immich) IsDown() bool {
-	conn, err := net.Dial("tcp", i.Address)
-	if err != nil {
-		return true
-	}
-	_ = conn.Close()
-	return false
-}
-
 const (
-	actAsImmich = "HARNESS_IMMICH" // the address to listen on
-	journalFile = "HARNESS_JOURNAL"
-	listening   = "the fake Immich listens"
+	immichAddress = "HARNESS_IMMICH" // the address to listen on
+	journalFile   = "HARNESS_JOURNAL"
+	listening     = "the fake Immich listens"
 )
 
-// Main runs the tests, or, if this process was started to be the fake Immich, that.
+// Main runs the tests, or the fake Immich if this process was started for that.
 func Main(run func() int) {
-	address := os.Getenv(actAsImmich)
+	address := os.Getenv(immichAddress)
 	if address == "" {
 		os.Exit(run())
 	}

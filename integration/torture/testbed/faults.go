@@ -1,4 +1,4 @@
-package harness
+package testbed
 
 import (
 	"io"
@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// A fault answers a request in a way that net/http would not let a handler answer: it takes the connection over.
+// A fault answers a request in a way that net/http does not offer to handlers: it hijacks the connection.
 type fault func(w http.ResponseWriter, r *http.Request)
 
 const (
@@ -26,29 +26,29 @@ var (
 
 	// garbage is what can't be taken for the beginning of an answer.
 	garbage = map[string]fault{
-		"noise":                    say(noise),
-		"an empty line":            say("\r\n\r\n"),
-		"status 099":               say("HTTP/1.1 099 What\r\nContent-Length: 0\r\n\r\n"),
-		"status 1000":              say("HTTP/1.1 1000 What\r\nContent-Length: 0\r\n\r\n"),
-		"no status":                say("HTTP/1.1\r\nContent-Length: 0\r\n\r\n"),
-		"another protocol":         say("SSH-2.0-OpenSSH_9.2\r\n"),
-		"a header without a colon": say("HTTP/1.1 200 OK\r\nContent-Length 2\r\n\r\nok"),
-		"a negative length":        say("HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok"),
-		"two lengths":              say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok"),
-		"an unknown encoding":      say("HTTP/1.1 200 OK\r\nTransfer-Encoding: zip\r\n\r\nok"),
-		"half a head":              say("HTTP/1.1 200 OK\r\nContent-Le"),
+		"noise":                    answer(noise),
+		"an empty line":            answer("\r\n\r\n"),
+		"status 099":               answer("HTTP/1.1 099 What\r\nContent-Length: 0\r\n\r\n"),
+		"status 1000":              answer("HTTP/1.1 1000 What\r\nContent-Length: 0\r\n\r\n"),
+		"no status":                answer("HTTP/1.1\r\nContent-Length: 0\r\n\r\n"),
+		"another protocol":         answer("SSH-2.0-OpenSSH_9.2\r\n"),
+		"a header without a colon": answer("HTTP/1.1 200 OK\r\nContent-Length 2\r\n\r\nok"),
+		"a negative length":        answer("HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok"),
+		"two lengths":              answer("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok"),
+		"an unknown encoding":      answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: zip\r\n\r\nok"),
+		"half a head":              answer("HTTP/1.1 200 OK\r\nContent-Le"),
 		"a head without end":       endlessHead,
-		"an unwanted upgrade":      say("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n"),
+		"an unwanted upgrade":      answer("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n"),
 	}
-	// truncations begin well, and never come to an end.
+	// truncations begin well, and never end.
 	truncations = map[string]fault{
-		"half of a known length":        say(known + much),
-		"half of a known length, reset": sayAndReset(known + much),
-		"no last chunk":                 say(chunk + "10000\r\n" + much + "\r\n"),
-		"no last chunk, reset":          sayAndReset(chunk + "10000\r\n" + much + "\r\n"),
-		"half a chunk":                  say(chunk + "20000\r\n" + much),
-		"a length that is no number":    say(chunk + "10000\r\n" + much + "\r\nxyz\r\n"),
-		"a chunk of another length":     say(chunk + "10\r\n" + much + "\r\n0\r\n\r\n"),
+		"half of a known length":        answer(known + much),
+		"half of a known length, reset": answerAndReset(known + much),
+		"no last chunk":                 answer(chunk + "10000\r\n" + much + "\r\n"),
+		"no last chunk, reset":          answerAndReset(chunk + "10000\r\n" + much + "\r\n"),
+		"half a chunk":                  answer(chunk + "20000\r\n" + much),
+		"a length that is no number":    answer(chunk + "10000\r\n" + much + "\r\nxyz\r\n"),
+		"a chunk of another length":     answer(chunk + "10\r\n" + much + "\r\n0\r\n\r\n"),
 	}
 	// abandonments leave an upload without an answer.
 	abandonments = map[string]fault{
@@ -63,9 +63,9 @@ var (
 	}
 	// additions send more than was asked for.
 	additions = map[string]fault{
-		"two answers":                       sayAndKeep(fine + strings.Replace(fine, "ok", "no", 1)),
-		"more than the length":              sayAndKeep(fine + "and more"),
-		"an answer after the one that ends": say(fine + strings.Replace(fine, "ok", "no", 1)),
+		"two answers":                       answerAndKeep(fine + strings.Replace(fine, "ok", "no", 1)),
+		"more than the length":              answerAndKeep(fine + "and more"),
+		"an answer after the one that ends": answer(fine + strings.Replace(fine, "ok", "no", 1)),
 	}
 	faults = merge(garbage, truncations, abandonments, additions)
 )
@@ -95,8 +95,8 @@ func merge(all ...map[string]fault) map[string]fault {
 	return merged
 }
 
-// seize takes the connection from net/http.
-func seize(w http.ResponseWriter) *net.TCPConn {
+// hijack takes the connection from net/http.
+func hijack(w http.ResponseWriter) *net.TCPConn {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		panic(err) // the fake Immich speaks HTTP/1.1 only
@@ -104,9 +104,9 @@ func seize(w http.ResponseWriter) *net.TCPConn {
 	return conn.(*net.TCPConn)
 }
 
-func say(text string) fault {
+func answer(text string) fault {
 	return func(w http.ResponseWriter, _ *http.Request) {
-		conn := seize(w)
+		conn := hijack(w)
 		defer func() { _ = conn.Close() }()
 		_, _ = io.WriteString(conn, text)
 		_ = conn.CloseWrite()
@@ -114,18 +114,18 @@ func say(text string) fault {
 	}
 }
 
-func sayAndReset(text string) fault {
+func answerAndReset(text string) fault {
 	return func(w http.ResponseWriter, _ *http.Request) {
-		conn := seize(w)
+		conn := hijack(w)
 		_, _ = io.WriteString(conn, text)
 		resetConn(conn)
 	}
 }
 
-// sayAndKeep leaves the connection open, as if for the next request.
-func sayAndKeep(text string) fault {
+// answerAndKeep leaves the connection open, as if for the next request.
+func answerAndKeep(text string) fault {
 	return func(w http.ResponseWriter, _ *http.Request) {
-		conn := seize(w)
+		conn := hijack(w)
 		defer func() { _ = conn.Close() }()
 		_, _ = io.WriteString(conn, text)
 		_, _ = io.Copy(io.Discard, conn)
@@ -138,7 +138,7 @@ func resetConn(conn *net.TCPConn) {
 }
 
 func endlessHead(w http.ResponseWriter, _ *http.Request) {
-	conn := seize(w)
+	conn := hijack(w)
 	defer func() { _ = conn.Close() }()
 	_, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\n")
 	for line := "X-Header: " + much + "\r\n"; err == nil; {
@@ -146,11 +146,11 @@ func endlessHead(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// abandon reads some of an upload, says something, and closes.
+// abandon reads some of an upload, writes a text, and closes the connection.
 func abandon(after int64, text string) fault {
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.CopyN(io.Discard, r.Body, after)
-		conn := seize(w)
+		conn := hijack(w)
 		_, _ = io.WriteString(conn, text)
 		_ = conn.Close()
 	}
@@ -159,6 +159,6 @@ func abandon(after int64, text string) fault {
 func abandonAndReset(after int64) fault {
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.CopyN(io.Discard, r.Body, after)
-		resetConn(seize(w))
+		resetConn(hijack(w))
 	}
 }

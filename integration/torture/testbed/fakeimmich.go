@@ -1,4 +1,4 @@
-package harness
+package testbed
 
 import (
 	"encoding/json"
@@ -11,15 +11,15 @@ import (
 	"github.com/immichaccess/immichaccess/internal/fakeimmich"
 )
 
-// What the process of the fake Immich does.
+// What the process of the fake Immich runs.
 
 const (
 	uploadHeader = "X-Upload" // the name of an upload, in its form too
-	faultHeader  = "X-Fault"  // what Immich is to do wrong with this request
+	faultHeader  = "X-Fault"  // the fault of Immich's for this request
 )
 
-// misbehaving is the fake Immich with a journal and with faults.
-type misbehaving struct {
+// faultyImmich is the fake Immich with a journal and with faults on request.
+type faultyImmich struct {
 	immich  *fakeimmich.Server
 	mu      sync.Mutex
 	journal *os.File // guarded by mu
@@ -34,44 +34,44 @@ func serveImmich(address, journal string) error {
 	if err != nil {
 		return err
 	}
-	m := &misbehaving{immich: fakeimmich.New(), journal: file}
-	server := m.immich.HTTPServer()
-	server.Handler = m
+	f := &faultyImmich{immich: fakeimmich.New(), journal: file}
+	server := f.immich.HTTPServer()
+	server.Handler = f
 	fmt.Println(listening)
 	return server.Serve(listener)
 }
 
-func (m *misbehaving) write(e Entry) {
+func (f *faultyImmich) write(e Entry) {
 	line, err := json.Marshal(e)
 	if err != nil {
 		panic(err) // an Entry has nothing that can't be written
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if _, err := m.journal.Write(append(line, '\n')); err != nil {
-		panic(err) // whoever counts on the journal must not go on
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, err := f.journal.Write(append(line, '\n')); err != nil {
+		panic(err) // a test that relies on the journal must not go on
 	}
 }
 
-func (m *misbehaving) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (f *faultyImmich) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	upload := r.Header.Get(uploadHeader)
 	if upload == "" {
-		m.answer(w, r)
+		f.answer(w, r)
 		return
 	}
-	m.write(Entry{Event: Arrived, Upload: upload})
+	f.write(Entry{Event: Arrived, Upload: upload})
 	defer func() {
-		e := m.entry(upload)
+		e := f.entry(upload)
 		e.Event = Ended
-		m.write(e)
+		f.write(e)
 	}()
-	m.answer(&journaled{ResponseWriter: w, immich: m, upload: upload}, r)
+	f.answer(&journaled{ResponseWriter: w, immich: f, upload: upload}, r)
 }
 
-func (m *misbehaving) answer(w http.ResponseWriter, r *http.Request) {
+func (f *faultyImmich) answer(w http.ResponseWriter, r *http.Request) {
 	name := r.Header.Get(faultHeader)
 	if name == "" {
-		m.immich.ServeHTTP(w, r)
+		f.immich.ServeHTTP(w, r)
 		return
 	}
 	fault, known := faults[name]
@@ -83,9 +83,9 @@ func (m *misbehaving) answer(w http.ResponseWriter, r *http.Request) {
 }
 
 // entry is what the fake Immich knows of an upload.
-func (m *misbehaving) entry(upload string) Entry {
+func (f *faultyImmich) entry(upload string) Entry {
 	e := Entry{Upload: upload}
-	for _, u := range m.immich.Uploads() {
+	for _, u := range f.immich.Uploads() {
 		if u.Filename == upload {
 			e.Complete, e.Checksum = u.Complete, u.Checksum
 		}
@@ -93,11 +93,11 @@ func (m *misbehaving) entry(upload string) Entry {
 	return e
 }
 
-// journaled notes an answer before it is sent.
+// journaled writes an answer to the journal before it is sent.
 type journaled struct {
 	http.ResponseWriter
 
-	immich *misbehaving
+	immich *faultyImmich
 	upload string
 }
 

@@ -1,31 +1,24 @@
-package harness
+package testbed
 
 import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/immichaccess/immichaccess/integration/harness"
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 )
 
-// The protocols a client may speak.
-const (
-	HTTP1 = "HTTP/1.1"
-	HTTP2 = "HTTP/2.0"
-	HTTP3 = "HTTP/3.0"
-)
-
-// Protocols are all of them.
-var Protocols = []string{HTTP1, HTTP2, HTTP3}
-
 // receiveWindow is how much a client lets the proxy send before it has read it: little, so that a download that is read
-// slowly is under way and not in some buffer.
+// slowly is in progress, not in a buffer.
 const receiveWindow = 256 << 10
 
 // Client speaks one protocol, with a key.
@@ -33,19 +26,19 @@ type Client struct {
 	Protocol string
 	Key      string
 	base     string // URL of the proxy
-	host     string // it is asked for; empty for its address
+	host     string // the Host of requests; empty for the address
 	http     *http.Client
 	close    func()
 	conns    *conns
 }
 
-// ClientOptions are where a Client asks, and as whom.
+// ClientOptions are what a Client connects to, and with which key.
 type ClientOptions struct {
 	Address   string
 	Host      string         // empty for the address
-	Roots     *x509.CertPool // who vouches for the proxy; nil if nobody needs to
+	Roots     *x509.CertPool // of the proxy's certificate; nil for any certificate
 	Key       string
-	Namespace *Namespace // from where it asks; nil for the machine itself
+	Namespace *Namespace // it connects from; nil for the machine itself
 }
 
 // NewClient returns a client with connections of its own, which end with the test.
@@ -53,22 +46,22 @@ func NewClient(t testing.TB, protocol string, options ClientOptions) *Client {
 	t.Helper()
 	c := &Client{Protocol: protocol, Key: options.Key, base: "https://" + options.Address, host: options.Host, conns: &conns{}}
 	secure := &tls.Config{RootCAs: options.Roots, InsecureSkipVerify: options.Roots == nil, ServerName: options.Host}
-	if protocol == HTTP3 {
+	if protocol == harness.HTTP3 {
 		c.http, c.close = newHTTP3(t, options.Namespace, secure)
 	} else {
 		c.http, c.close = newTCP(protocol, options.Namespace, secure, c.conns)
 	}
-	t.Cleanup(c.Sever)
+	t.Cleanup(c.CloseAll)
 	return c
 }
 
-// Close ends connections on which nothing runs.
+// Close closes idle connections.
 func (c *Client) Close() { c.close() }
 
-// Sever ends all connections at once.
-func (c *Client) Sever() {
+// CloseAll closes all connections at once.
+func (c *Client) CloseAll() {
 	c.close()
-	c.conns.sever()
+	c.conns.closeAll()
 }
 
 // conns are the TCP connections of a client.
@@ -83,7 +76,7 @@ func (c *conns) add(conn net.Conn) {
 	c.list = append(c.list, conn)
 }
 
-func (c *conns) sever() {
+func (c *conns) closeAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, conn := range c.list {
@@ -94,12 +87,12 @@ func (c *conns) sever() {
 
 func newTCP(protocol string, from *Namespace, secure *tls.Config, conns *conns) (*http.Client, func()) {
 	secure.NextProtos = []string{"http/1.1"}
-	if protocol == HTTP2 {
+	if protocol == harness.HTTP2 {
 		secure.NextProtos = []string{"h2"}
 	}
 	transport := &http.Transport{
 		TLSClientConfig:   secure,
-		ForceAttemptHTTP2: protocol == HTTP2,
+		ForceAttemptHTTP2: protocol == harness.HTTP2,
 		HTTP2:             &http.HTTP2Config{MaxReceiveBufferPerStream: receiveWindow},
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := from.dial(ctx, network, address)
@@ -169,4 +162,43 @@ func (c *Client) request(ctx context.Context, method, path string) (*http.Reques
 		r.Host = c.host
 	}
 	return r, nil
+}
+
+// answer returns the whole answer to a request.
+func (c *Client) answer(r *http.Request) Outcome {
+	response, err := c.http.Do(r)
+	if err != nil {
+		return Outcome{Err: err}
+	}
+	defer func() { _ = response.Body.Close() }()
+	const most = 1 << 20
+	body, err := io.ReadAll(io.LimitReader(response.Body, most))
+	if err == nil && response.Proto != c.Protocol {
+		err = fmt.Errorf("the protocol of the answer is %s", response.Proto)
+	}
+	return Outcome{Status: response.StatusCode, Err: err, Body: string(body)}
+}
+
+// Get makes a small request, with a fault of Immich's if one is named.
+func (c *Client) Get(path, fault string, within time.Duration) Outcome {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	r, err := c.request(ctx, http.MethodGet, path)
+	if err != nil {
+		return Outcome{Err: err}
+	}
+	if fault != "" {
+		r.Header.Set(faultHeader, fault)
+	}
+	start := time.Now()
+	o := c.answer(r)
+	o.Took = time.Since(start)
+	return o
+}
+
+// WithKey returns the same client with another key.
+func (c *Client) WithKey(key string) *Client {
+	other := *c
+	other.Key = key
+	return &other
 }

@@ -1,4 +1,4 @@
-package harness
+package testbed
 
 import (
 	"context"
@@ -24,7 +24,7 @@ type Namespace struct {
 	Address string
 }
 
-// NewNamespace makes a network in which there is nothing but loopback. It needs root.
+// NewNamespace makes a network with nothing but loopback. It needs root.
 func NewNamespace(t testing.TB) *Namespace {
 	t.Helper()
 	n := &Namespace{}
@@ -46,7 +46,7 @@ func NewNamespace(t testing.TB) *Namespace {
 	return n
 }
 
-// do runs something in the namespace. What it opens or starts stays there.
+// do runs something in the namespace. Sockets that it opens and programs that it starts stay there.
 func (n *Namespace) do(what func() error) error {
 	if n == nil {
 		return what()
@@ -93,8 +93,8 @@ func (n *Namespace) listenPacket() (conn net.PacketConn, err error) {
 	return conn, err
 }
 
-// Link is the only way between two namespaces, a pair of TUN devices. What netem does where a kernel has it, it does itself:
-// it carries each packet after a delay, or loses it.
+// Link connects two namespaces by a pair of TUN devices. It forwards each packet after a delay, or loses it, as netem does, which not every
+// kernel has.
 type Link struct {
 	delay atomic.Int64  // nanoseconds in each direction
 	loss  atomic.Uint64 // of a million packets
@@ -102,7 +102,7 @@ type Link struct {
 }
 
 const (
-	linkPackets = 4096 // under way in one direction; more are lost, as in a router
+	linkPackets = 4096 // in transit in one direction; more are lost, as in a router
 	mtu         = 1500
 	million     = 1_000_000
 )
@@ -124,8 +124,8 @@ func Connect(t testing.TB, a, b *Namespace) *Link {
 	}
 	t.Cleanup(func() { _, _ = one.Close(), two.Close() })
 	l := &Link{}
-	go l.carry(one, two)
-	go l.carry(two, one)
+	go l.forward(one, two)
+	go l.forward(two, one)
 	return l
 }
 
@@ -135,22 +135,22 @@ func (l *Link) Slow(delay time.Duration, lossPercent float64) {
 	l.loss.Store(uint64(lossPercent / 100 * million))
 }
 
-// Cut loses all packets, until Mend.
+// Cut loses all packets, until Restore.
 func (l *Link) Cut() { l.cut.Store(true) }
 
-// Mend ends Cut.
-func (l *Link) Mend() { l.cut.Store(false) }
+// Restore ends Cut.
+func (l *Link) Restore() { l.cut.Store(false) }
 
 type packet struct {
 	content []byte
 	due     time.Time
 }
 
-func (l *Link) carry(from, to *os.File) {
-	way := make(chan packet, linkPackets)
-	defer close(way)
+func (l *Link) forward(from, to *os.File) {
+	queue := make(chan packet, linkPackets)
+	defer close(queue)
 	go func() {
-		for p := range way {
+		for p := range queue {
 			time.Sleep(time.Until(p.due))
 			_, _ = to.Write(p.content)
 		}
@@ -165,13 +165,13 @@ func (l *Link) carry(from, to *os.File) {
 			continue
 		}
 		select {
-		case way <- packet{append([]byte(nil), buffer[:n]...), time.Now().Add(time.Duration(l.delay.Load()))}:
+		case queue <- packet{append([]byte(nil), buffer[:n]...), time.Now().Add(time.Duration(l.delay.Load()))}:
 		default:
 		}
 	}
 }
 
-// openTUN returns the packets of a new interface that leads to the peer.
+// openTUN returns the device of a new interface that leads to the peer.
 func (n *Namespace) openTUN(name, own, peer string) (device *os.File, err error) {
 	if n.Address == "" {
 		n.Address = own
