@@ -151,7 +151,7 @@ func run[T any](b *tab, action chromedp.Action[T]) T {
 	return result
 }
 
-// navigate does what leads to another page, and returns the status of that page when it is loaded.
+// navigate runs steps that open another page, and returns the status of that page when it is loaded.
 func (b *tab) navigate(steps ...chromedp.Action[chromedp.Void]) int64 {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, harness.Patience)

@@ -28,7 +28,7 @@ type request struct {
 	query    []string // joined by "&"
 	fields   []field
 	body     string
-	chunked  bool    // over HTTP/1.1; else the body's length is told
+	chunked  bool    // over HTTP/1.1; else the body's length is announced
 	trailers []field // after a body
 	framing  []field // what else is said about the body's length
 }

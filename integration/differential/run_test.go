@@ -142,7 +142,7 @@ func protocolOf(number uint64) protocol {
 	return protocols[number%uint64(len(protocols))]
 }
 
-// sender keeps connections, as clients do.
+// sender reuses connections, as clients do.
 type sender struct {
 	*run
 	connections map[string]connection
@@ -219,8 +219,8 @@ func (r *run) count(p protocol, status int) {
 	r.statuses[p][status]++
 }
 
-// wantUnderstood wants Immich to read what a plain client has written: with a key all of it, without one the public route's
-// credential.
+// wantUnderstood requires that Immich reads what a plain client has sent: all of it with a key, without one the credential of the public
+// route.
 func (s sender) wantUnderstood(q request, mark string, u understanding) {
 	why := ""
 	written, cookies := q.written()

@@ -7,7 +7,7 @@ import (
 
 const shrinkTime = 30 * time.Second
 
-// shrink takes away from the request whatever is not needed for the same finding.
+// shrink removes everything from the request that is not needed for the same finding.
 func (r *run) shrink(q request, f finding) (request, finding) {
 	end := time.Now().Add(shrinkTime)
 	if again, failed := r.try(q); !failed || again.why != f.why {

@@ -85,7 +85,7 @@ func startMachine(t *testing.T, e *engine) *machine {
 	return m
 }
 
-// machineImage has what systemd needs beside /usr, the units, and what the units need here: Pebble's address, and an Immich.
+// machineImage has what systemd needs in addition to /usr, the units, and what the units need here: Pebble's address, and an Immich.
 func machineImage(t *testing.T, e *engine) {
 	t.Helper()
 	directory := t.TempDir()

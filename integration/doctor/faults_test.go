@@ -20,7 +20,7 @@ func faults(report *doctor.Report) []string {
 	return ids
 }
 
-// diagnose fails the test unless the doctor finds these faults and no other, and knows the proxy.
+// diagnose fails the test unless the doctor finds exactly these faults, and recognizes the proxy.
 func diagnose(t *testing.T, report *doctor.Report, proxy doctor.Proxy, want ...string) {
 	t.Helper()
 	slices.Sort(want)

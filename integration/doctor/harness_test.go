@@ -27,7 +27,7 @@ const (
 	accessKey = "correct-horse-battery-staple"
 	// proxySource is the address from which proxies that can choose it connect to Immich, so that it differs from that of their clients.
 	proxySource = "127.0.0.9"
-	// The time limit of a proxy, and how long the upload takes that finds it.
+	// The time limit of a proxy, and the duration of the upload that exceeds it.
 	cutAfter = "6s"
 	slowFor  = 12 * time.Second
 )
@@ -93,7 +93,7 @@ func (s *site) fill(text string) string {
 	).Replace(text)
 }
 
-// examine runs the doctor with all that it may be told.
+// examine runs the doctor with all its options set.
 func (s *site) examine(t *testing.T, change func(*doctor.Options)) *doctor.Report {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*harness.Patience)

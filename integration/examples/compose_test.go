@@ -26,7 +26,7 @@ func TestExampleCompose(t *testing.T) {
 	}
 }
 
-// checkPorts wants every entry point published, with UDP where it speaks HTTP/3.
+// checkPorts requires that every entry point is published, over UDP too if it has HTTP/3.
 func checkPorts(t *testing.T, config *static.Configuration, ports []string) {
 	t.Helper()
 	for name, entryPoint := range config.EntryPoints {

@@ -33,12 +33,12 @@ func Binary(t testing.TB) string {
 var built sync.Map // of name to func() error
 
 // GoBuild compiles a package of the module in a directory to integration/build/NAME, once in a process, and returns that path. A program
-// that is up to date is not linked again, so that it costs little when the tests of several packages want the same one.
+// that is up to date is not linked again, so that it costs little when the tests of several packages need the same one.
 func GoBuild(ctx context.Context, name, directory, target string, flags ...string) (string, error) {
 	return buildOnce(name, func(program string) error { return goBuild(ctx, program, directory, target, flags...) })
 }
 
-// buildOnce calls build the first time that the program is asked for.
+// buildOnce calls build the first time that the program is needed.
 func buildOnce(name string, build func(program string) error) (string, error) {
 	program := filepath.Join(ModuleDir(), "build", name)
 	once, _ := built.LoadOrStore(name, sync.OnceValue(func() error { return whileLocked(program+".lock", func() error { return build(program) }) }))
@@ -74,7 +74,7 @@ func goBuild(ctx context.Context, program, directory, target string, flags ...st
 // MustGoBuild is GoBuild in a test.
 func MustGoBuild(t testing.TB, name, directory, target string) string {
 	t.Helper()
-	// Without the test's own context: others in the process want the program too.
+	// Without the test's own context, since other tests in the process need the program too.
 	program, err := GoBuild(context.Background(), name, directory, target)
 	if err != nil {
 		t.Fatal(err)

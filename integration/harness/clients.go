@@ -19,7 +19,7 @@ const (
 // Protocols are all of them.
 var Protocols = []string{HTTP1, HTTP2, HTTP3}
 
-// AnyCertificate is a client's configuration of TLS that takes any certificate.
+// AnyCertificate is a client's configuration of TLS that accepts any certificate.
 func AnyCertificate(alpn ...string) *tls.Config {
 	return &tls.Config{InsecureSkipVerify: true, NextProtos: alpn}
 }
@@ -42,7 +42,7 @@ func Client(t testing.TB, protocol string) *http.Client {
 	return client
 }
 
-// NewClient returns a client that speaks one protocol and takes any certificate. It has connections of its own, until CloseClient.
+// NewClient returns a client that speaks one protocol and accepts any certificate. It has connections of its own, until CloseClient.
 func NewClient(protocol string) *http.Client {
 	switch protocol {
 	case HTTP3:

@@ -27,13 +27,13 @@ type Pebble struct {
 	HTTPS      string
 }
 
-// PebbleOptions are what a test may want of it.
+// PebbleOptions are how Pebble differs from the usual.
 type PebbleOptions struct {
 	Lifetime         time.Duration     // of certificates; 90 days if not set
 	OCSPResponder    string            // a URL that certificates name
 	ExternalAccounts map[string]string // MAC keys by ID, one of which is required
-	Names            []string          // in the certificate of the directory, beside 127.0.0.1
-	GoodNonces       bool              // it never refuses a nonce, as it does at times so that clients try again
+	Names            []string          // in the certificate of the directory, in addition to 127.0.0.1
+	GoodNonces       bool              // it refuses no nonce, as it usually does now and then so that clients try again
 }
 
 // StartPebble runs one until the test ends.

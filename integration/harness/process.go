@@ -16,7 +16,7 @@ import (
 type Program struct {
 	Path       string
 	Arguments  []string
-	Environ    []string                       // beside that of the test
+	Environ    []string                       // in addition to that of the test
 	Through    []string                       // a command that runs the program, such as prlimit
 	Enter      func(start func() error) error // starts it somewhere else, such as in a network namespace
 	Files      []*os.File                     // that it inherits, from descriptor 3 on
@@ -153,7 +153,7 @@ func (p *Process) AwaitListening(t testing.TB, addresses ...string) {
 	}
 }
 
-// IsListening reports whether somebody accepts TCP connections at the address.
+// IsListening reports whether TCP connections to the address are accepted.
 func IsListening(address string) bool {
 	conn, err := net.Dial("tcp", address)
 	if err != nil {

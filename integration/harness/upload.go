@@ -28,7 +28,7 @@ func Form(filename string, size int64) io.Reader {
 	return io.MultiReader(strings.NewReader(FormHead(filename)), fakeimmich.Content(size), strings.NewReader(FormTail))
 }
 
-// Upload sends a form, and wants it to be accepted. It may be called from any goroutine.
+// Upload sends a form, and requires that it is accepted. It may be called from any goroutine.
 func Upload(t testing.TB, client *http.Client, url string, form io.Reader) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, form)
@@ -48,7 +48,7 @@ func Upload(t testing.TB, client *http.Client, url string, form io.Reader) {
 	}
 }
 
-// Checksum is what Immich knows a file by: its SHA-1, in hex.
+// Checksum is how Immich identifies a file: its SHA-1, in hex.
 func Checksum(t testing.TB, content io.Reader) string {
 	t.Helper()
 	sum := sha1.New()

@@ -26,7 +26,7 @@ type replacement struct {
 // Release is the program as users get it.
 var Release = Variant{name: "immichaccess"}
 
-// FastRenewal looks after its certificates every second, and tries again after two, where certmagic takes minutes.
+// FastRenewal checks its certificates every second, and tries again after two, where certmagic waits for minutes.
 var FastRenewal = Variant{name: "immichaccess-fast-renewal", replace: []replacement{
 	{"vendor/github.com/caddyserver/certmagic/maintain.go", "DefaultRenewCheckInterval = 10 * time.Minute", "DefaultRenewCheckInterval = time.Second"},
 	{"vendor/github.com/caddyserver/certmagic/ocsp.go", "Timeout: 30 * time.Second", "Timeout: time.Second"},

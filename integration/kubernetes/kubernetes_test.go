@@ -112,7 +112,7 @@ func immichsService() *corev1.Service {
 	}
 }
 
-// loadFromKubernetes lets Traefik's provider translate the objects, references to Secrets included.
+// loadFromKubernetes has Traefik's provider translate the objects, including references to Secrets.
 func loadFromKubernetes(t *testing.T, objects []runtime.Object) *dynamic.Configuration {
 	t.Helper()
 	server := httptest.NewServer(kubernetesAPI(objects))

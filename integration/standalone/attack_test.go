@@ -249,7 +249,7 @@ func http2Frame(kind byte, stream byte, payload string) string {
 	return string([]byte{byte(n >> 16), byte(n >> 8), byte(n), kind, 0, 0, 0, 0, stream}) + payload
 }
 
-// 4 MB of keys and 10,000 clients that are locked out stay within the limit as well, and a client with the key is let in.
+// 4 MB of keys and 10,000 clients that are locked out stay within the limit as well, and a client with the key is accepted.
 func TestKeysAndLockoutsCostLittle(t *testing.T) {
 	const clients, wrongKeys = 10_000, 3
 	var keys strings.Builder

@@ -73,7 +73,7 @@ func (r *result) setFailing(failing bool) {
 	r.failing = failing
 }
 
-func (r *result) slower(d time.Duration) {
+func (r *result) recordDelay(d time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.slowest = max(r.slowest, d)

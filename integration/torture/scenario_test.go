@@ -3,6 +3,7 @@ package torture
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -250,8 +251,8 @@ func (tr *traffic) wantRefused(within time.Duration, statuses ...int) {
 	start := time.Now()
 	for _, u := range tr.uploads {
 		o := u.Outcome(tr, within)
-		tr.result.slower(time.Since(start))
-		if !oneOf(o.Status, statuses) || o.Err != nil {
+		tr.result.recordDelay(time.Since(start))
+		if !slices.Contains(statuses, o.Status) || o.Err != nil {
 			tr.Errorf("%s: %s; wanted %v", u.Name, o, statuses)
 		}
 		tr.checkUpload(u, o)
@@ -285,15 +286,6 @@ func (tr *traffic) wantCut(within time.Duration) {
 	}
 }
 
-func oneOf(status int, statuses []int) bool {
-	for _, s := range statuses {
-		if s == status {
-			return true
-		}
-	}
-	return false
-}
-
 // wantService requires that all kinds of transfers are complete, on each protocol.
 func (s *testRun) wantService() {
 	s.Helper()
@@ -311,7 +303,7 @@ func (s *testRun) wantStatus(key string, want ...int) {
 	s.Helper()
 	for _, protocol := range harness.Protocols {
 		o := s.clients[protocol].WithKey(key).Get("/api/server/ping", "", long)
-		if !oneOf(o.Status, want) {
+		if !slices.Contains(want, o.Status) {
 			s.Errorf("%s: %s, wanted %v", protocol, o, want)
 			continue
 		}

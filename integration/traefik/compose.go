@@ -28,7 +28,7 @@ func LoadCompose(t testing.TB) ComposeFile {
 	return compose
 }
 
-// Check wants references that lead somewhere.
+// Check requires that all references exist.
 func (c ComposeFile) Check(t testing.TB) {
 	t.Helper()
 	for name, service := range c.Services {

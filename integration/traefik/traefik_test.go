@@ -169,7 +169,7 @@ func (e *example) await(t *testing.T, match func(fakeimmich.Upload) bool) fakeim
 	return upload
 }
 
-// A large upload takes neither memory nor disk: 2 GB pass, and Traefik grows by less than 64 MiB.
+// A large upload needs neither memory nor disk: with 2 GB, Traefik grows by less than 64 MiB.
 func TestLargeUpload(t *testing.T) {
 	e := startExample(t)
 	for protocol, client := range harness.Clients(t) {
@@ -216,7 +216,7 @@ func TestReadTimeoutIsReported(t *testing.T) {
 // keysFileDelay is within which a changed key file takes effect.
 const keysFileDelay = 5 * time.Second
 
-// A changed key file takes effect, and what earlier configurations left behind does not follow it as well.
+// A changed key file takes effect, and the instances of earlier configurations do not log it as well.
 func TestKeysFileAcrossReloads(t *testing.T) {
 	const older, newer = "an-old-secret-of-a-key", "a-new-secret-of-a-key"
 	keys := filepath.Join(t.TempDir(), "keys.txt")

@@ -13,7 +13,7 @@ import (
 	"github.com/traefik/traefik/v3/pkg/config/static"
 )
 
-// Routes tell, by entry point and rule, whether a key is asked for.
+// Routes have, by entry point and rule, whether a key is required.
 type Routes map[string]bool
 
 // ImmichRoutes are those of the examples.
@@ -22,7 +22,7 @@ var ImmichRoutes = Routes{
 	"immich-key Host(`photos.example.com`)": true,
 }
 
-// CheckStatic wants what uploads need, and references that lead somewhere.
+// CheckStatic requires the settings that uploads need, and that all references exist.
 func CheckStatic(t *testing.T, config *static.Configuration) {
 	t.Helper()
 	config.SetEffectiveConfiguration()
@@ -37,7 +37,7 @@ func CheckStatic(t *testing.T, config *static.Configuration) {
 	}
 	for name, resolver := range config.CertificatesResolvers {
 		if over := resolver.ACME.HTTPChallenge.EntryPoint; config.EntryPoints[over] == nil {
-			t.Errorf("%s wants its challenge on %q, which is no entry point", name, over)
+			t.Errorf("%s has its challenge on %q, which is no entry point", name, over)
 		}
 	}
 	checkLogs(t, config)
@@ -77,7 +77,7 @@ func checkLogs(t *testing.T, config *static.Configuration) {
 	}
 }
 
-// CheckPluginSource wants a released version of the plugin.
+// CheckPluginSource requires a released version of the plugin.
 func CheckPluginSource(t *testing.T, experimental *static.Experimental) {
 	t.Helper()
 	plugin := experimental.Plugins[traefik.PluginName]
@@ -89,7 +89,7 @@ func CheckPluginSource(t *testing.T, experimental *static.Experimental) {
 	}
 }
 
-// CheckDynamic wants references that lead somewhere, a service that suits Immich, and exactly the routes.
+// CheckDynamic requires exactly these routes, that all references exist, and that the service suits Immich.
 func CheckDynamic(t *testing.T, config *static.Configuration, dyn *dynamic.Configuration, want Routes) {
 	t.Helper()
 	got := Routes{}
@@ -104,7 +104,7 @@ func CheckDynamic(t *testing.T, config *static.Configuration, dyn *dynamic.Confi
 		got[strings.Join(router.EntryPoints, ",")+" "+router.Rule] = without == http.StatusForbidden
 	}
 	if !maps.Equal(got, want) {
-		t.Errorf("a key is asked for at\n%v\nwant\n%v", got, want)
+		t.Errorf("a key is required at\n%v\nwant\n%v", got, want)
 	}
 }
 

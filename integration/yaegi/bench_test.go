@@ -62,7 +62,7 @@ func lockOut(handler http.Handler) {
 	handler.ServeHTTP(httptest.NewRecorder(), request)
 }
 
-// withCookie hands the handler the session of a browser that has logged in, between Immich's cookies.
+// withCookie adds the session of a browser that has logged in to Immich's cookies.
 func withCookie(b *testing.B, handler http.Handler) http.Handler {
 	b.Helper()
 	form := httptest.NewRequest(http.MethodPost, "https://photos.example.com/.immichaccess", strings.NewReader("key="+conformance.Key))
@@ -82,7 +82,7 @@ func withCookie(b *testing.B, handler http.Handler) http.Handler {
 	})
 }
 
-// withoutKey asks for a picture of a shared link.
+// withoutKey requests a picture of a shared link.
 func withoutKey(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		delete(r.Header, "X-Access-Key")
@@ -163,7 +163,7 @@ var fromTraefik = http.Header{
 	"X-Forwarded-Server": {"traefik"},
 }
 
-// serve hands the handler each time what it removes or replaces, which is less than a server does for a request.
+// serve restores the headers that the handler removes or replaces before each request, which costs less than what a server does.
 func serve(handler http.Handler, n int, length int64) time.Duration {
 	request := httptest.NewRequest(http.MethodGet, "https://photos.example.com/api/assets/1/thumbnail?size=preview", nil)
 	request.RemoteAddr = "203.0.113.7:51234"

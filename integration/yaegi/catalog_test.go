@@ -49,7 +49,7 @@ func checkManifest(t *testing.T, m manifest) {
 	}
 }
 
-// checkRequirements wants what the catalog's checker wants of go.mod.
+// checkRequirements requires of go.mod what the catalog's checker requires.
 func checkRequirements(t *testing.T) {
 	t.Helper()
 	for _, requirement := range readModule(t).Require {

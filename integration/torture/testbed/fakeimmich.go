@@ -82,7 +82,7 @@ func (f *faultyImmich) answer(w http.ResponseWriter, r *http.Request) {
 	fault(w, r)
 }
 
-// entry is what the fake Immich knows of an upload.
+// entry is the state of an upload.
 func (f *faultyImmich) entry(upload string) Entry {
 	e := Entry{Upload: upload}
 	for _, u := range f.immich.Uploads() {

@@ -61,7 +61,7 @@ var (
 		"answers with half a head at half":  abandon(half, "HTTP/1.1 201 Crea"),
 		"answers with half a head, at last": abandon(whole, "HTTP/1.1 201 Created\r\nContent-Le"),
 	}
-	// additions send more than was asked for.
+	// additions send more than one answer.
 	additions = map[string]fault{
 		"two answers":                       answerAndKeep(fine + strings.Replace(fine, "ok", "no", 1)),
 		"more than the length":              answerAndKeep(fine + "and more"),
@@ -82,7 +82,7 @@ var Abandonments = slices.Sorted(maps.Keys(abandonments))
 // Additions are faults in which Immich sends a good answer of "ok", and then more.
 var Additions = slices.Sorted(maps.Keys(additions))
 
-// IsWhole tells which Abandonments come when Immich has read all of an upload.
+// IsWhole reports whether an abandonment happens when Immich has read all of an upload.
 func IsWhole(abandonment string) bool {
 	return strings.HasSuffix(abandonment, "after all") || strings.HasSuffix(abandonment, "at last")
 }

@@ -21,7 +21,7 @@ const Key = "correct-horse-battery-staple"
 // ProxyOptions are how a standalone proxy differs from the usual one.
 type ProxyOptions struct {
 	Variant   *harness.Variant // harness.Release if nil
-	Arguments []string         // beside those that every proxy gets; the later win
+	Arguments []string         // in addition to those that every proxy gets; the later ones win
 	Access    string           // more lines of the configuration file's access, each indented by two spaces
 	Through   []string         // a command that runs the proxy, such as prlimit
 	Namespace *Namespace       // where it runs; nil for the machine itself
@@ -81,7 +81,7 @@ func (p *Proxy) Start(t testing.TB) {
 	}
 }
 
-// AwaitReady waits until the proxy takes requests and Immich answers it.
+// AwaitReady waits until the proxy accepts requests and Immich answers it.
 func (p *Proxy) AwaitReady(t testing.TB) {
 	t.Helper()
 	if !harness.Eventually(func() bool { status, _ := p.getAdmin("/readyz"); return status == http.StatusOK || p.Ended() }) || p.Ended() {
