@@ -46,29 +46,29 @@ test: ## run the tests, without Traefik; four minutes on two cores
 INTEGRATE = cd integration && go test -count 1 -timeout 40m
 
 .PHONY: integration
-integration: ## run the plugin in Yaegi and in the real Traefik, and the proxy against real attackers and neighbours; minutes
+integration: ## run the plugin in Yaegi and in the real Traefik, and the proxy as a program; minutes
 	cd integration && go test -run '^$$' ./... >/dev/null # compiles with both processors; the tests take turns
 	$(INTEGRATE) -p 1 ./...
 
 .PHONY: slow
 slow: ## run the tests that take their time, such as an upload of more than a minute
-	$(INTEGRATE) -tags slow -run 'LongerThan' .
+	$(INTEGRATE) -tags slow -run 'LongerThan' ./traefik
 
 .PHONY: torture
-torture: ## try bad days and ten minutes of generated requests, and write docs/tested.md; half an hour, as root, on Linux
-	@$(MAKE) torture-days torture-requests
+torture: ## try failures and ten minutes of generated requests, and write docs/tested.md; half an hour, as root, on Linux
+	@$(MAKE) torture-failures torture-requests
 
-.PHONY: torture-days
-torture-days: ## give the proxy bad days: everything around it fails while it transfers
+.PHONY: torture-failures
+torture-failures: ## have everything around the proxy fail while it transfers
 	$(INTEGRATE) -v ./torture -whole -rounds 3 -parallel 4 -report ../../docs/tested.md
 
 .PHONY: docker
 docker: ## run the examples in a Docker engine and under systemd; as root, on Linux
-	$(INTEGRATE) -tags slow -run 'TestDocker$$' .
+	$(INTEGRATE) -tags slow ./docker
 
 .PHONY: immich
 immich: ## compare the public routes with the newest Immich's API
-	export IMMICH_SDK=latest && $(INTEGRATE) -run 'SDK|PublicRoutes' .
+	export IMMICH_SDK=latest && $(INTEGRATE) ./publicroutes
 
 .PHONY: fuzz
 fuzz: ## look for inputs that break the parsers, a minute each
@@ -85,10 +85,10 @@ torture-requests: ## compare how the gateway and Immich read generated requests,
 
 .PHONY: bench
 bench: ## measure what a request costs, in multiples of doing nothing, and how fast the standalone proxy is
-	cd integration && go test -timeout 20m -run '^$$' -bench Yaegi -benchtime 100000x .
-	cd integration && go test -timeout 20m -run '^$$' -bench Traefik -benchtime 20000x .
-	cd integration && go test -timeout 20m -run '^$$' -bench Standalone.*Across -benchtime 3x .
-	cd integration && go test -timeout 20m -run '^$$' -bench Standalone.*FirstByte -benchtime 200x .
+	cd integration && go test -timeout 20m -run '^$$' -bench . -benchtime 100000x ./yaegi
+	cd integration && go test -timeout 20m -run '^$$' -bench . -benchtime 20000x ./traefik
+	cd integration && go test -timeout 20m -run '^$$' -bench Across -benchtime 3x ./standalone
+	cd integration && go test -timeout 20m -run '^$$' -bench FirstByte -benchtime 200x ./standalone
 
 ## Keeping
 

@@ -52,7 +52,7 @@ func run(out io.Writer) error {
 		return err
 	}
 	key := rand.Text()
-	openToEveryHost(example, key)
+	acceptAnyHost(example, key)
 	log, err := os.Create(dir + "/traefik.log")
 	if err != nil {
 		return err
@@ -75,39 +75,37 @@ func run(out io.Writer) error {
 	return nil
 }
 
-// openToEveryHost lets the doors answer to 127.0.0.1, and gives the one with a key this key.
-func openToEveryHost(example *traefik.Example, key string) {
-	settings := example.Dynamic["http"].(traefik.Settings)
-	routers := settings["routers"].(traefik.Settings)
+// acceptAnyHost has the entry points answer for every host, since the demo's is 127.0.0.1, and sets the key.
+func acceptAnyHost(example *traefik.Example, key string) {
+	settings := example.Dynamic.At("http")
+	routers := settings.At("routers")
 	delete(routers, "immich-every-option")
-	for _, router := range routers {
-		router.(traefik.Settings)["rule"] = "PathPrefix(`/`)"
+	for name := range routers {
+		routers.At(name)["rule"] = "PathPrefix(`/`)"
 	}
 	digest := fmt.Sprintf("demo:sha256:%x", sha256.Sum256([]byte(key)))
-	settings["middlewares"].(traefik.Settings)["immich-key"] = traefik.Settings{
-		"plugin": traefik.Settings{"immichaccess": traefik.Settings{
-			"keys": []string{digest}, "browserLogin": true, "publicRoutes": []string{"shared-links"},
-		}},
-	}
+	settings.At("middlewares")["immich-key"] = traefik.Plugin(traefik.Settings{
+		"keys": []string{digest}, "browserLogin": true, "publicRoutes": []string{"shared-links"},
+	})
 }
 
 var whatToTry = template.Must(template.New("").Parse(`
-Traefik is running, with a fake Immich behind two doors. Its certificate is its own, hence -k.
+Traefik is running in front of a fake Immich, with two entry points. Its certificate is self-signed, hence -k.
 
-The door without a key shows what arrives at Immich; in a browser, too:
+The entry point without a key shows the requests that Immich receives, in a browser too:
 
     curl -k https://{{.Open}}/
 
-The door with a key refuses who has none, and lets in who has:
+The entry point with a key refuses requests without it, and accepts those with it:
 
     curl -k https://{{.Keyed}}/api/server/ping
     curl -k -H 'X-Access-Key: {{.Key}}' https://{{.Keyed}}/api/server/ping
 
-Forged headers do not arrive:
+Spoofed forwarding headers are stripped:
 
     curl -k -H 'X-Access-Key: {{.Key}}' -H 'X-Forwarded-For: 6.6.6.6' https://{{.Keyed}}/
 
-A file of any size is uploaded as it comes:
+An upload of any size is streamed to Immich:
 
     curl -k -H 'X-Access-Key: {{.Key}}' -F assetData=@README.md https://{{.Keyed}}/api/assets
 
@@ -115,11 +113,11 @@ A shared link works without a key:
 
     curl -k https://{{.Keyed}}/share/holiday
 
-In a browser, the door with a key asks for it, and this link brings it along. Log out at /.immichaccess/logout.
+In a browser, the entry point with a key shows a login page, and this link fills in the key. Log out at /.immichaccess/logout.
 
     https://{{.Keyed}}/.immichaccess#{{.Key}}
 
-Traefik's log, with a line for each refusal: {{.Log}}
+Traefik's log, with a line for each denied request: {{.Log}}
 
 Stop with Ctrl+C.
 `))

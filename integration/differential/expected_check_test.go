@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestExpectedRoutesAreTheAPIs compares the list with Immich's API: what links may use there is what needs a link here.
+// TestExpectedRoutesAreTheAPIs compares the list with Immich's API: the operations that links may use there need a link here.
 func TestExpectedRoutesAreTheAPIs(t *testing.T) {
 	im := startImmich(t, func(understanding) {})
 	names := map[string]bool{"GET /.well-known/immich": true} // not of the API

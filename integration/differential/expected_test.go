@@ -12,12 +12,12 @@ import (
 
 // What may reach Immich without a key, written from Immich's API and its web page, not from the gateway's code.
 
-// site is a configuration of the gateway. Each leads to a port of Immich's of its own.
+// site is a configuration of the gateway. Each has a port of Immich of its own.
 type site struct {
 	name         string
 	publicRoutes []string
 	browserLogin bool
-	keyless      bool // for clients at homeAddress
+	keyless      bool // for clients at keylessAddress
 }
 
 var sites = []site{
@@ -30,16 +30,16 @@ var sites = []site{
 }
 
 const (
-	accessKey   = "K7q-correct-horse-battery-staple"
-	awayAddress = "127.0.0.1"
-	homeAddress = "127.0.0.2" // of keylessNetworks
+	accessKey      = "K7q-correct-horse-battery-staple"
+	otherAddress   = "127.0.0.1"
+	keylessAddress = "127.0.0.2" // of keylessNetworks
 )
 
 func (s site) opens(publicRoute string) bool {
 	return slices.Contains(s.publicRoutes, publicRoute)
 }
 
-// need is what a route asks for in the place of an access key.
+// need is what a route requires instead of an access key.
 type need int
 
 const (
@@ -48,7 +48,7 @@ const (
 	session
 )
 
-// publicOperations are the operations of the API that each word of publicRoutes opens, and what a request has to bring along.
+// publicOperations are the operations of the API that each word of publicRoutes opens, and the credential that a request needs.
 var publicOperations = map[string]map[string]need{
 	"ping":       {"GET /api/server/ping": nothing},
 	"well-known": {"GET /.well-known/immich": nothing},
@@ -86,7 +86,7 @@ var publicOperations = map[string]map[string]need{
 	},
 }
 
-// publicPages are what Immich serves beside its API that the page of a shared link is made of.
+// publicPages are the paths outside of Immich's API that the page of a shared link consists of.
 var publicPages = []*regexp.Regexp{
 	regexp.MustCompile(`^/(share|s)/[^/]+$`),
 	regexp.MustCompile(`^/(share|s)/[^/]+/photos/` + uuid + `$`),
@@ -103,9 +103,9 @@ var (
 	onlyUUID  = regexp.MustCompile(`^` + uuid + `$`)
 )
 
-// allowance is what a request without a key may do.
+// allowance is what a request without a key may have.
 type allowance struct {
-	route    bool // it may be there
+	route    bool // the route is public
 	link     bool // it may carry a link's key or slug
 	session  bool // it may carry a sessionKey in its query
 	requires bool // it must carry one of the two
@@ -158,10 +158,10 @@ const (
 	takesOther = "on a route for links or sessions, Immich takes another credential: "
 )
 
-// violation tells why a request that came without a key should not have reached Immich as it did, or "".
+// violation says why a request without a key should not have reached Immich as it did, or "".
 func (s site) violation(u understanding) string {
 	if u.Error != "" {
-		return "Immich did not take it for a plain request: " + u.Error
+		return "Immich did not read it as a plain request: " + u.Error
 	}
 	may := s.allowed(u)
 	if !may.route {
@@ -177,10 +177,10 @@ func (s site) violation(u understanding) string {
 		return "it carries another credential: " + c.Place
 	}
 	if may.requires && len(u.Credentials) == 0 {
-		return "it reached a route that asks for a link or a session, with neither"
+		return "it reached a route that requires a link or a session, with neither"
 	}
-	if u.Client != awayAddress {
-		return "Immich believes what the client says about its address"
+	if u.Client != otherAddress {
+		return "Immich trusts the address that the client claims"
 	}
 	return ""
 }
@@ -197,14 +197,14 @@ func isLink(c credential) bool {
 	return false
 }
 
-// leak tells what of the gateway's own reached Immich.
+// leak says which secret of the gateway has reached Immich, or "".
 func leak(u understanding, from kind) string {
 	for i := 0; i+1 < len(u.Headers); i += 2 {
 		if strings.EqualFold(u.Headers[i], "X-Access-Key") {
 			return "Immich sees the access key's header"
 		}
 	}
-	if _, has := u.Cookies[sessionCookie]; has && from != wild && sites[u.Site].browserLogin {
+	if _, has := u.Cookies[sessionCookie]; has && from != mutated && sites[u.Site].browserLogin {
 		return "Immich sees the session cookie"
 	}
 	return ""

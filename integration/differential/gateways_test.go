@@ -1,17 +1,11 @@
 package differential
 
 import (
-	"bytes"
-	"context"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
+	"github.com/immichaccess/immichaccess/integration/harness"
 	"github.com/immichaccess/immichaccess/integration/traefik"
 )
 
@@ -23,54 +17,42 @@ func TestTraefik(t *testing.T) {
 	compare(t, func(t *testing.T, im *immich) gateway { return startTraefik(t, im, "Traefik", traefik.Settings{}) })
 }
 
-// Traefik's fast proxy, an experiment of its own, writes requests to Immich by other code.
+// Traefik's fast proxy, which is experimental, has code of its own to write requests to Immich.
 func TestTraefikFastProxy(t *testing.T) {
 	compare(t, func(t *testing.T, im *immich) gateway {
-		return startTraefik(t, im, "Traefik's fast proxy", traefik.Settings{"experimental": traefik.Settings{"fastProxy": traefik.Settings{}}})
+		return startTraefik(t, im, "Traefik's fast proxy", traefik.FastProxy())
 	})
 }
 
 // startStandalone runs the proxy once for each site.
 func startStandalone(t *testing.T, im *immich) gateway {
-	program := filepath.Join(t.TempDir(), "immichaccess")
-	build := exec.CommandContext(t.Context(), "go", "build", "-C", "../..", "-o", program, "./cmd/standalone")
-	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, output)
-	}
-	log := &logBuffer{}
+	log := &harness.Log{}
 	addresses := make([]string, len(sites))
 	for i, s := range sites {
-		addresses[i] = freeAddress(t)
-		command := exec.CommandContext(context.Background(), program,
-			"--listen.https="+addresses[i], "--listen.http=", "--upstreams="+im.url(i), "--acme.storage="+t.TempDir(),
-			"--access.keys=phone:"+accessKey, "--access.maxWrongKeys=0", "--access.publicRoutes="+strings.Join(s.publicRoutes, ","),
-			fmt.Sprintf("--access.browserLogin=%t", s.browserLogin), "--access.keylessNetworks="+strings.Join(s.keylessNetworks(), ","))
-		command.Env = append(os.Environ(), "HOME="+t.TempDir())
-		command.Stdout, command.Stderr = log, log
-		if err := command.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			_ = command.Process.Kill()
-			_ = command.Wait()
-		})
+		addresses[i] = harness.FreeAddress(t)
+		harness.Program{
+			Path: harness.Binary(t),
+			Arguments: []string{
+				"--listen.https=" + addresses[i], "--listen.http=", "--upstreams=" + im.url(i), "--acme.storage=" + t.TempDir(),
+				"--access.keys=phone:" + accessKey, "--access.maxWrongKeys=0", "--access.publicRoutes=" + strings.Join(s.publicRoutes, ","),
+				fmt.Sprintf("--access.browserLogin=%t", s.browserLogin), "--access.keylessNetworks=" + strings.Join(s.keylessNetworks(), ","),
+			},
+			Environ: []string{"HOME=" + t.TempDir()},
+			Log:     log,
+		}.Start(t)
 	}
 	g := gateway{
-		name: "standalone proxy", entries: 1, log: log.String,
+		name: "standalone proxy", entries: 1, log: log,
 		at: func(site, _ int) (string, string) { return addresses[site], "localhost" },
 	}
 	g.await(t)
 	return g
 }
 
-// startTraefik runs one Traefik for all the sites, with two entry points: one as by default, and one that leaves paths as they are
-// and believes every forwarding header.
+// startTraefik runs one Traefik for all the sites, with two entry points: one with the defaults, and one that does not change paths
+// and trusts every forwarding header.
 func startTraefik(t *testing.T, im *immich, name string, static traefik.Settings) gateway {
-	binary, err := traefik.Build(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	addresses := []string{freeAddress(t), freeAddress(t)}
+	addresses := []string{harness.FreeAddress(t), harness.FreeAddress(t)}
 	static["entryPoints"] = traefik.Settings{
 		"default": traefik.Settings{"address": addresses[0], "http3": traefik.Settings{}},
 		"lenient": traefik.Settings{
@@ -80,25 +62,20 @@ func startTraefik(t *testing.T, im *immich, name string, static traefik.Settings
 	}
 	routers, middlewares, services := traefik.Settings{}, traefik.Settings{}, traefik.Settings{}
 	for i, s := range sites {
-		middlewares[s.name] = traefik.Settings{"plugin": traefik.Settings{"immichaccess": traefik.Settings{
+		middlewares[s.name] = traefik.Plugin(traefik.Settings{
 			"keys": []string{"phone:" + accessKey}, "maxWrongKeys": "0", "publicRoutes": s.publicRoutes, "browserLogin": s.browserLogin,
 			"keylessNetworks": s.keylessNetworks(),
-		}}}
+		})
 		routers[s.name] = traefik.Settings{
 			"rule": "Host(`" + s.host() + "`)", "service": s.name, "middlewares": []string{s.name}, "tls": traefik.Settings{},
 			"entryPoints": []string{"default", "lenient"},
 		}
-		services[s.name] = traefik.Settings{"loadBalancer": traefik.Settings{"servers": []traefik.Settings{{"url": im.url(i)}}}}
+		services[s.name] = traefik.Service(im.url(i))
 	}
-	log := &logBuffer{}
 	dynamic := traefik.Settings{"http": traefik.Settings{"routers": routers, "middlewares": middlewares, "services": services}}
-	process, err := traefik.Start(context.Background(), binary, t.TempDir(), static, dynamic, log, addresses...)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, log)
-	}
-	t.Cleanup(process.Stop)
+	running := traefik.Run(t, static, dynamic, addresses...)
 	g := gateway{
-		name: name, entries: len(addresses), log: log.String,
+		name: name, entries: len(addresses), log: running.Log,
 		at: func(site, entry int) (string, string) { return addresses[entry], sites[site].host() },
 	}
 	g.await(t)
@@ -111,7 +88,7 @@ func (s site) host() string {
 
 func (s site) keylessNetworks() []string {
 	if s.keyless {
-		return []string{homeAddress}
+		return []string{keylessAddress}
 	}
 	return nil
 }
@@ -119,15 +96,11 @@ func (s site) keylessNetworks() []string {
 // await returns when every address refuses a request without a key, over each protocol.
 func (g gateway) await(t *testing.T) {
 	t.Helper()
-	end := time.Now().Add(2 * time.Minute)
 	for i := range sites {
 		for entry := range g.entries {
 			for _, p := range protocols {
-				for !g.refuses(p, i, entry) {
-					if time.Now().After(end) {
-						t.Fatalf("%s does not refuse a request at site %s over %s\n%s", g.name, sites[i].name, p, g.log())
-					}
-					time.Sleep(20 * time.Millisecond)
+				if !harness.Eventually(func() bool { return g.refuses(p, i, entry) }) {
+					t.Fatalf("%s does not refuse a request at site %s over %s\n%s", g.name, sites[i].name, p, g.log)
 				}
 			}
 		}
@@ -136,38 +109,11 @@ func (g gateway) await(t *testing.T) {
 
 func (g gateway) refuses(p protocol, site, entry int) bool {
 	address, host := g.at(site, entry)
-	c, err := dial(p, awayAddress, address)
+	c, err := dial(p, otherAddress, address)
 	if err != nil {
 		return false
 	}
 	defer c.close()
 	status, _ := c.exchange(request{method: "GET", path: "/api/users/me"}, host, "await")
 	return status == 403
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	address, err := traefik.FreeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return address
-}
-
-// logBuffer collects what a gateway logs.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }

@@ -17,9 +17,11 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/immichaccess/immichaccess/integration/harness"
 )
 
-// understanding is how Immich understands a request.
+// understanding is how Immich reads a request.
 type understanding struct {
 	Site        int
 	Mark        string
@@ -53,12 +55,12 @@ type operation struct {
 	Linked       bool // shared links may use it
 }
 
-// immich is a running Node that understands requests as Immich does. It listens on one port for each site.
+// immich is a running Node that reads requests as Immich does. It listens on one port for each site.
 type immich struct {
 	Ports      []int
 	Operations []operation
 
-	hear func(understanding) // of every request except fences
+	receive func(understanding) // of every request except fences
 
 	mu     sync.Mutex
 	fences map[string]chan struct{}
@@ -66,7 +68,7 @@ type immich struct {
 }
 
 // startImmich runs until the test ends.
-func startImmich(t *testing.T, hear func(understanding)) *immich {
+func startImmich(t *testing.T, receive func(understanding)) *immich {
 	t.Helper()
 	directory, err := installed()
 	if err != nil {
@@ -99,7 +101,7 @@ func startImmich(t *testing.T, hear func(understanding)) *immich {
 		_ = command.Process.Kill()
 		_ = command.Wait()
 	})
-	im := &immich{hear: hear, fences: map[string]chan struct{}{}}
+	im := &immich{receive: receive, fences: map[string]chan struct{}{}}
 	lines := json.NewDecoder(bufio.NewReaderSize(stdout, 1<<20))
 	if err := lines.Decode(im); err != nil {
 		t.Fatalf("Node does not start: %v", err)
@@ -122,11 +124,11 @@ func (im *immich) listen(lines *json.Decoder) {
 			close(passed)
 			continue
 		}
-		im.hear(u)
+		im.receive(u)
 	}
 }
 
-// fence returns when all that Immich has received so far has been heard.
+// fence returns when everything that Immich has received so far has been reported.
 func (im *immich) fence() error {
 	im.mu.Lock()
 	im.number++
@@ -146,8 +148,8 @@ func (im *immich) fence() error {
 	select {
 	case <-passed:
 		return nil
-	case <-time.After(patience):
-		return errors.New("nothing is heard of Immich")
+	case <-time.After(harness.Patience):
+		return errors.New("Immich reports nothing")
 	}
 }
 

@@ -5,12 +5,12 @@ import (
 	"slices"
 )
 
-// knownRequests have got past a gateway once, or are the plainest of their kind. They are sent before the generated ones, so that what
-// is known is found in any run, however short.
+// knownRequests have passed a gateway once that should have refused them, or are simple examples of their kind. They are sent before the
+// generated ones, so that known mistakes are found in any run, however short.
 func knownRequests() []request {
 	var all []request
 	add := func(site, method, path string, query []string, fields ...field) {
-		all = append(all, request{kind: wild, site: siteNamed(site), method: method, path: path, query: query, fields: fields})
+		all = append(all, request{kind: mutated, site: siteNamed(site), method: method, path: path, query: query, fields: fields})
 	}
 	const asset = "/api/assets/" + someUUID
 	user := []field{{"x-api-key", "user"}, {"cookie", "immich_access_token=user"}, {"authorization", "Bearer user"}, {"x-immich-user-token", "user"}}
@@ -29,7 +29,7 @@ func knownRequests() []request {
 		add("links", "GET", "/api/timeline/buckets", []string{"key=x", apiKey})
 		add("links", "GET", "/api/server/config", []string{apiKey})
 	}
-	// What Connection names is dropped on the way, after the decision.
+	// What Connection names is removed on the way, after the decision.
 	add("links", "GET", asset, nil, append(user, field{"x-immich-share-key", "x"}, field{"connection", "x-immich-share-key"})...)
 	// A link on a site that opens sessions' media only, and a session where links are open.
 	add("media", "GET", asset+"/thumbnail", []string{"sessionKey=x", "key=link"})
@@ -43,11 +43,11 @@ func knownRequests() []request {
 	} {
 		add("every", "GET", path, []string{"key=x"}, user...)
 	}
-	// The key where it is none.
+	// The key in places where it is not accepted.
 	old := base64.RawURLEncoding.EncodeToString([]byte(accessKey))
 	for _, f := range []field{
 		{"cookie", "__Host-immichaccess=" + old}, {"cookie", "immichaccess=" + old}, {"cookie", "\u00a0__Host-immichaccess=" + old}, {"x_access_key", accessKey},
-		{"x-access_key", accessKey}, {"authorization", "Bearer " + accessKey}, {"x-forwarded-for", homeAddress}, {"x-real-ip", homeAddress},
+		{"x-access_key", accessKey}, {"authorization", "Bearer " + accessKey}, {"x-forwarded-for", keylessAddress}, {"x-real-ip", keylessAddress},
 	} {
 		add("every", "GET", "/api/users/me", nil, f)
 		add("home", "GET", "/api/users/me", nil, f)

@@ -28,7 +28,7 @@ type request struct {
 	query    []string // joined by "&"
 	fields   []field
 	body     string
-	chunked  bool    // over HTTP/1.1; else the body's length is told
+	chunked  bool    // over HTTP/1.1; else the body's length is announced
 	trailers []field // after a body
 	framing  []field // what else is said about the body's length
 }
@@ -39,18 +39,18 @@ type field struct{ name, value string }
 type kind string
 
 const (
-	wild      kind = "w" // without a key; anything goes
-	tame      kind = "t" // without a key, on a public route, as a client of Immich would send it
+	mutated   kind = "w" // without a key; anything goes
+	regular   kind = "t" // without a key, on a public route, as a client of Immich would send it
 	withKey   kind = "k"
-	fromHome  kind = "h" // from a keyless network
+	keyless   kind = "h" // from a keyless network
 	markField      = "x-case"
 )
 
 func (r request) local() string {
-	if r.kind == fromHome {
-		return homeAddress
+	if r.kind == keyless {
+		return keylessAddress
 	}
-	return awayAddress
+	return otherAddress
 }
 
 func (r request) target() string {

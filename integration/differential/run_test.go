@@ -1,18 +1,17 @@
 package differential
 
 import (
-	"cmp"
 	"flag"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/immichaccess/immichaccess/integration/harness"
 )
 
 var (
@@ -26,7 +25,7 @@ type gateway struct {
 	name    string
 	entries int // it has so many addresses for each site, with different settings
 	at      func(site, entry int) (address, host string)
-	log     func() string
+	log     *harness.Log
 }
 
 // finding is a request that Immich understands in a way it must not, or that does not arrive as it must.
@@ -62,7 +61,7 @@ func compare(t *testing.T, start func(t *testing.T, im *immich) gateway) {
 		arrived:  map[kind]int{},
 		statuses: map[protocol]map[int]int{},
 	}
-	r.immich = startImmich(t, r.hear)
+	r.immich = startImmich(t, r.receive)
 	r.gateway = start(t, r.immich)
 	if *seed == 0 {
 		*seed = rand.Uint64N(1 << 40)
@@ -83,14 +82,14 @@ func compare(t *testing.T, start func(t *testing.T, im *immich) gateway) {
 	r.addToReport(sent)
 }
 
-// hear judges what has reached Immich by that alone: which request of the client it belongs to may be hard to tell.
-func (r *run) hear(u understanding) {
+// receive judges what has reached Immich on its own: it may be unclear which request of the client it belongs to.
+func (r *run) receive(u understanding) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	from := kind(u.Mark[:min(1, len(u.Mark))])
 	r.arrived[from]++
 	why := leak(u, from)
-	if why == "" && from != withKey && from != fromHome {
+	if why == "" && from != withKey && from != keyless {
 		why = sites[u.Site].violation(u)
 	}
 	if why != "" {
@@ -118,7 +117,7 @@ func (r *run) sendAll() (sent uint64) {
 			workers.Go(func() {
 				s := sender{run: r, connections: map[string]connection{}}
 				defer s.close()
-				// A number is of one protocol only, so that it says it all.
+				// A number belongs to one protocol, so that it is all that a replay needs.
 				step := uint64(len(protocols) * workersPerProtocol)
 				for number := uint64(w*len(protocols)+i) + step; time.Now().Before(end); number += step {
 					s.send(r.gen.request(p, number), number)
@@ -143,7 +142,7 @@ func protocolOf(number uint64) protocol {
 	return protocols[number%uint64(len(protocols))]
 }
 
-// sender keeps connections, as clients do.
+// sender reuses connections, as clients do.
 type sender struct {
 	*run
 	connections map[string]connection
@@ -157,7 +156,7 @@ func (s sender) close() {
 
 func (s sender) send(q request, number uint64) {
 	mark := fmt.Sprintf("%s%d", q.kind, number)
-	if q.kind == wild {
+	if q.kind == mutated {
 		s.exchange(q, mark)
 		return
 	}
@@ -167,7 +166,7 @@ func (s sender) send(q request, number uint64) {
 	s.mu.Unlock()
 	status, err := s.exchange(q, mark)
 	for again := 0; again < 3 && (status == 0 || status == 400 || status == 502); again++ {
-		// As clients do when a connection has ended. Immich also closes those to the gateway on which it refuses a wild request, and
+		// As clients do when a connection has ended. Immich also closes those to the gateway on which it refuses a mutated request, and
 		// a gateway may find that out with the next one.
 		s.retries.Add(1)
 		status, err = s.exchange(q, mark)
@@ -190,10 +189,10 @@ func (s sender) send(q request, number uint64) {
 	}
 }
 
-// exchange sends the request, over a connection that is there if it can.
+// exchange sends the request, over an open connection if there is one.
 func (s sender) exchange(q request, mark string) (status int, err error) {
 	address, host := s.gateway.at(q.site, q.entry)
-	key := fmt.Sprint(q.protocol, q.local(), address, q.kind == wild) // what the wild ones leave of a connection is theirs
+	key := fmt.Sprint(q.protocol, q.local(), address, q.kind == mutated) // mutated requests may leave a connection in any state
 	c := s.connections[key]
 	if c == nil {
 		if c, err = dial(q.protocol, q.local(), address); err != nil {
@@ -220,13 +219,13 @@ func (r *run) count(p protocol, status int) {
 	r.statuses[p][status]++
 }
 
-// wantUnderstood wants Immich to read what a plain client has written: with a key all of it, without one the public route's
-// credential.
+// wantUnderstood requires that Immich reads what a plain client has sent: all of it with a key, without one the credential of the public
+// route.
 func (s sender) wantUnderstood(q request, mark string, u understanding) {
 	why := ""
 	written, cookies := q.written()
 	delete(cookies, sessionCookie)
-	if q.kind == tame {
+	if q.kind == regular {
 		may := sites[u.Site].allowed(u)
 		written = slices.DeleteFunc(written, func(c credential) bool {
 			return !may.carry(c)
@@ -279,9 +278,9 @@ func (r request) written() (credentials []credential, cookies map[string]string)
 	return credentials, cookies
 }
 
-// wantBothOutcomes makes sure that the requests are not all alike to the gateway: then the comparison would say nothing.
+// wantBothOutcomes requires that some requests are accepted and some refused: else the comparison would prove nothing.
 func (r *run) wantBothOutcomes() {
-	for _, k := range []kind{wild, tame, withKey, fromHome} {
+	for _, k := range []kind{mutated, regular, withKey, keyless} {
 		if r.arrived[k] == 0 {
 			r.t.Errorf("no request of kind %s has reached Immich", k)
 		}
@@ -291,50 +290,6 @@ func (r *run) wantBothOutcomes() {
 			r.t.Errorf("%s: the answers %v are one-sided", p, r.statuses[p])
 		}
 	}
-}
-
-const mostReports = 3 // of one severity
-
-// report tells one request of each sort of finding, as short as it gets.
-func (r *run) report() {
-	r.mu.Lock()
-	found := maps.Clone(r.findings)
-	r.mu.Unlock()
-	reported, explained := map[string][]string{}, map[int]int{}
-	worstFirst := func(a, b string) int {
-		return cmp.Or(severity(found[a].why)-severity(found[b].why), len(a)-len(b), cmp.Compare(a, b))
-	}
-	for _, mark := range slices.SortedFunc(maps.Keys(found), worstFirst) {
-		f := found[mark]
-		sort := sites[f.read.Site].name + ": " + f.why
-		if reported[sort] = append(reported[sort], mark); len(reported[sort]) == 1 && explained[severity(f.why)] < mostReports {
-			explained[severity(f.why)]++
-			r.explain(mark, f)
-		}
-	}
-	for _, sort := range slices.Sorted(maps.Keys(reported)) {
-		r.t.Errorf("%d times (the first is -case=%s), %s", len(reported[sort]), number(reported[sort][0]), sort)
-	}
-}
-
-// severity is less for what is worse.
-func severity(why string) int {
-	return slices.IndexFunc([]string{takesOther, notPublic, ""}, func(prefix string) bool { return strings.HasPrefix(why, prefix) })
-}
-
-func (r *run) explain(mark string, f finding) {
-	n, err := strconv.ParseUint(number(mark), 10, 64)
-	if err != nil {
-		r.t.Errorf("%s\n%s(the mark %q is not one of ours)", f.why, describe(f.read), mark)
-		return
-	}
-	q, f := r.shrink(r.request(n), f)
-	r.t.Errorf("%s\n%s%sagain: go test ./differential -run '^%s$' -args -seed=%d -case=%d", f.why, q, describe(f.read), r.t.Name(), r.gen.seed, n)
-}
-
-// number is the case's that the mark belongs to.
-func number(mark string) string {
-	return strings.TrimLeft(mark, "wtkh")
 }
 
 func (r *run) replay() {
@@ -366,72 +321,4 @@ func (r *run) try(q request) (f finding, failed bool) {
 		}
 	}
 	return finding{}, false
-}
-
-const shrinkTime = 30 * time.Second
-
-// shrink takes away from the request whatever is not needed for the same finding.
-func (r *run) shrink(q request, f finding) (request, finding) {
-	end := time.Now().Add(shrinkTime)
-	if again, failed := r.try(q); !failed || again.why != f.why {
-		f.why += " (not every time: perhaps only together with the requests around it)"
-		return q, f
-	}
-	for smaller := true; smaller && time.Now().Before(end); {
-		smaller = false
-		for _, candidate := range simpler(q) {
-			if again, failed := r.try(candidate); failed && again.why == f.why {
-				q, f, smaller = candidate, again, true
-				break
-			}
-		}
-	}
-	return q, f
-}
-
-// simpler returns what the request may be made into, the greatest steps first.
-func simpler(q request) []request {
-	var all []request
-	change := func(apply func(*request)) {
-		c := q.clone()
-		apply(&c)
-		if c.String() != q.String() {
-			all = append(all, c)
-		}
-	}
-	change(func(c *request) { c.body, c.chunked, c.trailers, c.framing = "", false, nil, nil })
-	change(func(c *request) { c.trailers = nil })
-	change(func(c *request) { c.framing = nil })
-	for i := range q.fields {
-		change(func(c *request) { c.fields = slices.Delete(c.fields, i, i+1) })
-	}
-	for i := range q.query {
-		change(func(c *request) { c.query = slices.Delete(c.query, i, i+1) })
-	}
-	change(func(c *request) { c.method = "GET" })
-	for i := range q.fields {
-		for _, value := range shorter(q.fields[i].value) {
-			change(func(c *request) { c.fields[i].value = value })
-		}
-	}
-	for i := range q.query {
-		for _, value := range shorter(q.query[i]) {
-			change(func(c *request) { c.query[i] = value })
-		}
-	}
-	for _, value := range shorter(q.path) {
-		change(func(c *request) { c.path = value })
-	}
-	return all
-}
-
-// shorter returns the text without its halves, its quarters and so on, down to single bytes of what is short already.
-func shorter(text string) []string {
-	var all []string
-	for size := (len(text) + 1) / 2; size > 0 && (size > 4 || len(text) <= 16); size /= 2 {
-		for at := 0; at < len(text); at += size {
-			all = append(all, text[:at]+text[min(at+size, len(text)):])
-		}
-	}
-	return all
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/immichaccess/immichaccess/integration/harness"
 	"github.com/quic-go/qpack"
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/quicvarint"
@@ -20,21 +21,19 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// What sends requests as they are: the usual clients correct or refuse most of what the test is about.
+// Connections that send requests exactly as they are: the usual clients correct or refuse most of what this test is about.
 
-const (
-	patience      = 30 * time.Second // for what has to come
-	answerTimeout = 3 * time.Second  // for an answer: a gateway may wait for the rest of what it cannot make sense of
-)
+const answerTimeout = 3 * time.Second // a gateway may wait for the rest of a request that it cannot parse
 
-// connection is open to one address, for one request at a time. After an error it is of no use.
+// connection leads to one address, and takes one request at a time. After an error it can't be used again.
 type connection interface {
 	exchange(r request, host, mark string) (status int, err error)
 	close()
 }
 
 func dial(p protocol, local, address string) (connection, error) {
-	config := &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"}
+	config := harness.AnyCertificate()
+	config.ServerName = "localhost"
 	switch p {
 	case http1:
 		config.NextProtos = []string{"http/1.1"}
@@ -57,7 +56,7 @@ func dial(p protocol, local, address string) (connection, error) {
 }
 
 func dialTLS(local, address string, config *tls.Config) (*tls.Conn, error) {
-	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(local)}, Timeout: patience}
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(local)}, Timeout: harness.Patience}
 	return tls.DialWithDialer(dialer, "tcp", address, config)
 }
 
@@ -111,7 +110,7 @@ func newHTTP2Connection(conn net.Conn) (*http2Connection, error) {
 	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	c.framer.AllowIllegalWrites = true
 	c.encoder = hpack.NewEncoder(c.block)
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(time.Now().Add(harness.Patience))
 	if _, err := io.WriteString(conn, h2.ClientPreface); err != nil {
 		return nil, err
 	}
@@ -145,7 +144,7 @@ func (c *http2Connection) writeFields(stream uint32, fields []field, end bool) e
 	const most = 16 << 10 // of a frame
 	c.block.Reset()
 	for i, f := range fields {
-		// Some are never indexed, as browsers do with credentials.
+		// Some are never indexed, as browsers encode credentials.
 		if err := c.encoder.WriteField(hpack.HeaderField{Name: f.name, Value: f.value, Sensitive: i%5 == 4}); err != nil {
 			return err
 		}
@@ -214,7 +213,7 @@ func newHTTP3Connection(local, address string, config *tls.Config) (*http3Connec
 		return nil, err
 	}
 	c := &http3Connection{transport: &quic.Transport{Conn: socket}}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
 	if c.conn, err = c.transport.Dial(ctx, remote, config, &quic.Config{}); err != nil {
 		c.close()

@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/immichaccess/immichaccess/integration/harness"
 	"github.com/immichaccess/immichaccess/internal/doctor"
 )
 
@@ -33,14 +34,15 @@ https://$ADDR {
 }
 `
 
-var caddy = builder{dir: "caddy", name: "caddy", target: "github.com/caddyserver/caddy/v2/cmd/caddy"}
-
 func runCaddy(t *testing.T, s *site, config string) {
 	t.Helper()
 	file := filepath.Join(s.Dir, "Caddyfile")
-	write(t, file, config)
-	home := []string{"HOME=" + s.Dir, "XDG_DATA_HOME=" + s.Dir, "XDG_CONFIG_HOME=" + s.Dir}
-	start(t, home, []string{s.Addr, s.HTTPAddr}, caddy.build(t), "run", "--config", file, "--adapter", "caddyfile")
+	harness.WriteFile(t, file, config)
+	s.runProxy(t, harness.Program{
+		Path:      harness.MustGoBuild(t, "caddy", "caddy", "github.com/caddyserver/caddy/v2/cmd/caddy"), // from a module of its own
+		Arguments: []string{"run", "--config", file, "--adapter", "caddyfile"},
+		Environ:   []string{"HOME=" + s.Dir, "XDG_DATA_HOME=" + s.Dir, "XDG_CONFIG_HOME=" + s.Dir},
+	})
 }
 
 func TestCaddy(t *testing.T) {
@@ -50,11 +52,11 @@ func TestCaddy(t *testing.T) {
 	runFaults(t, doctor.Caddy, goodCaddy, runCaddy, []fault{
 		{name: "limit of 1 MB", want: []string{"upload-limit"}, edits: []string{gate, "	request_body {\n		max_size 1MB\n	}\n" + gate}},
 		{name: "requests are buffered", want: []string{"upload-buffered"}, edits: []string{upstream, upstream + "\n		request_buffers 2MiB"}},
-		{name: "uploads are cut", options: slow, want: []string{"upload-time"}, edits: []string{
+		{name: "uploads are limited in time", options: slow, want: []string{"upload-time"}, edits: []string{
 			"protocols h1 h2 h3", "protocols h1 h2 h3\n		timeouts {\n			read_body $CUT\n		}",
 		}},
 		{name: "no upgrade", want: []string{"websocket-upgrade"}, edits: []string{upstream, upstream + "\n		header_up -Upgrade\n		header_up -Connection"}},
-		{name: "key is lost on videos", want: []string{"key-dropped"}, edits: []string{
+		{name: "key is removed on videos", want: []string{"key-dropped"}, edits: []string{
 			"@keyless not header", "@videos path /api/assets/*/video/*\n	respond @videos 403\n	@keyless not header",
 		}},
 		{name: "no client address", want: []string{"client-address"}, edits: []string{upstream, upstream + "\n		header_up -X-Forwarded-For"}},
@@ -62,13 +64,13 @@ func TestCaddy(t *testing.T) {
 		{name: "no host", want: []string{"host-lost"}, edits: []string{
 			upstream, upstream + "\n		header_up Host immich-server\n		header_up -X-Forwarded-Host",
 		}},
-		{name: "well-known led elsewhere", want: []string{"well-known"}, edits: []string{upstream, "	respond /.well-known/* 404\n" + upstream}},
+		{name: "well-known routed elsewhere", want: []string{"well-known"}, edits: []string{upstream, "	respond /.well-known/* 404\n" + upstream}},
 		{name: "no ranges", want: []string{"range-ignored"}, edits: []string{upstream, upstream + "\n		header_up -Range"}},
 		{name: "media is compressed", want: []string{"media-compressed"}, edits: []string{
 			gate, "	encode gzip {\n		match {\n			header Content-Type image/*\n		}\n	}\n" + gate,
 		}},
 		{name: "no HTTP/2 and no HTTP/3", edits: []string{"protocols h1 h2 h3", "protocols h1"}, want: []string{"http2-missing"}},
-		{name: "HTTP/3 announced in vain", want: []string{"http3-unreachable"}, edits: []string{
+		{name: "HTTP/3 advertised but unreachable", want: []string{"http3-unreachable"}, edits: []string{
 			"protocols h1 h2 h3", "protocols h1 h2", gate, "	header Alt-Svc `h3=\":$PORT\"; ma=60`\n" + gate,
 		}},
 		{name: "redirect loses the method", edits: []string{"{uri} 308", "{uri} 301"}, want: []string{"redirect-method"}},

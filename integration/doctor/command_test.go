@@ -11,17 +11,18 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/immichaccess/immichaccess/integration/harness"
 	"github.com/immichaccess/immichaccess/internal/doctor"
 )
 
-// command runs a script as somebody would who has the proxy's program, Docker, and the key in a file.
+// command runs a script with the proxy's program and Docker in PATH, and the key in a file.
 func (s *site) command(t *testing.T, script string) (code int, out, errOut string) {
 	t.Helper()
-	program := standalone.build(t)
+	program := harness.Binary(t)
 	if err := os.Symlink(program, filepath.Join(s.Dir, "immichaccess")); err != nil && !errors.Is(err, os.ErrExist) {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(s.Dir, "key.txt"), accessKey+"\n")
+	harness.WriteFile(t, filepath.Join(s.Dir, "key.txt"), accessKey+"\n")
 	command := exec.CommandContext(t.Context(), "bash", "-euc", script)
 	command.Dir = s.Dir
 	command.Env = append(os.Environ(), "PATH="+s.Dir+":"+os.Getenv("PATH"), "TERM=xterm", "COLUMNS=80")
@@ -40,7 +41,7 @@ func (s *site) trust(t *testing.T) {
 	t.Helper()
 	c := authority(t)
 	s.install(t, c.issue(t, usual()))
-	write(t, filepath.Join(s.Dir, "root.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.root.Raw})))
+	harness.WriteFile(t, filepath.Join(s.Dir, "root.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.root.Raw})))
 }
 
 func TestCommand(t *testing.T) {
@@ -82,7 +83,7 @@ func TestDocumentedCommands(t *testing.T) {
 		s.trust(t)
 		runStandalone(t, s, s.fill(goodStandalone))
 		logFile := filepath.Join(s.Dir, "immich.log")
-		write(t, logFile, "")
+		harness.WriteFile(t, logFile, "")
 		go s.copyLog(logFile)
 		docker := "#!/bin/sh\nexec tail -f " + logFile + " --pid=$PPID\n"
 		if err := os.WriteFile(filepath.Join(s.Dir, "docker"), []byte(docker), 0o700); err != nil {

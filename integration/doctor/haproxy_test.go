@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/immichaccess/immichaccess/integration/harness"
 	"github.com/immichaccess/immichaccess/internal/doctor"
 )
 
@@ -43,8 +44,8 @@ func runHAProxy(t *testing.T, s *site, config string) {
 	t.Helper()
 	haproxy := requireTool(t, "haproxy")
 	file := filepath.Join(s.Dir, "haproxy.cfg")
-	write(t, file, config)
-	start(t, nil, []string{s.Addr, s.HTTPAddr}, haproxy, "-db", "-f", file)
+	harness.WriteFile(t, file, config)
+	s.runProxy(t, harness.Program{Path: haproxy, Arguments: []string{"-db", "-f", file}})
 }
 
 func TestHAProxy(t *testing.T) {
@@ -57,16 +58,16 @@ func TestHAProxy(t *testing.T) {
 		{name: "limit of 100 MB", want: []string{"upload-limit"}, edits: []string{
 			gate, "  http-request deny deny_status 413 if { req.hdr_val(content-length) gt 104857600 }\n" + gate,
 		}},
-		{name: "uploads are cut", options: slow, want: []string{"upload-time"}, edits: []string{
+		{name: "uploads are limited in time", options: slow, want: []string{"upload-time"}, edits: []string{
 			"  timeout http-request 30s", "  timeout http-request $CUT\n  option http-buffer-request",
 		}},
 		{name: "no upgrade", want: []string{"websocket-upgrade"}, edits: []string{gate, "  http-request del-header Upgrade\n" + gate}},
-		{name: "key is lost on uploads", want: []string{"key-dropped"}, edits: []string{
+		{name: "key is removed on uploads", want: []string{"key-dropped"}, edits: []string{
 			gate, "  http-request del-header X-Access-Key if { path /api/assets }\n" + gate,
 		}},
 		{name: "no client address", edits: []string{"  option forwardfor\n", ""}, want: []string{"client-address"}},
 		{name: "no scheme", edits: []string{"  http-request set-header X-Forwarded-Proto https\n", ""}, want: []string{"scheme-lost"}},
-		{name: "well-known led elsewhere", want: []string{"well-known"}, edits: []string{
+		{name: "well-known routed elsewhere", want: []string{"well-known"}, edits: []string{
 			"  default_backend", "  use_backend elsewhere if { path_beg /.well-known/ }\n  default_backend",
 		}},
 		{name: "no ranges", want: []string{"range-ignored"}, edits: []string{gate, "  http-request del-header Range\n" + gate}},

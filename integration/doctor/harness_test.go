@@ -1,10 +1,9 @@
-// Package doctor_test runs the doctor against real proxies in front of a fake Immich, each set up well and wrong in one way.
+// Package doctor_test runs the doctor with real proxies in front of a fake Immich, each configured well, and with one mistake.
 package doctor_test
 
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"io"
 	"net"
@@ -15,32 +14,30 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/immichaccess/immichaccess/integration/traefik"
+	"github.com/immichaccess/immichaccess/integration/harness"
 	"github.com/immichaccess/immichaccess/internal/doctor"
 	"github.com/immichaccess/immichaccess/internal/fakeimmich"
 )
 
 const (
 	accessKey = "correct-horse-battery-staple"
-	patience  = time.Minute
-	// proxySource is from where proxies that can choose reach Immich, so that they can be told from their clients.
+	// proxySource is the address from which proxies that can choose it connect to Immich, so that it differs from that of their clients.
 	proxySource = "127.0.0.9"
-	// A limit on time is so long, and the upload that finds it longer.
+	// The time limit of a proxy, and the duration of the upload that exceeds it.
 	cutAfter = "6s"
 	slowFor  = 12 * time.Second
 )
 
-// site is what a configuration has to fill in.
+// site is what is filled in into a configuration.
 type site struct {
 	Dir       string
-	Addr      string // where HTTPS is served, on 127.0.0.1
+	Addr      string // of HTTPS, on 127.0.0.1
 	Port      string
-	HTTPAddr  string // where plain HTTP is
+	HTTPAddr  string // of plain HTTP
 	Upstream  string // host and port
 	Elsewhere string // host and port of a server that is not Immich
 	CertFile  string
@@ -55,14 +52,10 @@ type site struct {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := &site{Dir: t.TempDir(), Addr: freeAddress(t), HTTPAddr: freeAddress(t), Dead: freeAddress(t), log: newLogPipe()}
+	s := &site{Dir: t.TempDir(), Addr: harness.FreeAddress(t), HTTPAddr: harness.FreeAddress(t), Dead: harness.FreeAddress(t), log: newLogPipe()}
 	_, s.Port, _ = net.SplitHostPort(s.Addr)
 	s.immich = fakeimmich.NewWithLogin(s.log)
-	server := httptest.NewUnstartedServer(s.immich)
-	server.Config = s.immich.HTTPServer()
-	server.Start()
-	t.Cleanup(server.Close)
-	s.Upstream = server.Listener.Addr().String()
+	s.Upstream = strings.TrimPrefix(harness.Serve(t, s.immich.HTTPServer()), "http://")
 	other := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(other.Close)
 	s.Elsewhere = other.Listener.Addr().String()
@@ -79,7 +72,7 @@ func (s *site) install(t *testing.T, chain pemChain) {
 		if *file == "" {
 			*file = filepath.Join(s.Dir, []string{"cert.pem", "key.pem", "both.pem"}[len(glob(t, s.Dir, "*.pem"))])
 		}
-		write(t, *file, string(text))
+		harness.WriteFile(t, *file, string(text))
 	}
 }
 
@@ -92,13 +85,6 @@ func glob(t *testing.T, dir, pattern string) []string {
 	return found
 }
 
-func write(t *testing.T, file, text string) {
-	t.Helper()
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // fill puts the site into a configuration.
 func (s *site) fill(text string) string {
 	return strings.NewReplacer(
@@ -107,10 +93,10 @@ func (s *site) fill(text string) string {
 	).Replace(text)
 }
 
-// examine runs the doctor as somebody would who knows all that it takes.
+// examine runs the doctor with all its options set.
 func (s *site) examine(t *testing.T, change func(*doctor.Options)) *doctor.Report {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*harness.Patience)
 	defer cancel()
 	options := doctor.Options{
 		URL:       "https://" + s.Addr,
@@ -143,163 +129,11 @@ func table(t *testing.T, report *doctor.Report) string {
 	return text.String()
 }
 
-// faults are the IDs of what is wrong, notes excepted.
-func faults(report *doctor.Report) []string {
-	ids := []string{}
-	for _, f := range report.Findings {
-		if f.Level == doctor.Problem || f.Level == doctor.Warning {
-			ids = append(ids, f.ID)
-		}
-	}
-	slices.Sort(ids)
-	return ids
-}
-
-// diagnose fails the test unless the doctor finds these faults and no other, and knows the proxy.
-func diagnose(t *testing.T, report *doctor.Report, proxy doctor.Proxy, want ...string) {
+// runProxy runs a program until the test ends, and returns when it listens on the site's addresses.
+func (s *site) runProxy(t *testing.T, program harness.Program) {
 	t.Helper()
-	slices.Sort(want)
-	if got := faults(report); !slices.Equal(got, want) {
-		t.Errorf("found %q, want %q\n%s", got, want, table(t, report))
-	}
-	if proxy != "" && !slices.Contains(report.Proxy, string(proxy)) {
-		t.Errorf("took %s for %q\n%s", proxy, report.Proxy, table(t, report))
-	}
-	if report.Broken() != slices.ContainsFunc(report.Findings, func(f doctor.Finding) bool { return f.Level == doctor.Problem }) {
-		t.Error("the verdict does not fit the findings")
-	}
-	for _, f := range report.Findings {
-		if f.Title != "" && f.Level != doctor.Note && f.Fix == nil {
-			t.Errorf("%s has no remedy", f.ID)
-		}
-	}
-	if text := table(t, report); strings.Contains(text, accessKey) {
-		t.Errorf("the key is in the report:\n%s", text)
-	}
-}
-
-// fault is one way to spoil a good configuration.
-type fault struct {
-	name    string
-	edits   []string // old, new, old, new …; each old has to be there
-	options func(*doctor.Options)
-	hidden  bool // the proxy leaves no trace
-	want    []string
-	note    string // is in the report as well
-}
-
-func (f fault) apply(t *testing.T, config string) string {
-	t.Helper()
-	for pair := range slices.Chunk(f.edits, 2) {
-		if !strings.Contains(config, pair[0]) {
-			t.Fatalf("the configuration has no %q to be replaced", pair[0])
-		}
-		config = strings.Replace(config, pair[0], pair[1], 1)
-	}
-	return config
-}
-
-// runFaults starts the proxy with each configuration, the good one too.
-func runFaults(t *testing.T, proxy doctor.Proxy, good string, run func(t *testing.T, s *site, config string), all []fault) {
-	t.Helper()
-	all = append([]fault{
-		{name: "good"},
-		{name: "good and slow", options: slow},
-	}, all...)
-	for _, f := range all {
-		t.Run(f.name, func(t *testing.T) {
-			t.Parallel()
-			s := newSite(t)
-			run(t, s, s.fill(f.apply(t, good)))
-			known := proxy
-			if f.hidden {
-				known = ""
-			}
-			report := s.examine(t, f.options)
-			diagnose(t, report, known, f.want...)
-			if f.note != "" && !slices.ContainsFunc(report.Findings, func(g doctor.Finding) bool { return g.ID == f.note && g.Level == doctor.Note }) {
-				t.Errorf("%s was not noted\n%s", f.note, table(t, report))
-			}
-		})
-	}
-}
-
-func slow(o *doctor.Options) { o.Slow = true }
-
-// start runs a program until the test ends, and shows what it said if the test fails.
-func start(t *testing.T, environ []string, addresses []string, name string, args ...string) {
-	t.Helper()
-	output := &lockedBuffer{}
-	command := exec.CommandContext(context.Background(), name, args...)
-	command.Env = append(os.Environ(), environ...)
-	command.Stdout, command.Stderr = output, output
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- command.Wait() }()
-	t.Cleanup(func() {
-		_ = command.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-ended:
-		case <-time.After(10 * time.Second):
-			_ = command.Process.Kill()
-			<-ended
-		}
-		if t.Failed() {
-			t.Logf("%s said:\n%s", name, output)
-		}
-	})
-	deadline := time.After(patience)
-	for _, address := range addresses {
-		for !isListening(address) {
-			select {
-			case err := <-ended:
-				ended <- err
-				t.Fatalf("%s has ended: %v\n%s", name, err, output)
-			case <-deadline:
-				t.Fatalf("%s does not listen on %s\n%s", name, address, output)
-			case <-time.After(20 * time.Millisecond):
-			}
-		}
-	}
-}
-
-func isListening(address string) bool {
-	conn, err := net.Dial("tcp", address)
-	if err != nil {
-		return false
-	}
-	return conn.Close() == nil
-}
-
-// awaitRoutes returns when the proxy no longer answers as if it knew nothing: some listen before they have read where to lead to.
-func awaitRoutes(t *testing.T, s *site) {
-	t.Helper()
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+s.Addr+"/nothing", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if response, err := client.Do(request); err == nil {
-			body, _ := io.ReadAll(response.Body)
-			response.Body.Close()
-			if string(body) != "404 page not found\n" {
-				return
-			}
-		}
-	}
-	t.Fatal("the proxy never read its routes")
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	address, err := traefik.FreeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return address
+	program.StopSignal = syscall.SIGTERM // nginx ends its workers
+	program.Start(t).AwaitListening(t, s.Addr, s.HTTPAddr)
 }
 
 // requireTool finds a program. Where tests have to be complete, that it is missing is a failure.
@@ -317,50 +151,6 @@ func requireTool(t *testing.T, name string) string {
 		t.Skipf("%s is not installed", name)
 	}
 	return path
-}
-
-// builder compiles a program once.
-type builder struct {
-	dir, name, target string
-	once              sync.Once
-	path              string
-	err               error
-	output            []byte
-}
-
-func (b *builder) build(t *testing.T) string {
-	t.Helper()
-	b.once.Do(func() {
-		if b.path, b.err = filepath.Abs(filepath.Join("..", "build", b.name)); b.err != nil {
-			return
-		}
-		command := exec.CommandContext(context.Background(), "go", "build", "-o", b.path, b.target)
-		command.Dir = b.dir
-		command.Env = append(os.Environ(), "CGO_ENABLED=0")
-		b.output, b.err = command.CombinedOutput()
-	})
-	if b.err != nil {
-		t.Fatalf("building %s: %v\n%s", b.name, b.err, b.output)
-	}
-	return b.path
-}
-
-type lockedBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	text := b.text.String()
-	return text[max(0, len(text)-20_000):]
 }
 
 // logPipe is Immich's log, as it is followed: writing never waits for a reader.

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestMain lets more tests run at once than there are processors: most of the time, they wait.
+// TestMain runs more tests at once than there are processors, since they mostly wait.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if !isSet("test.parallel") {

@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/immichaccess/immichaccess/integration/harness"
 	"github.com/immichaccess/immichaccess/internal/doctor"
 )
 
@@ -59,8 +60,8 @@ func runNginx(t *testing.T, s *site, config string) {
 	t.Helper()
 	nginx := requireTool(t, "nginx")
 	file := filepath.Join(s.Dir, "nginx.conf")
-	write(t, file, config)
-	start(t, nil, []string{s.Addr, s.HTTPAddr}, nginx, "-c", file, "-p", s.Dir, "-e", "stderr")
+	harness.WriteFile(t, file, config)
+	s.runProxy(t, harness.Program{Path: nginx, Arguments: []string{"-c", file, "-p", s.Dir, "-e", "stderr"}})
 }
 
 func TestNginx(t *testing.T) {
@@ -71,18 +72,18 @@ func TestNginx(t *testing.T) {
 		{name: "limit of 100 MB", edits: []string{"client_max_body_size 50000M;", "client_max_body_size 100m;"}, want: []string{"upload-limit"}},
 		{name: "limit of 5 GB", edits: []string{"client_max_body_size 50000M;", "client_max_body_size 5g;"}, want: []string{"upload-limit"}},
 		{name: "requests are buffered", edits: []string{"proxy_request_buffering off;", ""}, want: []string{"upload-buffered"}},
-		{name: "hangs up after an early answer", edits: []string{"proxy_bind", "lingering_close off; proxy_bind"}, note: "early-answer-cut"},
+		{name: "closes the connection after an early answer", edits: []string{"proxy_bind", "lingering_close off; proxy_bind"}, note: "early-answer-cut"},
 		{name: "no upgrade", edits: []string{"proxy_set_header Upgrade $http_upgrade;", ""}, want: []string{"websocket-upgrade"}},
 		{name: "HTTP/1.0 to Immich", edits: []string{"proxy_http_version 1.1;", "proxy_http_version 1.0;"}, want: []string{"websocket-upgrade"}},
 		{
-			name: "key is lost on videos", want: []string{"key-dropped"},
+			name: "key is removed on videos", want: []string{"key-dropped"},
 			edits: []string{location, `location ~ ^/api/assets/[^/]+/video/ { return 403; } ` + location},
 		},
 		{
-			name: "key is lost on the WebSocket", want: []string{"websocket-key"},
+			name: "key is removed on the WebSocket", want: []string{"websocket-key"},
 			edits: []string{location, `location /api/socket.io { return 403; } ` + location},
 		},
-		{name: "WebSocket led elsewhere", want: []string{"websocket-refused"}, edits: []string{location, `location /api/socket.io { return 404; } ` + location}},
+		{name: "WebSocket routed elsewhere", want: []string{"websocket-refused"}, edits: []string{location, `location /api/socket.io { return 404; } ` + location}},
 		{
 			name: "deletions are blocked", want: []string{"request-blocked"},
 			edits: []string{location, `location = /api/assets { if ($request_method = DELETE) { return 405; } proxy_pass http://$UPSTREAM; } ` + location},
@@ -91,7 +92,7 @@ func TestNginx(t *testing.T) {
 		{name: "no scheme", edits: []string{"proxy_set_header X-Forwarded-Proto $scheme;", ""}, want: []string{"scheme-lost"}},
 		{name: "no host", edits: []string{"proxy_set_header Host $http_host;", "proxy_set_header Host immich-server;"}, want: []string{"host-lost"}},
 		{
-			name: "well-known led elsewhere", want: []string{"well-known"},
+			name: "well-known routed elsewhere", want: []string{"well-known"},
 			edits: []string{location, "location /.well-known/ { root /nonexistent; } " + location},
 		},
 		{name: "no ranges", edits: []string{"proxy_bind", `proxy_set_header Range ""; proxy_bind`}, want: []string{"range-ignored"}},
@@ -101,7 +102,7 @@ func TestNginx(t *testing.T) {
 		},
 		{name: "no HTTP/2", edits: []string{"ssl http2;", "ssl;"}, want: []string{"http2-missing"}},
 		{
-			name: "HTTP/3 announced in vain", want: []string{"http3-unreachable"},
+			name: "HTTP/3 advertised but unreachable", want: []string{"http3-unreachable"},
 			edits: []string{"proxy_bind", `add_header Alt-Svc 'h3=":$PORT"; ma=60' always; proxy_bind`},
 		},
 		{name: "redirect loses the method", edits: []string{"return 308", "return 301"}, want: []string{"redirect-method"}},
@@ -140,7 +141,7 @@ func TestNginx(t *testing.T) {
 			name: "the header has another name", want: []string{"key-refused"},
 			options: func(o *doctor.Options) { o.KeyHeader = "X-Other-Key" },
 		},
-		{name: "the header is dropped on the way", edits: []string{"$http_x_access_key", "$http_x_access_key_"}, want: []string{"key-refused"}},
+		{name: "the header is dropped", edits: []string{"$http_x_access_key", "$http_x_access_key_"}, want: []string{"key-refused"}},
 		{
 			name: "a client certificate is needed", want: []string{"client-certificate-needed"},
 			edits: []string{"proxy_bind", "ssl_verify_client on; ssl_client_certificate $CERT; proxy_bind"},
@@ -153,7 +154,7 @@ func TestNginx(t *testing.T) {
 		},
 		{name: "too many wrong keys", edits: []string{"return 403;", "return 429;"}, options: func(o *doctor.Options) { o.Key = "another" }, want: []string{"locked-out"}},
 		{
-			name: "links open in part", want: []string{"links-half-open"},
+			name: "links partly public", want: []string{"links-half-open"},
 			edits: []string{
 				`if ($http_x_access_key != "$KEY") { return 403; }`, "",
 				location, `location /share/ { proxy_pass http://$UPSTREAM; } location / { if ($http_x_access_key != "$KEY") { return 403; }`,

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/immichaccess/immichaccess/integration/harness"
 	"github.com/immichaccess/immichaccess/internal/doctor"
 )
 
@@ -17,11 +18,9 @@ const goodStandalone = `
 --access.keys=phone:$KEY
 `
 
-var standalone = builder{dir: "../..", name: "immichaccess-doctor", target: "./cmd/standalone"}
-
 func runStandalone(t *testing.T, s *site, config string) {
 	t.Helper()
-	start(t, nil, []string{s.Addr, s.HTTPAddr}, standalone.build(t), strings.Fields(config)...)
+	s.runProxy(t, harness.Program{Path: harness.Binary(t), Arguments: strings.Fields(config)})
 }
 
 func TestStandalone(t *testing.T) {
@@ -38,15 +37,15 @@ func TestStandalone(t *testing.T) {
 			name: "the key is wrong, and the second one locks out", edits: []string{keys, "--access.maxWrongKeys=2\n" + keys},
 			options: func(o *doctor.Options) { o.Key = "another-horse-battery" }, want: []string{"key-refused"},
 		},
-		{name: "links are open", edits: []string{keys, "--access.publicRoutes=shared-links\n" + keys}},
-		{name: "a ping is open", edits: []string{keys, "--access.publicRoutes=ping\n" + keys}},
-		{name: "all is open", edits: []string{keys, "--access.publicRoutes=ping,well-known,oauth,shared-links,session-media\n" + keys}},
+		{name: "links are public", edits: []string{keys, "--access.publicRoutes=shared-links\n" + keys}},
+		{name: "the ping is public", edits: []string{keys, "--access.publicRoutes=ping\n" + keys}},
+		{name: "all routes are public", edits: []string{keys, "--access.publicRoutes=ping,well-known,oauth,shared-links,session-media\n" + keys}},
 		{name: "browsers may log in", edits: []string{keys, "--access.browserLogin=true\n" + keys}},
 		{name: "denied with 404", edits: []string{keys, "--access.denyStatus=404\n" + keys}, hidden: true},
 		{name: "denied with 401", edits: []string{keys, "--access.denyStatus=401\n" + keys}},
-		{name: "clients at home need none", edits: []string{keys, "--access.keylessNetworks=192.168.0.0/16,10.0.0.0/8\n" + keys}},
+		{name: "clients at home need no key", edits: []string{keys, "--access.keylessNetworks=192.168.0.0/16,10.0.0.0/8\n" + keys}},
 		{
-			name: "forwarding headers of anybody are believed", want: []string{"key-bypassed"},
+			name: "forwarding headers of every client are trusted", want: []string{"key-bypassed"},
 			edits: []string{keys, "--access.keylessNetworks=192.168.0.0/16\n--access.trustedProxies=loopback\n" + keys},
 		},
 	})

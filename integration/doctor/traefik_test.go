@@ -1,18 +1,17 @@
 package doctor_test
 
 import (
-	"context"
+	"io"
 	"strings"
-	"sync"
 	"testing"
 
-	"go.yaml.in/yaml/v3"
-
+	"github.com/immichaccess/immichaccess/integration/harness"
 	"github.com/immichaccess/immichaccess/integration/traefik"
 	"github.com/immichaccess/immichaccess/internal/doctor"
+	"go.yaml.in/yaml/v3"
 )
 
-// goodTraefik is the static configuration and the dynamic one, with the plugin.
+// goodTraefik is the static and the dynamic configuration, with the plugin.
 const goodTraefik = `
 entryPoints:
   web:
@@ -43,14 +42,8 @@ tls:
   stores: {default: {defaultCertificate: {certFile: $CERT, keyFile: $TLSKEY}}}
 `
 
-var buildTraefik = sync.OnceValues(func() (string, error) { return traefik.Build(context.Background()) })
-
 func runTraefik(t *testing.T, s *site, config string) {
 	t.Helper()
-	binary, err := buildTraefik()
-	if err != nil {
-		t.Fatal(err)
-	}
 	parts := strings.Split(config, "\n---\n")
 	settings := make([]traefik.Settings, len(parts))
 	for i, part := range parts {
@@ -58,18 +51,23 @@ func runTraefik(t *testing.T, s *site, config string) {
 			t.Fatal(err)
 		}
 	}
-	log := &lockedBuffer{}
-	process, err := traefik.Start(context.Background(), binary, s.Dir, settings[0], settings[1], log, s.Addr, s.HTTPAddr)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, log)
-	}
-	t.Cleanup(func() {
-		process.Stop()
-		if t.Failed() {
-			t.Logf("Traefik said:\n%s", log)
-		}
-	})
+	traefik.Run(t, settings[0], settings[1], s.Addr, s.HTTPAddr)
 	awaitRoutes(t, s)
+}
+
+// awaitRoutes returns when Traefik has routes: it listens before it has read them.
+func awaitRoutes(t *testing.T, s *site) {
+	t.Helper()
+	client := harness.Client(t, harness.HTTP1)
+	harness.Await(t, "Traefik's routes", func() bool {
+		response, err := client.Get("https://" + s.Addr + "/nothing")
+		if err != nil {
+			return false
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		return err == nil && string(body) != "404 page not found\n"
+	})
 }
 
 func TestTraefik(t *testing.T) {
@@ -91,26 +89,26 @@ func TestTraefik(t *testing.T) {
 		{name: "limit of 100 MB", edits: []string{"keys: [phone:$KEY]", "keys: [phone:$KEY], maxUploadSize: 100m"}, want: []string{"upload-limit"}},
 		{name: "limit of the buffering middleware", edits: with("{buffering: {maxRequestBodyBytes: 104857600}}"), want: []string{"upload-buffered", "upload-limit"}},
 		{name: "requests are buffered", edits: with("{buffering: {memRequestBodyBytes: 1024}}"), want: []string{"upload-buffered"}},
-		{name: "uploads are cut", options: slow, want: []string{"upload-time"}, edits: []string{"readTimeout: 0", "readTimeout: $CUT"}},
+		{name: "uploads are limited in time", options: slow, want: []string{"upload-time"}, edits: []string{"readTimeout: 0", "readTimeout: $CUT"}},
 		{name: "no upgrade", edits: with(`{headers: {customRequestHeaders: {Upgrade: "", Connection: ""}}}`), want: []string{"websocket-upgrade"}},
-		{name: "key is lost", edits: with(`{headers: {customRequestHeaders: {X-Access-Key: ""}}}`), want: []string{"key-refused"}},
+		{name: "key is removed", edits: with(`{headers: {customRequestHeaders: {X-Access-Key: ""}}}`), want: []string{"key-refused"}},
 		{
-			name: "key is lost on uploads", want: []string{"key-dropped"},
+			name: "key is removed on uploads", want: []string{"key-dropped"},
 			edits: append(router("Path(`/api/assets`)", "middlewares: [extra, immich-key], service: immich"),
 				first, "  middlewares:\n    extra: {headers: {customRequestHeaders: {X-Access-Key: \"\"}}}\n    immich-key:"),
 		},
-		{name: "well-known led elsewhere", edits: router("PathPrefix(`/.well-known`)", "service: noop@internal"), want: []string{"well-known"}},
+		{name: "well-known routed elsewhere", edits: router("PathPrefix(`/.well-known`)", "service: noop@internal"), want: []string{"well-known"}},
 		{name: "no ranges", edits: with(`{headers: {customRequestHeaders: {Range: ""}}}`), want: []string{"range-ignored"}},
 		{name: "media is compressed", edits: with("{compress: {}}"), want: []string{"media-compressed"}},
 		{name: "no HTTP/2", edits: []string{"\ntls:\n", "\ntls:\n  options: {default: {alpnProtocols: [http/1.1]}}\n"}, want: []string{"http2-missing"}},
-		{name: "HTTP/3 announced in vain", edits: []string{"http3: {}", "http3: {advertisedPort: 9}"}, want: []string{"http3-unreachable"}},
+		{name: "HTTP/3 advertised but unreachable", edits: []string{"http3: {}", "http3: {advertisedPort: 9}"}, want: []string{"http3-unreachable"}},
 		{name: "under a path", want: []string{"sub-path"}, options: func(o *doctor.Options) { o.URL += "/immich" }, edits: append(
 			router("PathPrefix(`/immich`)", "middlewares: [extra, immich-key], service: immich"),
 			first, "  middlewares:\n    extra: {stripPrefix: {prefixes: [/immich]}}\n    immich-key:",
 			"rule: Host(`127.0.0.1`)\n", "rule: Host(`127.0.0.1`) && Path(`/nothing`)\n",
 		)},
 		{name: "Immich is down", edits: []string{"$UPSTREAM", "$DEAD"}, want: []string{"immich-down"}},
-		{name: "links are open", edits: []string{"keys: [phone:$KEY]", "keys: [phone:$KEY], publicRoutes: [shared-links]"}},
+		{name: "links are public", edits: []string{"keys: [phone:$KEY]", "keys: [phone:$KEY], publicRoutes: [shared-links]"}},
 		{name: "browsers may log in", edits: []string{"keys: [phone:$KEY]", "keys: [phone:$KEY], browserLogin: true"}},
 		{name: "denied with 404", edits: []string{"keys: [phone:$KEY]", "keys: [phone:$KEY], denyStatus: 404"}},
 		{name: "denied with 401", edits: []string{"keys: [phone:$KEY]", "keys: [phone:$KEY], denyStatus: 401"}},

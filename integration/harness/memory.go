@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// Memory is what a program may take of it, enforced by the kernel where it lets us.
+// Memory is a limit of a program's memory, enforced by the kernel where that is possible.
 type Memory struct {
 	group string // directory of a control group; empty without one
 	limit int64
@@ -22,7 +22,7 @@ const (
 	groupsV2 = "/sys/fs/cgroup"
 )
 
-// LimitMemory makes a control group with that limit. Where that can't be done, as without root, the peak is only compared.
+// LimitMemory makes a control group with that limit. Where that is not possible, as without root, the peak is only compared with it.
 func LimitMemory(t testing.TB, limit int64) *Memory {
 	t.Helper()
 	m := &Memory{limit: limit}
@@ -61,12 +61,12 @@ func groupV2(name string, limit int64) (string, error) {
 	if err := makeGroup(group, "memory.max", limit); err != nil {
 		return "", err
 	}
-	_ = os.WriteFile(filepath.Join(group, "memory.swap.max"), []byte("0"), 0o600) // there need not be swap
+	_ = os.WriteFile(filepath.Join(group, "memory.swap.max"), []byte("0"), 0o600) // there may be no swap
 	return group, nil
 }
 
-// delegateMemory has groups of their own limited. A group with processes in it, as a container's outermost one is, must be rid of
-// them first.
+// delegateMemory enables limits in child groups. A group with processes in it, such as the outermost one of a container, can't do so before
+// they are moved.
 func delegateMemory() error {
 	control := filepath.Join(groupsV2, "cgroup.subtree_control")
 	enable := func() error { return os.WriteFile(control, []byte("+memory"), 0o600) }
@@ -108,46 +108,15 @@ func (m *Memory) Start(t testing.TB, path string, arguments ...string) *Process 
 	return Start(t, "/bin/sh", append([]string{"-c", enter, filepath.Join(m.group, "cgroup.procs"), path}, arguments...)...)
 }
 
-// Check fails the test of a program that has gone, or has taken more than it may.
+// Check fails the test if the program has ended, or has exceeded the limit.
 func (m *Memory) Check(t testing.TB, p *Process) {
 	t.Helper()
 	if p.Ended() {
 		t.Fatal("the program has ended: the kernel may have killed it for its memory")
 	}
 	peak := p.PeakMemory(t)
-	t.Logf("it took %d MB at most so far", peak>>20)
+	t.Logf("the peak of its memory is %d MB so far", peak>>20)
 	if peak > m.limit {
 		t.Errorf("that is more than %d MB", m.limit>>20)
 	}
-}
-
-// PeakMemory is the most that the program has had.
-func (p *Process) PeakMemory(t testing.TB) int64 {
-	t.Helper()
-	return p.memory(t, "VmHWM:")
-}
-
-// Memory is what the program has.
-func (p *Process) Memory(t testing.TB) int64 {
-	t.Helper()
-	return p.memory(t, "VmRSS:")
-}
-
-func (p *Process) memory(t testing.TB, field string) int64 {
-	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(status)) {
-		if rest, found := strings.CutPrefix(line, field); found {
-			kilobytes, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return kilobytes << 10
-		}
-	}
-	t.Fatalf("the program has no %s any more", field)
-	return 0
 }

@@ -3,24 +3,20 @@ package standalone
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/immichaccess/immichaccess/integration/harness"
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/quicvarint"
 )
 
 const framesHeaders = 1 // an HTTP/3 frame
 
-func quicTLS() *tls.Config {
-	return &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h3"}}
-}
-
-// quicConnect opens connections, a few sockets for all of them.
+// quicConnect opens connections over a few sockets.
 func (d *target) quicConnect(t *testing.T, count int, begin func(conn *quic.Conn)) (end func()) {
 	t.Helper()
 	const sockets = 16
@@ -40,7 +36,7 @@ func (d *target) quicConnect(t *testing.T, count int, begin func(conn *quic.Conn
 	inParallel(count, func(i int) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		conn, err := transports[i%sockets].Dial(ctx, to, quicTLS(), &quic.Config{MaxIdleTimeout: time.Minute})
+		conn, err := transports[i%sockets].Dial(ctx, to, harness.AnyCertificate("h3"), &quic.Config{MaxIdleTimeout: time.Minute})
 		if err != nil {
 			return // refused, which is fine
 		}
@@ -56,7 +52,7 @@ func (d *target) quicConnect(t *testing.T, count int, begin func(conn *quic.Conn
 	}
 }
 
-// sendStream opens a stream without waiting for leave to do so.
+// sendStream opens a stream if it may do so at once.
 func sendStream(conn *quic.Conn, content []byte) {
 	stream, err := conn.OpenStream()
 	if err != nil {
@@ -93,7 +89,7 @@ func largeFieldSections(t *testing.T, d *target) func() {
 	section := func(fields []byte) []byte {
 		return append(quicvarint.Append([]byte{framesHeaders}, uint64(len(fields))), fields...)
 	}
-	return d.quicConnect(t, wide, func(conn *quic.Conn) {
+	return d.quicConnect(t, manyConns, func(conn *quic.Conn) {
 		for range 4 {
 			sendStream(conn, section(withLargeHead))
 			sendStream(conn, append(section(small), section(trailers)...))
@@ -101,8 +97,8 @@ func largeFieldSections(t *testing.T, d *target) func() {
 	})
 }
 
-// abandonedHandshakes begins twice as many as are wide. Half of them answer a Retry, as who has a real address can; nothing more is
-// heard of any.
+// abandonedHandshakes begins twice as many as manyConns. Half of them answer a Retry, as a client with a real address can; then they send
+// nothing any more.
 func abandonedHandshakes(t *testing.T, d *target) func() {
 	t.Helper()
 	to, err := net.ResolveUDPAddr("udp", d.address)
@@ -111,7 +107,7 @@ func abandonedHandshakes(t *testing.T, d *target) func() {
 	}
 	var sockets []*abandoning
 	var mu sync.Mutex
-	inParallel(2*wide, func(i int) {
+	inParallel(2*manyConns, func(i int) {
 		socket, err := net.ListenPacket("udp", "127.0.0.1:0")
 		if err != nil {
 			t.Error(err)
@@ -123,7 +119,7 @@ func abandonedHandshakes(t *testing.T, d *target) func() {
 		mu.Unlock()
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
-		if _, err := quic.Dial(ctx, conn, to, quicTLS(), nil); err == nil {
+		if _, err := quic.Dial(ctx, conn, to, harness.AnyCertificate("h3"), nil); err == nil {
 			t.Error("a handshake is complete")
 		}
 	})
@@ -134,7 +130,7 @@ func abandonedHandshakes(t *testing.T, d *target) func() {
 	}
 }
 
-// abandoning hears nothing but a Retry, and keeps the end of a connection to itself.
+// abandoning receives nothing but a Retry, and never sends the end of a connection.
 type abandoning struct {
 	net.PacketConn
 
@@ -151,7 +147,7 @@ func (a *abandoning) ReadFrom(p []byte) (int, net.Addr, error) {
 	}
 }
 
-// WriteTo passes on what is padded, as a client's first datagrams are.
+// WriteTo passes on only padded datagrams, as a client's first ones are.
 func (a *abandoning) WriteTo(p []byte, to net.Addr) (int, error) {
 	const padded = 1200
 	if len(p) < padded {

@@ -6,137 +6,138 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/immichaccess/immichaccess/integration/torture/harness"
+	"github.com/immichaccess/immichaccess/integration/harness"
+	"github.com/immichaccess/immichaccess/integration/torture/testbed"
 )
 
-// What can happen to certificates, and to the CA that issues them. The proxy is one that looks after them every second, so
-// that certificates can be issued that live for half a minute.
+// Failures of certificates, and of the CA that issues them. The proxy is one that checks them every second, so that certificates can be
+// valid for half a minute.
 
-const certificateLife = 30 * time.Second
+const certificateLifetime = 30 * time.Second
 
-func certificateDays() []*badDay {
-	return []*badDay{
+func certificateScenarios() []*scenario {
+	return []*scenario{
 		{
-			name: "the certificate's files are replaced", quick: true, open: ownCertificate, strike: certificateReplaced,
-			expect: "new connections get the new one, nothing that runs notices",
+			name: "the certificate's files are replaced", quick: true, setUp: certificateFiles, inject: certificateReplaced,
+			expect: "new connections get the new one, running transfers are not affected",
 		},
 		{
-			name: "the certificate's files are spoilt", open: ownCertificate, strike: certificateSpoilt,
-			expect: "the log says why, new connections get the old one, nothing that runs notices; good files are taken again",
+			name: "the certificate's files are damaged", setUp: certificateFiles, inject: certificateDamaged,
+			expect: "the log says why, new connections get the old one, running transfers are not affected; valid files are read again",
 		},
 		{
-			name: "the CA is down and a certificate near its end", once: true, open: withAuthority,
-			strike: authorityDown,
-			expect: "the log says why and that it is tried again, the old one stays in use, nothing that runs notices; when the CA is back, the certificate is renewed",
+			name: "the CA is down and a certificate is about to expire", once: true, setUp: withCA,
+			inject: caDown,
+			expect: "the log says why and when it tries again, the old one stays in use, running transfers are not affected; when the CA is back, the certificate is renewed",
 		},
 		{
-			name: "the CA hangs and a certificate is near its end", once: true, open: withAuthority,
-			strike: authorityHangs,
-			expect: "the old one stays in use, nothing that runs notices; when the CA goes on, the certificate is renewed",
+			name: "the CA hangs and a certificate is about to expire", once: true, setUp: withCA,
+			inject: caHangs,
+			expect: "the old one stays in use, running transfers are not affected; when the CA continues, the certificate is renewed",
 		},
 	}
 }
 
-func ownCertificate(s *scene) {
+func certificateFiles(s *testRun) {
 	folder := s.TempDir()
 	s.files.certificate, s.files.privateKey = filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")
-	s.must(harness.WriteCertificate(s.files.certificate, s.files.privateKey, time.Now().Add(time.Hour)))
-	s.openProxy(harness.ProxyOptions{Arguments: []string{"--tls.certFile=" + s.files.certificate, "--tls.keyFile=" + s.files.privateKey}})
+	harness.WriteCertificate(s, s.files.certificate, s.files.privateKey)
+	s.startProxy(testbed.ProxyOptions{Arguments: []string{"--tls.certFile=" + s.files.certificate, "--tls.keyFile=" + s.files.privateKey}})
 }
 
-func (s *scene) certificate(name string) *x509.Certificate {
+func (s *testRun) certificate(name string) *x509.Certificate {
 	return harness.Certificate(s.proxy.Address, name)
 }
 
-// awaitOther waits until new connections get another certificate.
-func (s *scene) awaitOther(before *x509.Certificate, name string) {
+// awaitOtherCertificate waits until new connections get another certificate.
+func (s *testRun) awaitOtherCertificate(before *x509.Certificate, name string) {
 	s.Helper()
 	if !harness.Eventually(func() bool { now := s.certificate(name); return now != nil && !now.Equal(before) }) {
-		s.Fatal("the certificate stays the same")
+		s.Fatal("the certificate does not change")
 	}
 }
 
-func certificateReplaced(s *scene) {
-	tr := s.begin()
-	defer tr.end()
+func certificateReplaced(s *testRun) {
+	tr := s.startTraffic()
+	defer tr.stop()
 	before := s.certificate("localhost")
-	s.must(harness.WriteCertificate(s.files.certificate, s.files.privateKey, time.Now().Add(time.Hour)))
-	s.awaitOther(before, "localhost")
-	tr.wantWhole()
+	harness.WriteCertificate(s, s.files.certificate, s.files.privateKey)
+	s.awaitOtherCertificate(before, "localhost")
+	tr.wantComplete()
 	tr.wantSocket()
 }
 
-func certificateSpoilt(s *scene) {
-	for _, spoil := range []func(){
+func certificateDamaged(s *testRun) {
+	for _, damage := range []func(){
 		func() { s.must(os.Truncate(s.files.certificate, 100)) },
 		func() { s.must(os.Remove(s.files.privateKey)); s.must(os.Mkdir(s.files.privateKey, 0o755)) },
 		func() { s.must(os.Remove(s.files.certificate)); s.must(os.Symlink("/dev/null", s.files.certificate)) },
 	} {
-		tr := s.begin()
+		tr := s.startTraffic()
 		before := s.certificate("localhost")
 		mark := s.proxy.Log.Mark()
-		spoil()
+		damage()
 		if !harness.Eventually(func() bool { s.certificate("localhost"); return len(s.proxy.Log.Since(mark)) > 0 }) {
-			s.Error("the log says nothing")
+			s.Error("the log is empty")
 		}
 		s.proxy.Log.Await(s, mark, "the certificate stays as it was")
 		if now := s.certificate("localhost"); now == nil || !now.Equal(before) {
-			s.Error("the certificate did not stay")
+			s.Error("the certificate has changed")
 		}
-		tr.wantWhole()
+		tr.wantComplete()
 		tr.wantSocket()
-		tr.end()
+		tr.stop()
 		s.must(os.RemoveAll(s.files.certificate))
 		s.must(os.RemoveAll(s.files.privateKey))
-		s.must(harness.WriteCertificate(s.files.certificate, s.files.privateKey, time.Now().Add(time.Hour)))
-		s.awaitOther(before, "localhost")
+		harness.WriteCertificate(s, s.files.certificate, s.files.privateKey)
+		s.awaitOtherCertificate(before, "localhost")
 	}
 }
 
-func withAuthority(s *scene) {
-	s.ca = harness.StartAuthority(s, certificateLife)
-	s.openFor(s.ca.Options(s.TempDir()))
+func withCA(s *testRun) {
+	s.ca = testbed.StartCA(s, certificateLifetime)
+	s.startProxyWithDomain(s.ca.Options(s.TempDir()))
 }
 
-// openFor starts a proxy that is asked for the domain.
-func (s *scene) openFor(options harness.ProxyOptions) {
-	s.openProxy(options)
+// startProxyWithDomain starts a proxy with a certificate for the domain.
+func (s *testRun) startProxyWithDomain(options testbed.ProxyOptions) {
+	s.startProxy(options)
 	for _, protocol := range harness.Protocols {
-		s.clients[protocol] = harness.NewClient(s, protocol, harness.ClientOptions{Address: s.proxy.Address, Host: harness.Domain, Key: harness.Key})
+		s.clients[protocol] = testbed.NewClient(s, protocol, testbed.ClientOptions{Address: s.proxy.Address, Host: harness.Domain, Key: testbed.Key})
 	}
 	s.awaitCertificate()
 }
 
-func (s *scene) awaitCertificate() {
+func (s *testRun) awaitCertificate() {
 	s.Helper()
 	if !harness.Eventually(func() bool { return s.certificate(harness.Domain) != nil }) {
 		s.Fatal("there is no certificate")
 	}
 }
 
-func authorityDown(s *scene) {
-	tr := s.begin()
-	defer tr.end()
+func caDown(s *testRun) {
+	tr := s.startTraffic()
+	defer tr.stop()
 	s.ca.Down()
 	mark := s.proxy.Log.Mark()
 	s.proxy.Log.Await(s, mark, "connection refused")
 	s.proxy.Log.Await(s, mark, "level=ERROR")
-	s.mendAfterExpiry(func() { s.ca.Up(s) })
-	tr.wantWhole()
+	s.repairAfterExpiry(func() { s.ca.Up(s) })
+	tr.wantComplete()
 	tr.wantSocket()
 }
 
-func authorityHangs(s *scene) {
-	tr := s.begin()
-	defer tr.end()
+func caHangs(s *testRun) {
+	tr := s.startTraffic()
+	defer tr.stop()
 	s.ca.Hang(s)
-	s.mendAfterExpiry(func() { s.ca.Continue(s) })
-	tr.wantWhole()
+	s.repairAfterExpiry(func() { s.ca.Continue(s) })
+	tr.wantComplete()
 	tr.wantSocket()
 }
 
-// mendAfterExpiry lets the old certificate come to its end before the CA is back.
-func (s *scene) mendAfterExpiry(mend func()) {
+// repairAfterExpiry lets the old certificate expire before the CA is back.
+func (s *testRun) repairAfterExpiry(repair func()) {
 	s.Helper()
 	before := s.certificate(harness.Domain)
 	if before == nil {
@@ -144,9 +145,9 @@ func (s *scene) mendAfterExpiry(mend func()) {
 	}
 	time.Sleep(time.Until(before.NotAfter))
 	if now := s.certificate(harness.Domain); now == nil || !now.Equal(before) {
-		s.Error("the certificate did not stay")
+		s.Error("the certificate has changed")
 	}
-	s.wantStatus(harness.Key, 200)
-	mend()
-	s.awaitOther(before, harness.Domain)
+	s.wantStatus(testbed.Key, 200)
+	repair()
+	s.awaitOtherCertificate(before, harness.Domain)
 }

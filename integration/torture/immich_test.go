@@ -6,78 +6,79 @@ import (
 	"strings"
 	"time"
 
-	"github.com/immichaccess/immichaccess/integration/torture/harness"
+	"github.com/immichaccess/immichaccess/integration/harness"
+	"github.com/immichaccess/immichaccess/integration/torture/testbed"
 )
 
-// What can happen to Immich. All of it can happen behind Traefik as well.
+// Failures of Immich. All of them are tried behind Traefik as well.
 
-func immichDays() []*badDay {
-	return []*badDay{
+func immichScenarios() []*scenario {
+	return []*scenario{
 		{
-			name: "Immich is killed", quick: true, strike: immichKilled,
+			name: "Immich is killed", quick: true, inject: immichKilled,
 			expect: "uploads get 502 at once, downloads are cut, the WebSocket ends; requests get 502 until Immich is back",
 		},
 		{
-			name: "Immich hangs for two seconds", quick: true, strike: immichHangsBriefly,
-			expect: "everything goes on, and is whole",
+			name: "Immich hangs for two seconds", quick: true, inject: immichHangsBriefly,
+			expect: "everything continues, and is complete",
 		},
 		{
-			name: "Immich hangs for longer than timeouts.idle and timeouts.upstream", open: impatient, strike: immichHangs,
-			expect: "uploads get 504, downloads are cut, the WebSocket ends, requests get 504; all is well when it goes on",
+			name: "Immich hangs for longer than timeouts.idle and timeouts.upstream", setUp: shortTimeouts, inject: immichHangs,
+			expect: "uploads get 504, downloads are cut, the WebSocket ends, requests get 504; everything works when it continues",
 		},
 		{
-			name: "Immich answers garbage", quick: true, strike: immichAnswersGarbage,
-			expect: "502 to whom it was meant for, and nobody else notices",
+			name: "Immich sends invalid answers", quick: true, inject: immichAnswersGarbage,
+			expect: "502 to the client that made the request, and no other client is affected",
 		},
 		{
-			name: "Immich breaks answers off", quick: true, strike: immichTruncates,
-			expect: "the client sees an error, and nobody else notices",
+			name: "Immich closes the connection during an answer", quick: true, inject: immichClosesAnswers,
+			expect: "the client sees an error, and no other client is affected",
 		},
 		{
-			name: "Immich breaks uploads off", quick: true, strike: immichAbandons,
-			expect: "502; what Immich has read is not sent to it again; nobody else notices",
+			name: "Immich closes the connection during an upload", quick: true, inject: immichClosesUploads,
+			expect: "502; what Immich has read is not sent to it again; no other client is affected",
 		},
 		{
-			name: "Immich says more than it was asked", quick: true, strike: immichAdds,
-			expect: "nobody gets what was not meant for them",
+			name: "Immich sends more than the answer", quick: true, inject: immichSendsMore,
+			expect: "no client gets an answer that was not meant for it",
 		},
 	}
 }
 
-func immichKilled(s *scene) {
-	tr := s.begin()
-	defer tr.end()
+func immichKilled(s *testRun) {
+	tr := s.startTraffic()
+	defer tr.stop()
 	s.immich.Kill()
 	tr.wantRefused(soon, http.StatusBadGateway)
 	tr.wantSocketEnded(soon)
 	tr.wantCut(long)
-	s.wantStatus(harness.Key, http.StatusBadGateway)
+	s.wantStatus(testbed.Key, http.StatusBadGateway)
 	s.immich.Start(s)
-	s.awaitStatus(harness.Key, http.StatusOK)
+	s.awaitStatus(testbed.Key, http.StatusOK)
 }
 
-func immichHangsBriefly(s *scene) {
-	tr := s.begin()
-	defer tr.end()
+func immichHangsBriefly(s *testRun) {
+	tr := s.startTraffic()
+	defer tr.stop()
 	s.immich.Hang(s)
 	time.Sleep(2 * time.Second)
 	s.immich.Continue(s)
-	tr.wantWhole()
+	tr.wantComplete()
 	tr.wantSocket()
 }
 
-const impatience = 3 * time.Second
+const shortTimeout = 3 * time.Second
 
-// impatient is a proxy that does not wait long.
-func impatient(s *scene) {
-	s.openProxy(harness.ProxyOptions{Arguments: []string{
-		fmt.Sprintf("--timeouts.idle=%s", impatience), fmt.Sprintf("--timeouts.upstream=%s", impatience),
+// shortTimeouts starts a proxy that does not wait long.
+func shortTimeouts(s *testRun) {
+	s.startProxy(testbed.ProxyOptions{Arguments: []string{
+		fmt.Sprintf("--timeouts.idle=%s", shortTimeout), fmt.Sprintf("--timeouts.upstream=%s", shortTimeout),
 	}})
 }
 
-func immichHangs(s *scene) {
-	tr := s.begin()
-	defer tr.end()
+func immichHangs(s *testRun) {
+	tr := s.startTraffic()
+	defer tr.stop()
 	s.immich.Hang(s)
 	for _, u := range tr.uploads {
 		u.Release()
@@ -85,16 +86,16 @@ func immichHangs(s *scene) {
 	tr.wantRefused(long, http.StatusGatewayTimeout)
 	tr.wantCut(long)
 	tr.wantSocketEnded(long)
-	s.wantStatus(harness.Key, http.StatusGatewayTimeout)
+	s.wantStatus(testbed.Key, http.StatusGatewayTimeout)
 	s.immich.Continue(s)
-	s.awaitStatus(harness.Key, http.StatusOK)
+	s.awaitStatus(testbed.Key, http.StatusOK)
 }
 
-func immichAnswersGarbage(s *scene) {
-	tr := s.begin()
-	defer tr.end()
+func immichAnswersGarbage(s *testRun) {
+	tr := s.startTraffic()
+	defer tr.stop()
 	for _, protocol := range harness.Protocols {
-		for _, fault := range harness.Garbage {
+		for _, fault := range testbed.Garbage {
 			if s.traefik != nil && fault == "status 099" {
 				continue // Traefik itself panics, catches that, and closes the connection
 			}
@@ -105,20 +106,20 @@ func immichAnswersGarbage(s *scene) {
 			s.result.count(protocol, "request", outcomeOf(o))
 		}
 	}
-	tr.wantWhole()
+	tr.wantComplete()
 	tr.wantSocket()
 }
 
-// isFailure is a 502; what Traefik can't read of an answer is to it an error of its own.
-func (s *scene) isFailure(o harness.Outcome) bool {
+// isFailure is true of a 502; Traefik answers 500 to an answer that it can't parse.
+func (s *testRun) isFailure(o testbed.Outcome) bool {
 	return o.Err == nil && (o.Status == http.StatusBadGateway || s.traefik != nil && o.Status == http.StatusInternalServerError)
 }
 
-func immichTruncates(s *scene) {
-	tr := s.begin()
-	defer tr.end()
+func immichClosesAnswers(s *testRun) {
+	tr := s.startTraffic()
+	defer tr.stop()
 	for _, protocol := range harness.Protocols {
-		for _, fault := range harness.Truncations {
+		for _, fault := range testbed.Truncations {
 			o := s.clients[protocol].Get("/api/assets/1/original", fault, long)
 			if o.Err == nil && o.Status < http.StatusInternalServerError {
 				s.Errorf("%s, %s: %s, %d bytes that look whole", protocol, fault, o, len(o.Body))
@@ -126,38 +127,38 @@ func immichTruncates(s *scene) {
 			s.result.count(protocol, "request", outcomeOf(o))
 		}
 	}
-	tr.wantWhole()
+	tr.wantComplete()
 	tr.wantSocket()
 }
 
-func immichAbandons(s *scene) {
-	tr := s.begin()
-	defer tr.end()
+func immichClosesUploads(s *testRun) {
+	tr := s.startTraffic()
+	defer tr.stop()
 	for _, protocol := range harness.Protocols {
-		for i, fault := range harness.Abandonments {
-			u := s.clients[protocol].Upload(s, harness.UploadOptions{Size: uploadSize, Unknown: i%2 == 0, Fault: fault})
-			if harness.IsWhole(fault) {
+		for i, fault := range testbed.Abandonments {
+			u := s.clients[protocol].Upload(s, testbed.UploadOptions{Size: uploadSize, Unknown: i%2 == 0, Fault: fault})
+			if testbed.IsWhole(fault) {
 				u.Release()
 			}
 			o := u.Outcome(s, soon)
 			if !s.isFailure(o) {
 				s.Errorf("%s, %s: %s", protocol, fault, o)
 			}
-			if n := s.immich.Count(s, u.Name, harness.Arrived); n != 1 {
+			if n := s.immich.Count(s, u.Name, testbed.Arrived); n != 1 {
 				s.Errorf("%s, %s: the upload arrived %d times", protocol, fault, n)
 			}
 			s.checkUpload(u, o)
 		}
 	}
-	tr.wantWhole()
+	tr.wantComplete()
 	tr.wantSocket()
 }
 
-func immichAdds(s *scene) {
-	tr := s.begin()
-	defer tr.end()
+func immichSendsMore(s *testRun) {
+	tr := s.startTraffic()
+	defer tr.stop()
 	for _, protocol := range harness.Protocols {
-		for _, fault := range harness.Additions {
+		for _, fault := range testbed.Additions {
 			const tries = 5
 			for range tries {
 				if o := s.clients[protocol].Get("/api/server/ping", fault, long); o.Err != nil || o.Body != "ok" {
@@ -171,6 +172,6 @@ func immichAdds(s *scene) {
 			}
 		}
 	}
-	tr.wantWhole()
+	tr.wantComplete()
 	tr.wantSocket()
 }

@@ -1,5 +1,5 @@
-// Package torture gives the proxy bad days, each with uploads, downloads and a WebSocket running, and looks whether any
-// answer is lost or wrong, and whether all is well afterwards.
+// Package torture causes failures of the proxy and of everything around it, during uploads, downloads and a WebSocket. It checks whether any
+// answer is lost or wrong, and whether everything works afterwards.
 package torture
 
 import (
@@ -8,17 +8,17 @@ import (
 	"os"
 	"testing"
 
-	"github.com/immichaccess/immichaccess/integration/torture/harness"
+	"github.com/immichaccess/immichaccess/integration/torture/testbed"
 )
 
 var (
-	whole      = flag.Bool("whole", false, "run every bad day, some of which need root, instead of those that are quick")
-	rounds     = flag.Int("rounds", 1, "how often each bad day is repeated")
+	whole      = flag.Bool("whole", false, "run every scenario, some of which need root, instead of those that are quick")
+	rounds     = flag.Int("rounds", 1, "how often each scenario is repeated")
 	reportFile = flag.String("report", "", "write what was tried, and with what result, to this file")
 )
 
 func TestMain(m *testing.M) {
-	harness.Main(func() int {
+	testbed.Main(func() int {
 		flag.Parse()
 		code := m.Run()
 		if *reportFile == "" {

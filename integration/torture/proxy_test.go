@@ -5,40 +5,41 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/immichaccess/immichaccess/integration/torture/harness"
+	"github.com/immichaccess/immichaccess/integration/harness"
+	"github.com/immichaccess/immichaccess/integration/torture/testbed"
 )
 
-// What can happen to the proxy's process.
+// Failures of the proxy's process.
 
-func proxyDays() []*badDay {
-	return []*badDay{
+func proxyScenarios() []*scenario {
+	return []*scenario{
 		{
-			name: "the proxy is killed", quick: true, ended: true, strike: proxyKilled,
-			expect: "every client sees an error, no upload is complete; a new proxy takes the same address at once",
+			name: "the proxy is killed", quick: true, endsProxy: true, inject: proxyKilled,
+			expect: "every client sees an error, no upload is complete; a new proxy can listen on the same address at once",
 		},
 		{
-			name: "the proxy is told to stop", quick: true, ended: true, strike: proxyStops,
-			expect: "SIGTERM: nobody new is let in, what runs is whole, the WebSocket does not hold it up; exit code 0",
+			name: "the proxy is told to stop", quick: true, endsProxy: true, inject: proxyStops,
+			expect: "SIGTERM: new connections are refused, running transfers are completed, the WebSocket does not delay it; exit code 0",
 		},
 		{
-			name: "the proxy is told to stop twice", quick: true, ended: true, strike: proxyStopsTwice,
+			name: "the proxy is told to stop twice", quick: true, endsProxy: true, inject: proxyStopsTwice,
 			expect: "two SIGTERMs: it ends at once, every client sees an error, no upload is complete; exit code 1",
 		},
 		{
-			name: "the proxy is told to stop, and transfers last longer than timeouts.shutdown", ended: true,
-			open:   func(s *scene) { s.openProxy(harness.ProxyOptions{Arguments: []string{"--timeouts.shutdown=2s"}}) },
-			strike: proxyStopTakesTooLong,
-			expect: "it ends when the time is over, every client sees an error, no upload is complete; exit code 1",
+			name: "the proxy is told to stop, and transfers last longer than timeouts.shutdown", endsProxy: true,
+			setUp:  func(s *testRun) { s.startProxy(testbed.ProxyOptions{Arguments: []string{"--timeouts.shutdown=2s"}}) },
+			inject: proxyStopTakesTooLong,
+			expect: "it ends after that time, every client sees an error, no upload is complete; exit code 1",
 		},
 		{
-			name: "the proxy hangs for two seconds", quick: true, strike: proxyHangs,
-			expect: "SIGSTOP and SIGCONT, as when a virtual machine is suspended: everything goes on, and is whole",
+			name: "the proxy hangs for two seconds", quick: true, inject: proxyHangs,
+			expect: "SIGSTOP and SIGCONT, as when a virtual machine is suspended: everything continues, and is complete",
 		},
 	}
 }
 
-// restart has a new proxy serve at the old address.
-func (s *scene) restart() {
+// restart starts the proxy again, at the same address.
+func (s *testRun) restart() {
 	s.Helper()
 	for _, c := range s.clients {
 		c.Close()
@@ -46,54 +47,54 @@ func (s *scene) restart() {
 	s.proxy.Start(s)
 }
 
-// wantIncomplete wants Immich to have seen that no upload is whole.
+// wantIncomplete requires that Immich has seen that no upload is complete.
 func (tr *traffic) wantIncomplete() {
 	tr.Helper()
 	for _, u := range tr.uploads {
 		if tr.immich.AwaitEnd(tr, u.Name) {
-			tr.Errorf("Immich took %s for whole", u.Name)
+			tr.Errorf("Immich took %s for complete", u.Name)
 		}
 	}
 }
 
-func proxyKilled(s *scene) {
-	tr := s.begin()
-	defer tr.end()
+func proxyKilled(s *testRun) {
+	tr := s.startTraffic()
+	defer tr.stop()
 	s.proxy.Kill()
-	tr.wantGone()
+	tr.wantEverythingCut()
 	s.restart()
 }
 
-// wantGone wants everything to have been cut off.
-func (tr *traffic) wantGone() {
+// wantEverythingCut requires that every transfer was cut.
+func (tr *traffic) wantEverythingCut() {
 	tr.Helper()
 	tr.wantSocketEnded(soon)
 	tr.wantIncomplete()
 	for _, t := range append(tr.uploads, tr.downloads...) {
 		if t.Protocol == harness.HTTP3 {
-			t.Abort() // nobody tells a client of QUIC that its server has been killed
+			t.Abort() // a QUIC client is not told that its server was killed
 		}
 	}
 	tr.wantFailed(long)
 	tr.wantCut(long)
 }
 
-func proxyStops(s *scene) {
-	tr := s.begin()
-	defer tr.end()
+func proxyStops(s *testRun) {
+	tr := s.startTraffic()
+	defer tr.stop()
 	mark := s.proxy.Log.Mark()
-	s.proxy.Signal(s, syscall.SIGTERM)
+	s.proxy.Send(s, syscall.SIGTERM)
 	s.proxy.Log.Await(s, mark, "stopping")
-	s.wantNobodyNew()
-	tr.wantWhole()
-	if code := s.proxy.Exited(s, long); code != 0 {
+	s.wantNoNewConnections()
+	tr.wantComplete()
+	if code := s.proxy.ExitCode(s, long); code != 0 {
 		s.Errorf("exit code %d", code)
 	}
 	s.restart()
 }
 
-// wantNobodyNew wants new connections to be refused.
-func (s *scene) wantNobodyNew() {
+// wantNoNewConnections requires that new connections are refused.
+func (s *testRun) wantNoNewConnections() {
 	s.Helper()
 	for _, protocol := range []string{harness.HTTP1, harness.HTTP2} {
 		late := s.gateway.Client(s, protocol, s.from)
@@ -103,38 +104,38 @@ func (s *scene) wantNobodyNew() {
 	}
 }
 
-func proxyStopsTwice(s *scene) {
-	tr := s.begin()
-	defer tr.end()
+func proxyStopsTwice(s *testRun) {
+	tr := s.startTraffic()
+	defer tr.stop()
 	mark := s.proxy.Log.Mark()
-	s.proxy.Signal(s, syscall.SIGTERM)
+	s.proxy.Send(s, syscall.SIGTERM)
 	s.proxy.Log.Await(s, mark, "stopping")
-	s.proxy.Signal(s, syscall.SIGTERM)
-	if code := s.proxy.Exited(s, soon); code != 1 {
+	s.proxy.Send(s, syscall.SIGTERM)
+	if code := s.proxy.ExitCode(s, soon); code != 1 {
 		s.Errorf("exit code %d", code)
 	}
-	tr.wantGone()
+	tr.wantEverythingCut()
 	s.restart()
 }
 
-func proxyStopTakesTooLong(s *scene) {
-	tr := s.begin()
-	defer tr.end()
-	s.proxy.Signal(s, syscall.SIGTERM)
-	if code := s.proxy.Exited(s, long); code != 1 {
+func proxyStopTakesTooLong(s *testRun) {
+	tr := s.startTraffic()
+	defer tr.stop()
+	s.proxy.Send(s, syscall.SIGTERM)
+	if code := s.proxy.ExitCode(s, long); code != 1 {
 		s.Errorf("exit code %d", code)
 	}
-	tr.wantGone()
+	tr.wantEverythingCut()
 	s.restart()
 }
 
-func proxyHangs(s *scene) {
-	tr := s.begin()
-	defer tr.end()
+func proxyHangs(s *testRun) {
+	tr := s.startTraffic()
+	defer tr.stop()
 	s.proxy.Hang(s)
 	time.Sleep(2 * time.Second)
 	s.proxy.Continue(s)
-	tr.wantWhole()
+	tr.wantComplete()
 	tr.wantSocket()
-	s.wantStatus(harness.Key, http.StatusOK)
+	s.wantStatus(testbed.Key, http.StatusOK)
 }

@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/immichaccess/immichaccess/integration/torture/harness"
+	"github.com/immichaccess/immichaccess/integration/torture/testbed"
 )
 
 // results are those of this run, for the report.
@@ -24,24 +24,24 @@ type collection struct {
 	list []*result
 }
 
-// result is what came of one bad day.
+// result is that of one scenario.
 type result struct {
-	day           *badDay
+	scenario      *scenario
 	rounds        int
 	finished      bool
 	good          bool
 	duration      time.Duration
 	start         time.Time
-	before, after harness.Footprint
+	before, after testbed.Footprint
 
-	mu       sync.Mutex
-	striking bool                                 // what happens before and afterwards is not counted
-	slowest  time.Duration                        // until a client heard of it
-	counts   map[string]map[string]map[string]int // by protocol, kind and outcome
+	mu      sync.Mutex
+	failing bool                                 // outcomes before and afterwards are not counted
+	slowest time.Duration                        // until a client was told
+	counts  map[string]map[string]map[string]int // by protocol, kind and outcome
 }
 
-func (c *collection) begin(d *badDay) *result {
-	r := &result{day: d, start: time.Now(), counts: map[string]map[string]map[string]int{}}
+func (c *collection) begin(d *scenario) *result {
+	r := &result{scenario: d, start: time.Now(), counts: map[string]map[string]map[string]int{}}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.list = append(c.list, r)
@@ -55,7 +55,7 @@ func (r *result) end(good bool) {
 func (r *result) count(protocol, kind, outcome string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.striking {
+	if !r.failing {
 		return
 	}
 	if r.counts[protocol] == nil {
@@ -67,24 +67,24 @@ func (r *result) count(protocol, kind, outcome string) {
 	r.counts[protocol][kind][outcome]++
 }
 
-func (r *result) strike(striking bool) {
+func (r *result) setFailing(failing bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.striking = striking
+	r.failing = failing
 }
 
-func (r *result) took(d time.Duration) {
+func (r *result) recordDelay(d time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.slowest = max(r.slowest, d)
 }
 
-func (r *result) footprints(before, after harness.Footprint) {
+func (r *result) footprints(before, after testbed.Footprint) {
 	r.before, r.after = before, after
 }
 
-// outcomeOf is what a client saw of something that did not succeed, in a word.
-func outcomeOf(o harness.Outcome) string {
+// outcomeOf describes what a client saw of a transfer that did not succeed.
+func outcomeOf(o testbed.Outcome) string {
 	switch {
 	case o.Err != nil && o.Status == 0:
 		return "connection error"
@@ -95,11 +95,11 @@ func outcomeOf(o harness.Outcome) string {
 	}
 }
 
-// write makes the report of what has run, which says so if that is not all.
+// write writes the report, which says so if not everything was run.
 func (c *collection) write(file string, good bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	slices.SortFunc(c.list, func(a, b *result) int { return cmp.Compare(a.day.number, b.day.number) })
+	slices.SortFunc(c.list, func(a, b *result) int { return cmp.Compare(a.scenario.number, b.scenario.number) })
 	var out strings.Builder
 	c.writeHead(&out, good)
 	for _, r := range c.list {
@@ -111,41 +111,41 @@ func (c *collection) write(file string, good bool) error {
 
 func (c *collection) writeHead(out *strings.Builder, good bool) {
 	fmt.Fprint(out, "# What was tested\n\nWritten by `make torture`, from its own output; not to be edited.\n\n")
-	verdict := "Everything held."
+	verdict := "Everything passed."
 	if !good {
 		verdict = "**Something failed, or not everything was run.** See below."
 	}
 	kernel, _ := exec.CommandContext(context.Background(), "uname", "-sr").Output()
-	fmt.Fprintf(out, "%s\n\n| | |\n|---|---|\n| date | %s |\n| Go | %s, %s/%s |\n| system | %s, %d processors |\n| bad days | %d of %d |\n| again | `make torture`, as root on Linux |\n\n",
+	fmt.Fprintf(out, "%s\n\n| | |\n|---|---|\n| date | %s |\n| Go | %s, %s/%s |\n| system | %s, %d processors |\n| scenarios | %d of %d |\n| again | `make torture`, as root on Linux |\n\n",
 		verdict, time.Now().UTC().Format("2006-01-02 15:04 MST"), runtime.Version(), runtime.GOOS, runtime.GOARCH,
-		strings.TrimSpace(string(kernel)), runtime.NumCPU(), len(c.list), len(allDays()))
+		strings.TrimSpace(string(kernel)), runtime.NumCPU(), len(c.list), len(allScenarios()))
 	fmt.Fprint(out, intro)
 }
 
-const intro = `## Bad days
+const intro = `## Failures
 
 The standalone proxy, or the real Traefik with the plugin where it says so, runs as a program, and so does a fake Immich. On each
-of HTTP/1.1, HTTP/2 and HTTP/3 there run two uploads and two downloads, of known and of unknown length, and over HTTP/1.1 a WebSocket.
-Then it happens. On every day:
+of HTTP/1.1, HTTP/2 and HTTP/3 two uploads and two downloads run, of known and of unknown length, and over HTTP/1.1 a WebSocket.
+Then the failure happens. In every scenario:
 
-- An upload that the client takes for stored was stored by Immich, which noted so before it answered, with the checksum of what was sent.
-- A download that the client takes for whole has the checksum that it should have.
-- Afterwards all that is transferred is whole, on each protocol, without that anybody helps (but a proxy that was ended is started again).
-- Descriptors, goroutines, threads, memory and connections to Immich are back to where they were, unless the proxy was ended.
+- An upload that the client takes for stored was stored by Immich, which recorded it before the answer, with the checksum of what was sent.
+- A download that the client takes for complete has the right checksum.
+- Afterwards all transfers are complete, on each protocol, without intervention (except that a proxy that has ended is started again).
+- Descriptors, goroutines, threads, memory and connections to Immich are back at their earlier level, unless the proxy has ended.
 - There is no panic in the log.
 
 `
 
 func (r *result) write(out *strings.Builder) {
-	verdict := "held"
+	verdict := "passed"
 	if !r.good {
 		verdict = "**FAILED**"
 	}
-	fmt.Fprintf(out, "### %s: %s\n\n%s. %d times, in %s.", capitalize(r.day.title()), verdict, capitalize(r.day.expect), r.rounds, r.duration.Round(time.Second))
+	fmt.Fprintf(out, "### %s: %s\n\n%s. %d times, in %s.", capitalize(r.scenario.title()), verdict, capitalize(r.scenario.expect), r.rounds, r.duration.Round(time.Second))
 	if r.slowest > 0 {
-		fmt.Fprintf(out, " The last client heard of it after %s.", r.slowest.Round(10*time.Millisecond))
+		fmt.Fprintf(out, " The last client was told after %s.", r.slowest.Round(10*time.Millisecond))
 	}
-	fmt.Fprint(out, "\n\n| protocol | what | how it ended |\n|---|---|---|\n")
+	fmt.Fprint(out, "\n\n| protocol | what | result |\n|---|---|---|\n")
 	for _, protocol := range slices.Sorted(maps.Keys(r.counts)) {
 		for _, kind := range slices.Sorted(maps.Keys(r.counts[protocol])) {
 			outcomes := r.counts[protocol][kind]
@@ -162,7 +162,7 @@ func (r *result) write(out *strings.Builder) {
 	fmt.Fprintln(out)
 }
 
-func (d *badDay) title() string {
+func (d *scenario) title() string {
 	if d.inTraefik {
 		return "behind Traefik, " + d.name
 	}
@@ -175,15 +175,15 @@ func capitalize(text string) string {
 
 const notCovered = `## What this does not cover
 
-- The clock of the machine is never set. On the days of the clock, the proxy is built with a time.Now that can be shifted while it runs;
-  the monotonic clock, on which timers and deadlines run, goes on, as it does when an administrator or NTP sets a clock. That a machine is
-  suspended is shown by SIGSTOP and SIGCONT. What a jump does to another program, such as the CA, is not covered.
+- The clock of the machine is never set. In the scenarios of the clock, the proxy is built with a time.Now that can be shifted while it runs;
+  the monotonic clock, on which timers and deadlines run, is not affected, as when an administrator or NTP sets a clock. SIGSTOP and SIGCONT
+  simulate that a machine is suspended. What a jump does to another program, such as the CA, is not covered.
 - Delay and loss come from a program between two TUN devices, not from netem, which not every kernel has. Packets are delayed evenly and
   lost at random; they are not reordered, doubled or damaged.
-- On the days of the CA and of the storage, the proxy is built to look after its certificates every second and to try again after one or
-  two, instead of ten minutes and one to twenty; all else of it is as it is.
-- Immich is a fake Immich with Immich's behaviour on the wire, not Immich. Its disk and its database have no bad days of their own.
+- In the scenarios of the CA and of the storage, the proxy is built to check its certificates every second and to try again after two,
+  instead of ten minutes and one to twenty; nothing else is changed.
+- Immich is a fake Immich with Immich's behaviour on the wire, not Immich. Failures of its disk and its database are not covered.
 - A machine that loses its power, a kernel that runs out of memory, and disks that lie are not covered.
-- Go keeps threads, and gives memory back when it likes: what counts as back to where it was is ` + "`moreThreads`, `moreMemory`, `moreDescriptors`" + `
-  and ` + "`moreGoroutines` in [scene_test.go](../integration/torture/scene_test.go)" + `. Traefik does not tell its goroutines.
+- Go keeps threads, and returns memory late: what is tolerated is ` + "`moreThreads`, `moreMemory`, `moreDescriptors`" + `
+  and ` + "`moreGoroutines` in [scenario_test.go](../integration/torture/scenario_test.go)" + `. Traefik does not report its goroutines.
 `

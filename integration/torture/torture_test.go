@@ -7,17 +7,17 @@ import (
 	"testing"
 )
 
-// allDays are numbered in the order of the report.
-var allDays = sync.OnceValue(func() []*badDay {
-	days := slices.Concat(immichDays(), proxyDays(), reloadDays(), keyFileDays(), certificateDays(), resourceDays(), clockDays(), networkDays(), traefikDays())
-	for i, d := range days {
+// allScenarios are numbered in the order of the report.
+var allScenarios = sync.OnceValue(func() []*scenario {
+	all := slices.Concat(immichScenarios(), proxyScenarios(), reloadScenarios(), keyFileScenarios(), certificateScenarios(), resourceScenarios(), clockScenarios(), networkScenarios(), traefikScenarios())
+	for i, d := range all {
 		d.number = i
 	}
-	return days
+	return all
 })
 
-func TestBadDays(t *testing.T) {
-	for _, d := range allDays() {
+func TestFailures(t *testing.T) {
+	for _, d := range allScenarios() {
 		if !d.quick && !*whole {
 			continue
 		}

@@ -5,62 +5,62 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/immichaccess/immichaccess/integration/torture/harness"
+	"github.com/immichaccess/immichaccess/integration/torture/testbed"
 )
 
-// What happens to Immich and to the keys, behind the real Traefik with the plugin.
+// Failures of Immich and of the keys, behind the real Traefik with the plugin.
 
-func traefikDays() []*badDay {
-	var days []*badDay
-	for _, d := range immichDays() {
-		if d.open == nil { // Traefik has no such timeouts
+func traefikScenarios() []*scenario {
+	var all []*scenario
+	for _, d := range immichScenarios() {
+		if d.setUp == nil { // Traefik has no such timeouts
 			behind := *d
 			behind.quick, behind.inTraefik = false, true
-			days = append(days, &behind)
+			all = append(all, &behind)
 		}
 	}
-	open := func(s *scene) { s.openDefault(); s.files.keys = s.traefik.KeysFile }
-	days = append(days,
-		&badDay{name: "the key file is replaced", inTraefik: true, open: open, strike: keyFileReplaced, expect: "the new keys hold within 5 s and the old no more; nothing that runs notices"},
-		&badDay{name: "a good reload", inTraefik: true, open: open, strike: traefikReloads, expect: "the new rules hold, nothing that runs notices"},
-		&badDay{name: "a broken reload", inTraefik: true, open: open, strike: traefikReloadsBroken, expect: "the old rules hold, nothing that runs notices"},
+	open := func(s *testRun) { s.startDefault(); s.files.keys = s.traefik.KeysFile }
+	all = append(all,
+		&scenario{name: "the key file is replaced", inTraefik: true, setUp: open, inject: keyFileReplaced, expect: "the new keys take effect within 5 s and the old ones are revoked; running transfers are not affected"},
+		&scenario{name: "a good reload", inTraefik: true, setUp: open, inject: traefikReloads, expect: "the new configuration takes effect, running transfers are not affected"},
+		&scenario{name: "a broken reload", inTraefik: true, setUp: open, inject: traefikReloadsBroken, expect: "the old configuration remains, running transfers are not affected"},
 	)
-	for _, k := range keyFileStrikes {
+	for _, k := range keyFileFaults {
 		if k.name == "can't be read any more" {
-			continue // by root it can
+			continue // root can
 		}
-		days = append(days, &badDay{
-			name: "the key file " + k.name, inTraefik: true, open: open, strike: func(s *scene) { keyFileSpoilt(s, k) },
+		all = append(all, &scenario{
+			name: "the key file " + k.name, inTraefik: true, setUp: open, inject: func(s *testRun) { keyFileDamaged(s, k) },
 			expect: "as without Traefik",
 		})
 	}
-	return days
+	return all
 }
 
-func traefikReloads(s *scene) {
-	tr := s.begin()
-	defer tr.end()
+func traefikReloads(s *testRun) {
+	tr := s.startTraffic()
+	defer tr.stop()
 	other := filepath.Join(s.TempDir(), "keys")
 	s.must(os.WriteFile(other, []byte("other:"+otherKey+"\n"), 0o600))
 	s.traefik.SetKeysFile(s, other)
 	s.awaitStatus(otherKey, http.StatusOK)
-	s.wantStatus(harness.Key, http.StatusForbidden)
-	tr.wantWhole()
+	s.wantStatus(testbed.Key, http.StatusForbidden)
+	tr.wantComplete()
 	tr.wantSocket()
 	s.traefik.SetKeysFile(s, s.files.keys)
-	s.awaitStatus(harness.Key, http.StatusOK)
+	s.awaitStatus(testbed.Key, http.StatusOK)
 }
 
-func traefikReloadsBroken(s *scene) {
-	tr := s.begin()
-	defer tr.end()
+func traefikReloadsBroken(s *testRun) {
+	tr := s.startTraffic()
+	defer tr.stop()
 	mark := s.log().Mark()
 	s.traefik.Break(s)
 	s.log().Await(s, mark, "ERR")
-	s.wantStatus(harness.Key, http.StatusOK)
+	s.wantStatus(testbed.Key, http.StatusOK)
 	s.wantStatus("", http.StatusForbidden)
-	tr.wantWhole()
+	tr.wantComplete()
 	tr.wantSocket()
 	s.traefik.SetKeysFile(s, s.files.keys)
-	s.wantStatus(harness.Key, http.StatusOK)
+	s.wantStatus(testbed.Key, http.StatusOK)
 }

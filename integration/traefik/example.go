@@ -4,22 +4,31 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/immichaccess/immichaccess/integration/harness"
 	"go.yaml.in/yaml/v3"
 )
+
+// ExampleKey is accepted wherever the examples ask for a key, and their comments say so.
+const ExampleKey = "example-phone-key-change-me"
+
+// ExampleDir has the files that users start from.
+func ExampleDir() string {
+	return filepath.Join(harness.RepositoryDir(), "examples", "traefik")
+}
 
 // Example is the configuration of examples/traefik, with other ports and paths, and without ACME.
 type Example struct {
 	Static, Dynamic Settings
-	// Web, Open and Keyed are where the entry points listen: the one that redirects, that without and that with a key.
+	// Web, Open and Keyed are the addresses of the entry points: the one that redirects, the one without and the one with a key.
 	Web, Open, Keyed string
 }
 
-// LoadExample bends the example files to run in dir and lead to Immich at the address.
+// LoadExample changes the example files so that they run in dir and lead to Immich at the URL.
 func LoadExample(dir, immich string) (*Example, error) {
 	e := &Example{}
 	for _, address := range []*string{&e.Web, &e.Open, &e.Keyed} {
 		var err error
-		if *address, err = FreeAddress(); err != nil {
+		if *address, err = harness.FindFreeAddress(); err != nil {
 			return nil, err
 		}
 	}
@@ -30,8 +39,8 @@ func LoadExample(dir, immich string) (*Example, error) {
 	if e.Dynamic, err = load("dynamic.yml"); err != nil {
 		return nil, err
 	}
-	e.bendStatic()
-	return e, e.bendDynamic(filepath.Join(dir, "immich-keys.txt"), immich)
+	e.adaptStatic()
+	return e, e.adaptDynamic(filepath.Join(dir, "immich-keys.txt"), immich)
 }
 
 func load(name string) (Settings, error) {
@@ -43,25 +52,25 @@ func load(name string) (Settings, error) {
 	return settings, yaml.Unmarshal(text, &settings)
 }
 
-func (e *Example) bendStatic() {
+func (e *Example) adaptStatic() {
 	delete(e.Static, "certificatesResolvers")
-	entryPoints := e.Static.at("entryPoints")
-	entryPoints.at("web")["address"] = e.Web
-	entryPoints.at("websecure")["address"] = e.Open
-	entryPoints.at("immich-key")["address"] = e.Keyed
+	entryPoints := e.Static.At("entryPoints")
+	entryPoints.At("web")["address"] = e.Web
+	entryPoints.At("websecure")["address"] = e.Open
+	entryPoints.At("immich-key")["address"] = e.Keyed
 }
 
-func (e *Example) bendDynamic(keysFile, immich string) error {
-	http := e.Dynamic.at("http")
-	for name := range http.at("routers") {
-		http.at("routers").at(name)["tls"] = Settings{}
+func (e *Example) adaptDynamic(keysFile, immich string) error {
+	http := e.Dynamic.At("http")
+	for name := range http.At("routers") {
+		http.At("routers").At(name)["tls"] = Settings{}
 	}
-	http.at("middlewares").at("immich-every-option").at("plugin").at("immichaccess")["keysFile"] = keysFile
-	http.at("services").at("immich").at("loadBalancer")["servers"] = []Settings{{"url": immich}}
+	http.At("middlewares").At("immich-every-option").At("plugin").At(PluginName)["keysFile"] = keysFile
+	http.At("services").At("immich").At("loadBalancer")["servers"] = []Settings{{"url": immich}}
 	return os.WriteFile(keysFile, nil, 0o600)
 }
 
-// at returns a part of the settings, which the examples are known to have.
-func (s Settings) at(name string) Settings {
+// At returns a part of the settings, which must be there.
+func (s Settings) At(name string) Settings {
 	return s[name].(Settings)
 }

@@ -1,50 +1,47 @@
-// Package traefik runs the real Traefik, built from its module, with the plugin as it stands in this repository.
+// Package traefik runs the real Traefik as a program, built from its module, with the plugin of this repository. It links nothing of
+// Traefik's. Its tests check the plugin in Traefik.
 package traefik
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"sync"
 	"syscall"
 	"time"
 
+	"github.com/immichaccess/immichaccess/integration/harness"
 	"go.yaml.in/yaml/v3"
 )
 
 // Settings are a configuration of Traefik's, as in its YAML files.
 type Settings map[string]any
 
-// moduleDir is integration/, where plugins-local leads Traefik to the plugin.
-func moduleDir() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Dir(filepath.Dir(file))
+// PluginName is that of the plugin in the configuration of Traefik.
+const PluginName = "immichaccess"
+
+// Plugin is a middleware of the plugin with the options.
+func Plugin(options Settings) Settings {
+	return Settings{"plugin": Settings{PluginName: options}}
 }
 
-// ExampleDir holds the files that users start from.
-func ExampleDir() string {
-	return filepath.Join(moduleDir(), "..", "examples", "traefik")
+// Service leads to a server at the URL.
+func Service(url string) Settings {
+	return Settings{"loadBalancer": Settings{"servers": []Settings{{"url": url}}}}
+}
+
+// FastProxy is a static configuration with Traefik's fast proxy, an experimental implementation of its own.
+func FastProxy() Settings {
+	return Settings{"experimental": Settings{"fastProxy": Settings{}}}
 }
 
 // Build compiles Traefik, which takes minutes the first time, and returns the path of the binary.
 func Build(ctx context.Context) (string, error) {
-	binary := filepath.Join(moduleDir(), "build", "traefik")
-	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "github.com/traefik/traefik/v3/cmd/traefik")
-	build.Dir = moduleDir()
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building Traefik: %w: %s", err, output)
-	}
-	return binary, nil
+	return harness.GoBuild(ctx, "traefik", harness.ModuleDir(), "github.com/traefik/traefik/v3/cmd/traefik")
 }
 
 // Process is a running Traefik.
@@ -67,7 +64,7 @@ func Start(ctx context.Context, binary, dir string, static, dynamic Settings, lo
 
 	ctx, cancel := context.WithCancel(ctx)
 	command := exec.CommandContext(ctx, binary, "--configFile="+filepath.Join(dir, "traefik.yml"))
-	command.Dir = moduleDir()
+	command.Dir = harness.ModuleDir() // where plugins-local leads to the plugin
 	command.Stdout, command.Stderr = log, log
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.WaitDelay = 20 * time.Second
@@ -84,7 +81,7 @@ func Start(ctx context.Context, binary, dir string, static, dynamic Settings, lo
 	return p, nil
 }
 
-// withLocalPlugin has the plugin of this repository in the place of a released one.
+// withLocalPlugin replaces a released plugin by the one of this repository.
 func (s Settings) withLocalPlugin() Settings {
 	local := Settings{"localPlugins": Settings{"immichaccess": Settings{"moduleName": "github.com/immichaccess/immichaccess"}}}
 	for name, value := range s {
@@ -95,7 +92,7 @@ func (s Settings) withLocalPlugin() Settings {
 	return local
 }
 
-// Write puts settings into a file in one step, so that Traefik never reads half of them.
+// Write writes settings to a file in one step, so that Traefik never reads half of them.
 func Write(file string, settings Settings) error {
 	text, err := yaml.Marshal(settings)
 	if err != nil {
@@ -107,7 +104,7 @@ func Write(file string, settings Settings) error {
 	return os.Rename(file+".new", file)
 }
 
-// Stop ends Traefik and waits until it has gone.
+// Stop ends Traefik, and returns when it has ended.
 func (p *Process) Stop() {
 	p.cancel()
 	<-p.done
@@ -121,9 +118,9 @@ func (p *Process) Wait() error {
 }
 
 func (p *Process) awaitListening(addresses []string) error {
-	deadline := time.After(time.Minute)
+	deadline := time.After(harness.Patience)
 	for _, address := range addresses {
-		for !isListening(address) {
+		for !harness.IsListening(address) {
 			select {
 			case err := <-p.done:
 				p.done <- err
@@ -137,10 +134,10 @@ func (p *Process) awaitListening(addresses []string) error {
 	return nil
 }
 
-// Await returns when the door answers with the status: Traefik listens before it knows any route.
+// Await returns when Traefik answers with the status: it listens before it has read its routes.
 func Await(ctx context.Context, url string, status int) error {
 	client := &http.Client{Transport: &http.Transport{
-		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // Traefik's own, made at each start
+		TLSClientConfig:   harness.AnyCertificate(), // Traefik makes its own at each start
 		DisableKeepAlives: true,
 	}}
 	for {
@@ -160,40 +157,4 @@ func Await(ctx context.Context, url string, status int) error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-}
-
-func isListening(address string) bool {
-	conn, err := net.Dial("tcp", address)
-	if err != nil {
-		return false
-	}
-	return conn.Close() == nil
-}
-
-const (
-	firstPort = 20_000 // up to where Linux begins to number the ports of clients
-	portCount = 12_000
-)
-
-var ports struct {
-	mu   sync.Mutex
-	next int
-}
-
-func init() {
-	ports.next = rand.IntN(portCount) //nolint:gosec // so that two runs rarely meet
-}
-
-// FreeAddress returns a loopback address on which nothing listens yet, and which it has not returned before.
-func FreeAddress() (string, error) {
-	ports.mu.Lock()
-	defer ports.mu.Unlock()
-	for range portCount {
-		address := fmt.Sprintf("127.0.0.1:%d", firstPort+ports.next)
-		ports.next = (ports.next + 1) % portCount
-		if listener, err := net.Listen("tcp", address); err == nil {
-			return address, listener.Close()
-		}
-	}
-	return "", errors.New("all ports are taken")
 }

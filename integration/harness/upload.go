@@ -1,0 +1,59 @@
+package harness
+
+import (
+	"crypto/sha1"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/immichaccess/immichaccess/internal/fakeimmich"
+)
+
+// A form with a file, as Immich's clients upload it.
+const (
+	FormType = "multipart/form-data; boundary=x"
+	FormTail = "\r\n--x--\r\n"
+)
+
+// FormHead is what precedes the content of the file.
+func FormHead(filename string) string {
+	return fmt.Sprintf("--x\r\nContent-Disposition: form-data; name=\"assetData\"; filename=%q\r\n\r\n", filename)
+}
+
+// Form is a form with a file of the size.
+func Form(filename string, size int64) io.Reader {
+	return io.MultiReader(strings.NewReader(FormHead(filename)), fakeimmich.Content(size), strings.NewReader(FormTail))
+}
+
+// Upload sends a form, and requires that it is accepted. It may be called from any goroutine.
+func Upload(t testing.TB, client *http.Client, url string, form io.Reader) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, form)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	request.Header.Set("Content-Type", FormType)
+	response, err := client.Do(request)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer func() { _ = response.Body.Close() }()
+	if _, err := io.Copy(io.Discard, response.Body); err != nil || response.StatusCode >= http.StatusMultipleChoices {
+		t.Errorf("%s, %v", response.Status, err)
+	}
+}
+
+// Checksum is how Immich identifies a file: its SHA-1, in hex.
+func Checksum(t testing.TB, content io.Reader) string {
+	t.Helper()
+	sum := sha1.New()
+	if _, err := io.Copy(sum, content); err != nil {
+		t.Fatal(err)
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
