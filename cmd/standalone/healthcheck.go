@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/immichaccess/immichaccess/internal/config"
@@ -28,7 +29,7 @@ func healthcheck(c *console) error {
 		return fmt.Errorf("healthcheck: %w", err)
 	}
 	if len(loaded.Domains) > 0 {
-		request.Host = loaded.Domains[0] // others are answered before anybody asks Immich
+		request.Host = hostOf(loaded.Domains[0]) // others are answered before anybody asks Immich
 	}
 	response, err := client.Do(request)
 	if err != nil {
@@ -64,7 +65,12 @@ func local(address string) string {
 func ownCertificate(loaded *config.Loaded) *tls.Config {
 	trusting := &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"} //nolint:gosec // see above
 	if len(loaded.Domains) > 0 {
-		trusting.ServerName = loaded.Domains[0]
+		trusting.ServerName = hostOf(loaded.Domains[0])
 	}
 	return trusting
+}
+
+// hostOf returns a host that the domain is for, which may be a wildcard.
+func hostOf(domain string) string {
+	return strings.Replace(domain, "*", "healthcheck", 1)
 }

@@ -5,8 +5,11 @@ package certs
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/immichaccess/immichaccess/internal/config"
@@ -16,7 +19,7 @@ import (
 type Source struct {
 	// TLS is for HTTPS listeners; each adds the protocols it speaks.
 	TLS *tls.Config
-	// Challenge answers the authority's HTTP-01 questions, and leaves all else to next.
+	// Challenge answers the CA's requests for the challenge HTTP-01, and leaves all else to next.
 	Challenge func(next http.Handler) http.Handler
 	// Expiry tells until when each certificate holds, by its first name.
 	Expiry func() map[string]time.Time
@@ -28,7 +31,7 @@ type Ports struct {
 	HTTPS int
 }
 
-// Open never waits for an authority. The context ends renewals.
+// Open never waits for a CA. The context ends renewals.
 func Open(ctx context.Context, settings *config.Settings, ports Ports, logger *slog.Logger) (*Source, error) {
 	switch {
 	case len(settings.Domains) > 0:
@@ -49,4 +52,14 @@ func newTLS(get getCertificate) *tls.Config {
 
 func noChallenge(next http.Handler) http.Handler {
 	return next
+}
+
+// logCertificate tells what clients get, and where it is from.
+func logCertificate(logger *slog.Logger, leaf *x509.Certificate, from string) {
+	const day = 24 * time.Hour
+	names := slices.Clone(leaf.DNSNames)
+	for _, address := range leaf.IPAddresses {
+		names = append(names, address.String())
+	}
+	logger.Info("certificate", "names", strings.Join(names, ", "), "from", from, "days_left", int(time.Until(leaf.NotAfter)/day))
 }

@@ -69,7 +69,7 @@ func TestFilesAreReadAgain(t *testing.T) {
 	folder := t.TempDir()
 	files := config.TLS{CertFile: filepath.Join(folder, "cert.pem"), KeyFile: filepath.Join(folder, "key.pem")}
 	first := writePair(t, files, time.Unix(1, 0))
-	p := &pair{files: files, logger: slog.New(slog.DiscardHandler)}
+	p := &fileCertificate{files: files, logger: slog.New(slog.DiscardHandler)}
 	shows := func(want *x509.Certificate, when string) {
 		t.Helper()
 		p.look()
@@ -88,21 +88,21 @@ func TestFilesAreReadAgain(t *testing.T) {
 	shows(writePair(t, files, time.Unix(3, 0)), "when it is whole again")
 }
 
-func TestZeroSSLIntroducesByMail(t *testing.T) {
+func TestZeroSSLGivesCredentialsForMail(t *testing.T) {
 	t.Parallel()
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"success": r.FormValue("email") == "me@example.com", "eab_kid": "kid", "eab_hmac_key": "hmac"})
 	}))
 	t.Cleanup(api.Close)
 	issuer := &certmagic.ACMEIssuer{Email: "me@example.com"}
-	if _, err := (zeroSSL{api.URL}).introduce(t.Context(), issuer, acme.Account{}); err != nil {
+	if _, err := (zeroSSL{api.URL}).newAccount(t.Context(), issuer, acme.Account{}); err != nil {
 		t.Fatal(err)
 	}
 	if *issuer.ExternalAccount != (acme.EAB{KeyID: "kid", MACKey: "hmac"}) {
 		t.Errorf("%+v", issuer.ExternalAccount)
 	}
 	issuer.Email = "nobody"
-	if _, err := (zeroSSL{api.URL}).introduce(t.Context(), issuer, acme.Account{}); err == nil {
+	if _, err := (zeroSSL{api.URL}).newAccount(t.Context(), issuer, acme.Account{}); err == nil {
 		t.Error("a refusal is no error")
 	}
 }
@@ -113,7 +113,7 @@ func TestFilesAreReadByMany(t *testing.T) {
 	folder := t.TempDir()
 	files := config.TLS{CertFile: filepath.Join(folder, "cert.pem"), KeyFile: filepath.Join(folder, "key.pem")}
 	writePair(t, files, time.Unix(1, 0))
-	p := &pair{files: files, logger: slog.New(slog.DiscardHandler)} // not looked at yet: each of the first would
+	p := &fileCertificate{files: files, logger: slog.New(slog.DiscardHandler)} // not looked at yet: each of the first would
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
@@ -126,8 +126,8 @@ func TestFilesAreReadByMany(t *testing.T) {
 	all.Wait()
 }
 
-// TestOrderIsTriedAgain has a storage that can't be written to, first. The authority does not answer: that the order gets as far is
-// what is asked for.
+// TestOrderIsTriedAgain has a storage that can't be written to, first. The CA does not answer: that the order gets as
+// far is what is asked for.
 func TestOrderIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	storage := filepath.Join(temporaryDirectory(t), "storage")
@@ -141,11 +141,11 @@ func TestOrderIsTriedAgain(t *testing.T) {
 	if _, err := Open(t.Context(), settings, Ports{HTTPS: 1}, slog.New(slog.NewTextHandler(log, nil))); err != nil {
 		t.Fatal(err)
 	}
-	log.await(t, "it can't be ordered")
+	log.await(t, "acme.storage can't be written to")
 	if err := os.Remove(storage); err != nil {
 		t.Fatal(err)
 	}
-	log.await(t, "obtaining certificate")
+	log.await(t, "the CA can't be reached")
 }
 
 // temporaryDirectory is removed even while certmagic, which ends an order on its own time, still writes to it.

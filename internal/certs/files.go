@@ -13,8 +13,8 @@ import (
 // lookInterval is short, since what renews a certificate may at once ask to see it.
 const lookInterval = time.Second
 
-// pair is a certificate in files. It looks at them when a client asks, so that nothing runs while nobody does.
-type pair struct {
+// fileCertificate is a certificate in files. It looks at them when a client asks, so that nothing runs while nobody does.
+type fileCertificate struct {
 	files  config.TLS
 	logger *slog.Logger
 
@@ -25,44 +25,45 @@ type pair struct {
 }
 
 func openFiles(files config.TLS, logger *slog.Logger) (*Source, error) {
-	p := &pair{files: files, logger: logger}
-	p.seen = p.changed()
+	f := &fileCertificate{files: files, logger: logger}
+	f.seen = f.changed()
 	cert, err := tls.LoadX509KeyPair(files.CertFile, files.KeyFile)
 	if err != nil {
 		return nil, err
 	}
-	p.cert, p.looked = &cert, time.Now()
-	return &Source{TLS: newTLS(p.get), Challenge: noChallenge, Expiry: p.expiry}, nil
+	f.cert, f.looked = &cert, time.Now()
+	logCertificate(logger, cert.Leaf, files.CertFile)
+	return &Source{TLS: newTLS(f.get), Challenge: noChallenge, Expiry: f.expiry}, nil
 }
 
-func (p *pair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if now := time.Now(); now.Sub(p.looked) >= lookInterval {
-		p.looked = now
-		p.look()
+func (f *fileCertificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if now := time.Now(); now.Sub(f.looked) >= lookInterval {
+		f.looked = now
+		f.look()
 	}
-	return p.cert, nil
+	return f.cert, nil
 }
 
 // look keeps the old certificate while the new files do not fit together, as between two writes; mu is held.
-func (p *pair) look() {
-	changed := p.changed()
-	if changed == p.seen {
+func (f *fileCertificate) look() {
+	changed := f.changed()
+	if changed == f.seen {
 		return
 	}
-	p.seen = changed
-	cert, err := tls.LoadX509KeyPair(p.files.CertFile, p.files.KeyFile)
+	f.seen = changed
+	cert, err := tls.LoadX509KeyPair(f.files.CertFile, f.files.KeyFile)
 	if err != nil {
-		p.logger.Warn("the certificate stays as it was: its files have changed, and can't be used", "error", err)
+		f.logger.Warn("the certificate stays as it was: its files have changed, and can't be used", "error", err)
 		return
 	}
-	p.cert = &cert
-	p.logger.Info("the certificate has changed", "file", p.files.CertFile, "expires", cert.Leaf.NotAfter)
+	f.cert = &cert
+	f.logger.Info("the certificate has changed", "file", f.files.CertFile, "expires", cert.Leaf.NotAfter)
 }
 
-func (p *pair) changed() (times [2]time.Time) {
-	for i, name := range []string{p.files.CertFile, p.files.KeyFile} {
+func (f *fileCertificate) changed() (times [2]time.Time) {
+	for i, name := range []string{f.files.CertFile, f.files.KeyFile} {
 		if info, err := os.Stat(name); err == nil {
 			times[i] = info.ModTime()
 		}
@@ -70,8 +71,8 @@ func (p *pair) changed() (times [2]time.Time) {
 	return times
 }
 
-func (p *pair) expiry() map[string]time.Time {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return expiryOf(p.cert.Leaf)
+func (f *fileCertificate) expiry() map[string]time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return expiryOf(f.cert.Leaf)
 }

@@ -12,17 +12,18 @@ import (
 	"github.com/mholt/acmez/v3/acme"
 )
 
-// introductions is where ZeroSSL gives external accounts.
-const introductions = "https://api.zerossl.com/acme/eab-credentials-email"
+// eabEndpoint is where ZeroSSL gives credentials for external account binding.
+const eabEndpoint = "https://api.zerossl.com/acme/eab-credentials-email"
 
-// zeroSSL is the authority that stands in for Let's Encrypt. It wants an introduction, and gives one for an e-mail address.
+// zeroSSL is the CA to ask when Let's Encrypt fails. It wants external account binding, and gives credentials for an e-mail address.
 type zeroSSL struct {
-	address string
+	endpoint string
 }
 
-func (z zeroSSL) introduce(ctx context.Context, issuer *certmagic.ACMEIssuer, account acme.Account) (acme.Account, error) {
+// newAccount is for certmagic to call before it registers an account.
+func (z zeroSSL) newAccount(ctx context.Context, issuer *certmagic.ACMEIssuer, account acme.Account) (acme.Account, error) {
 	form := url.Values{"email": {issuer.Email}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, z.address, strings.NewReader(form.Encode()))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, z.endpoint, strings.NewReader(form.Encode()))
 	if err != nil {
 		return account, err
 	}

@@ -142,7 +142,11 @@ func TestErrors(t *testing.T) {
 		"negative limit":         {args: []string{"--limits.connections=-1"}, want: []string{"limits.connections: -1 is not a limit"}},
 		"path in an upstream":    {args: []string{"--upstreams=http://immich:2283/photos"}, want: []string{"Immich has no sub-path"}},
 		"no upstream":            {args: []string{"--upstreams=immich:2283"}, want: []string{`upstreams: "immich:2283" is not an address`}},
-		"wildcard":               {args: []string{"--domains=*.example.com"}, want: []string{"domains: \"*.example.com\": a wildcard"}},
+		"wildcard":               {args: []string{"--domains=*.example.com"}, want: []string{"domains: \"*.example.com\": a wildcard needs the ACME challenge DNS-01; set acme.dns.provider"}},
+		"wildcard in the middle": {args: []string{"--domains=a.*.example.com"}, want: []string{"is not a host name"}},
+		"unknown DNS provider":   {args: []string{"--domains=a.example.com", "--acme.dns.provider=cloudfare"}, want: []string{`acme.dns.provider: "cloudfare" is not known; allowed are cloudflare, `}},
+		"no credentials":         {args: []string{"--domains=a.example.com", "--acme.dns.provider=duckdns"}, want: []string{"acme.dns.provider: duckdns needs DUCKDNS_TOKEN in the environment, or the name of a file with the value in DUCKDNS_TOKEN_FILE"}},
+		"DNS without domains":    {args: []string{"--acme.dns.provider=exec"}, want: []string{"acme.dns.provider: it is for certificates by ACME, which need domains", "acme.dns.provider: exec needs EXEC_PATH"}},
 		"no host name":           {args: []string{"--domains=https://example.com"}, want: []string{"is not a host name"}},
 		"no address":             {args: []string{"--listen.https=443"}, want: []string{"listen.https: \"443\" is not an address"}},
 		"half a certificate":     {args: []string{"--tls.certFile=x"}, want: []string{"tls: certFile and keyFile belong together"}},
@@ -198,7 +202,7 @@ func TestNothingGiven(t *testing.T) {
 func TestOptionNames(t *testing.T) {
 	t.Parallel()
 	for field, want := range map[string]string{
-		"KeyID": "keyID", "HMACKey": "hmacKey", "HTTP3": "http3", "HTTPS": "https", "TLS": "tls", "CertFile": "certFile", "Idle": "idle",
+		"KeyID": "keyID", "HMACKey": "hmacKey", "HTTP3": "http3", "HTTPS": "https", "TLS": "tls", "DNS": "dns", "CertFile": "certFile", "Idle": "idle",
 	} {
 		if got := optionName(field); got != want {
 			t.Errorf("%s is %s, want %s", field, got, want)

@@ -47,9 +47,16 @@ type ACME struct {
 	Storage      string
 	EAB          EAB
 	TrustedRoots string
+	DNS          DNS
 }
 
-// EAB is what ties an ACME account to one the user has with the authority.
+// DNS tells how to answer the challenge DNS-01, which needs no open port and allows wildcards.
+type DNS struct {
+	// Provider is one of lego's, by its name there; empty: other challenges. Its credentials come from lego's environment variables.
+	Provider string
+}
+
+// EAB is what ties an ACME account to one the user has with the CA.
 type EAB struct {
 	KeyID   string
 	HMACKey string
