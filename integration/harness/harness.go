@@ -55,8 +55,15 @@ type Process struct {
 // Start runs a program until the test ends, and shows its log if the test fails.
 func Start(t testing.TB, path string, arguments ...string) *Process {
 	t.Helper()
+	return StartWith(t, nil, path, arguments...)
+}
+
+// StartWith is Start with more in the program's environment.
+func StartWith(t testing.TB, environ []string, path string, arguments ...string) *Process {
+	t.Helper()
 	log := &Log{}
 	command := exec.CommandContext(context.Background(), path, arguments...)
+	command.Env = append(os.Environ(), environ...)
 	command.Stdout, command.Stderr = log, log
 	if err := command.Start(); err != nil {
 		t.Fatal(err)

@@ -96,8 +96,13 @@ func port(t testing.TB, address string) int {
 	return number
 }
 
-// WriteCertificate makes a self-signed certificate that ends at a time.
+// WriteCertificate makes a self-signed certificate for loopback that ends at a time.
 func WriteCertificate(certFile, keyFile string, until time.Time) error {
+	return WriteCertificateFor([]string{"localhost"}, certFile, keyFile, until)
+}
+
+// WriteCertificateFor makes one for some names, and for 127.0.0.1.
+func WriteCertificateFor(names []string, certFile, keyFile string, until time.Time) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -107,7 +112,7 @@ func WriteCertificate(certFile, keyFile string, until time.Time) error {
 		return err
 	}
 	template := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: "localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"},
+		SerialNumber: serial, Subject: pkix.Name{CommonName: "localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: names,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: until, IsCA: true, BasicConstraintsValid: true,
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
