@@ -14,7 +14,8 @@ import (
 	torture "github.com/immichaccess/immichaccess/integration/torture/harness"
 )
 
-// What the log says when the CA gives no certificate. The CA has no such thing as rate limits and CAA: see the tests of internal/certs.
+// What the log says when the CA gives no certificate. Pebble has neither rate limits nor CAA (see internal/certs), and does not tell why it
+// could not connect to port 443.
 func TestNoCertificate(t *testing.T) {
 	t.Parallel()
 	listenMute(t)
@@ -25,16 +26,16 @@ func TestNoCertificate(t *testing.T) {
 	down.directory = "https://" + nobody + "/dir"
 	untrusted := *authority
 	untrusted.roots = wantsAccount.roots
-	const both = "port 443 (TLS-ALPN-01): "
+	const over443 = "port 443 (TLS-ALPN-01): "
 	for name, c := range map[string]struct {
 		ca        *ca
 		domain    string
 		arguments []string
 		want      []string
 	}{
-		"refused":       {authority, "photos.example.com", nil, []string{both + "connection refused", "port 80 (HTTP-01): connection refused", "does photos.example.com lead here (it leads to " + nobody + ")", "ports 443 and 80"}},
-		"no answer":     {authority, "mute.example.com", nil, []string{both + "no answer in time", "port 80 (HTTP-01): no answer in time"}},
-		"wrong address": {authority, "elsewhere.example.com", nil, []string{both + "another server answered", "port 80 (HTTP-01): another server answered", "lead here (it leads to " + elsewhere + ")"}},
+		"refused":       {authority, "photos.example.com", nil, []string{over443 + "the CA could not connect", "port 80 (HTTP-01): connection refused", "does photos.example.com lead here (it leads to " + nobody + ")", "ports 443 and 80"}},
+		"no answer":     {authority, "mute.example.com", nil, []string{over443 + "the CA could not connect", "port 80 (HTTP-01): no answer in time"}},
+		"wrong address": {authority, "elsewhere.example.com", nil, []string{over443 + "the CA could not connect", "port 80 (HTTP-01): another server answered", "lead here (it leads to " + elsewhere + ")"}},
 		"no such name":  {authority, "missing.example.com", nil, []string{"the name is not in DNS (NXDOMAIN)", "is there an A or AAAA record for missing.example.com"}},
 		"DNS fails":     {authority, "photos.broken.test", nil, []string{"the domain's nameservers fail (SERVFAIL)"}},
 		"blocked":       {authority, "blocked.example.com", nil, []string{"the CA does not issue certificates for this name", "rejectedIdentifier"}},

@@ -128,9 +128,11 @@ func (f *failure) explainChallenges(domain string, challenges []failedChallenge,
 	if len(challenges) == 0 {
 		challenges = []failedChallenge{last}
 	}
+	last = challenges[len(challenges)-1]
 	var reasons, details []string
+	seen, err := lookUp(domain)
 	for _, c := range challenges {
-		reason := c.reason()
+		reason := c.reason(err)
 		if place := places[c.kind]; place != "" {
 			reason = place + ": " + reason
 		}
@@ -139,7 +141,7 @@ func (f *failure) explainChallenges(domain string, challenges []failedChallenge,
 	}
 	f.cause = "the CA could not validate the name: " + strings.Join(reasons, "; ")
 	f.detail = strings.Join(details, "; ")
-	f.check = challenges[len(challenges)-1].check(domain)
+	f.check = last.check(domain, seen, err)
 }
 
 // Reasons of a challenge's failure, and parts of what CAs and Go call them.
@@ -160,11 +162,13 @@ var reasonsByDetail = []struct {
 	{timeoutReason, []string{"timeout", "timed out", "deadline exceeded"}},
 	{noNameReason, []string{"nxdomain", "no such host", "no valid a records", "no valid ip"}},
 	{dnsFailsReason, []string{"servfail", "server misbehaving"}},
+	{"the CA could not connect", []string{"failed to connect"}},
 	{"the connection was reset", []string{"reset by peer", "eof"}},
 	{"no way to the address", []string{"no route", "unreachable"}},
 }
 
-func (c failedChallenge) reason() string {
+// reason takes the error of our own lookup of the name, since some CAs say only that theirs has failed.
+func (c failedChallenge) reason(lookup error) string {
 	detail := strings.ToLower(c.detail)
 	for _, known := range reasonsByDetail {
 		if slices.ContainsFunc(known.parts, func(part string) bool { return strings.Contains(detail, part) }) {
@@ -172,8 +176,8 @@ func (c failedChallenge) reason() string {
 		}
 	}
 	switch {
-	case kindOf(c.problem) == "dns":
-		return "the CA's DNS lookup failed"
+	case kindOf(c.problem) == "dns", strings.Contains(detail, "could not resolve"):
+		return reasonOfLookup(lookup)
 	case c.kind == acme.ChallengeTypeDNS01:
 		return noRecordReason
 	case slices.Contains([]string{"unauthorized", "tls", "incorrectResponse"}, kindOf(c.problem)):
@@ -183,29 +187,40 @@ func (c failedChallenge) reason() string {
 	}
 }
 
-func (c failedChallenge) check(domain string) string {
-	switch reason := c.reason(); {
+func reasonOfLookup(err error) string {
+	failure, is := errors.AsType[*net.DNSError](err)
+	switch {
+	case !is:
+		return "the CA's DNS lookup failed"
+	case failure.IsNotFound:
+		return noNameReason
+	default:
+		return dnsFailsReason
+	}
+}
+
+// check takes where the name leads as seen from here.
+func (c failedChallenge) check(domain string, addresses []string, lookup error) string {
+	switch reason := c.reason(lookup); {
 	case c.kind == acme.ChallengeTypeDNS01:
 		return "do the nameservers that the registrar has for " + strings.TrimPrefix(domain, "*.") + " belong to the DNS provider; is one of them old"
 	case reason == noNameReason:
-		return fmt.Sprintf("is there an A or AAAA record for %s", domain)
+		return "is there an A or AAAA record for " + domain
 	case reason == dnsFailsReason:
 		return "the domain's nameservers, and DNSSEC"
-	default:
-		return fmt.Sprintf("does %s lead here%s, and do the ports 443 and 80 there lead to listen.https and listen.http", domain, leadsTo(domain))
 	}
+	leads := ""
+	if len(addresses) > 0 {
+		leads = " (it leads to " + strings.Join(addresses, ", ") + ")"
+	}
+	return fmt.Sprintf("does %s lead here%s, and do the ports 443 and 80 there lead to listen.https and listen.http", domain, leads)
 }
 
 // lookupTime is how long to wait for what is only a hint.
 const lookupTime = 3 * time.Second
 
-// leadsTo says where the name leads as seen from here, if it can be found out.
-func leadsTo(domain string) string {
+func lookUp(domain string) (addresses []string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTime)
 	defer cancel()
-	addresses, err := net.DefaultResolver.LookupHost(ctx, domain)
-	if err != nil {
-		return ""
-	}
-	return " (it leads to " + strings.Join(addresses, ", ") + ")"
+	return net.DefaultResolver.LookupHost(ctx, domain+".")
 }

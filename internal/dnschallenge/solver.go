@@ -156,8 +156,11 @@ func (p *Provider) refused(err error) *Error {
 		}
 	}
 	check := "does the provider hold this domain's zone"
-	if secrets := p.secrets(); len(secrets) > 0 {
-		check = fmt.Sprintf("is %s right, and may it change this zone", strings.Join(secrets, " or "))
+	if given := p.given(); len(given) > 0 {
+		check = fmt.Sprintf("is %s right, and may it change this zone", strings.Join(given, " or "))
+	}
+	if p.name == "exec" {
+		check = "what the program wrote, in the lines before"
 	}
 	return &Error{Cause: "the DNS provider " + p.name + " did not set the record", Check: check, Detail: detail}
 }

@@ -1,6 +1,7 @@
 package dnschallenge
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/go-acme/lego/v4/challenge"
@@ -65,4 +66,12 @@ func (e entry) secrets() (names []string) {
 		}
 	}
 	return names
+}
+
+// given returns the names of the secrets that are set.
+func (e entry) given() []string {
+	return slices.DeleteFunc(e.secrets(), func(name string) bool {
+		value, _ := valueOf(name)
+		return value == ""
+	})
 }
