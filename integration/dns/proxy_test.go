@@ -63,8 +63,13 @@ type proxy struct {
 // startProxy runs the proxy on a port that the CA does not know.
 func (c *ca) startProxy(t *testing.T, environ []string, arguments ...string) *proxy {
 	t.Helper()
+	return c.startProgram(t, harness.Binary(t), environ, arguments...)
+}
+
+func (c *ca) startProgram(t *testing.T, program string, environ []string, arguments ...string) *proxy {
+	t.Helper()
 	p := &proxy{address: harness.FreeAddress(t)}
-	p.Process = harness.StartWith(t, environ, harness.Binary(t), append([]string{
+	p.Process = harness.StartWith(t, environ, program, append([]string{
 		"--upstreams=http://127.0.0.1:1", "--access.requireKey=false", "--listen.https=" + p.address, "--listen.http=",
 		"--acme.server=" + c.directory, "--acme.trustedRoots=" + c.roots, "--acme.storage=" + t.TempDir(),
 	}, arguments...)...)
