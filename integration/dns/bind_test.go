@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Nameservers. The primary is also what the system asks.
+// Nameservers. The primary is also what the system asks, so that it follows CNAME records.
 const (
 	primary   = "127.0.0.1"
 	secondary = "127.0.0.2"
@@ -43,7 +43,8 @@ type zone struct {
 }
 
 var zones = []zone{
-	{name: "example.com", records: "photos A " + nobody + "\nmute A " + mute + "\nelsewhere A " + elsewhere},
+	{name: "example.com", records: "photos A " + nobody + "\nmute A " + mute + "\nelsewhere A " + elsewhere + "\n_acme-challenge.alias CNAME alias.delegated.test."},
+	{name: "delegated.test"},
 	{name: "delayed.test", refresh: 3, second: "secondary"},
 	{name: "stale.test", refresh: 3600, second: "primary"},
 	{name: "duckdns.org", records: "www A " + duckDNS},
@@ -58,7 +59,7 @@ func (z zone) text() string {
 }
 
 const serverOptions = `
-options { directory %q; listen-on { %s; }; listen-on-v6 { none; }; recursion no; notify no; allow-transfer { any; };
+options { directory %q; listen-on { %s; }; listen-on-v6 { none; }; recursion yes; notify no; allow-transfer { any; };
 	pid-file "named.pid"; session-keyfile "session.key"; dnssec-validation no; min-refresh-time 1; max-refresh-time 3600; };
 controls { };
 key %q { algorithm hmac-sha256; secret %q; };

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,14 +20,24 @@ import (
 const inside = "TEST_NAMESPACE"
 
 func TestMain(m *testing.M) {
+	runtime.LockOSThread() // the programs that it starts end with the thread
 	if os.Getenv(inside) == "" {
 		os.Exit(runInside())
 	}
-	if err := prepare(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	folder, err := os.MkdirTemp("", "")
+	if err == nil {
+		defer func() { _ = os.RemoveAll(folder) }()
+		err = prepare(folder)
 	}
-	os.Exit(m.Run())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
 }
 
 // runInside runs this program again, with namespaces of its own for network and mounts.
@@ -74,7 +85,7 @@ func buildPebble() error {
 }
 
 // prepare turns loopback on, and has the system ask the test's DNS server.
-func prepare() error {
+func prepare(folder string) error {
 	for _, arguments := range [][]string{
 		{"link", "set", "lo", "up"},
 		{"address", "add", secondary + "/8", "dev", "lo"}, // named listens only where an interface has the address
@@ -85,10 +96,6 @@ func prepare() error {
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("mount: %w", err)
-	}
-	folder, err := os.MkdirTemp("", "")
-	if err != nil {
-		return err
 	}
 	file := filepath.Join(folder, "resolv.conf")
 	if err := os.WriteFile(file, []byte("nameserver "+primary+"\n"), 0o644); err != nil {

@@ -72,6 +72,13 @@ func TestWildcardByDynamicUpdates(t *testing.T) {
 	}
 }
 
+// The domain's own zone never changes: a CNAME record leads to another.
+func TestDelegatedChallenge(t *testing.T) {
+	t.Parallel()
+	p := startCA(t, nil).startProxy(t, dynamicUpdate(), "--domains=alias.example.com", "--acme.dns.provider=rfc2136")
+	p.awaitCertificate(t, "alias.example.com")
+}
+
 // The script is the one of the documentation.
 func TestProgram(t *testing.T) {
 	t.Parallel()

@@ -52,6 +52,11 @@ func merge(failures []failure) failure {
 	return merged
 }
 
+const (
+	notForThisName = "the CA does not issue certificates for this name"
+	checkName      = "domains: is it a public name, and yours"
+)
+
 // explain says what went wrong, as far as the error and the failed challenges tell.
 func explain(domain, ca string, err error, challenges []failedChallenge) failure {
 	f := failure{ca: ca, cause: "the order failed", check: "the detail; with log.level=debug the log has every step", detail: err.Error()}
@@ -71,6 +76,8 @@ func explain(domain, ca string, err error, challenges []failedChallenge) failure
 	switch {
 	case file || ca == "" && strings.Contains(f.detail, "storage"):
 		f.cause, f.check = "acme.storage can't be written to", "does the directory exist, may this user write to it, is the disk full"
+	case strings.Contains(f.detail, "does not qualify for a public certificate"):
+		f.cause, f.check = notForThisName, checkName
 	case certificate:
 		f.cause, f.check = "the CA's own certificate is not trusted", "this machine's clock; acme.trustedRoots, for a CA of your own"
 	case operation || lookup || isNet && timeout.Timeout():
@@ -97,7 +104,7 @@ func (f *failure) explainProblem(domain string, problem acme.Problem, challenges
 	case ofChallenge || len(challenges) > 0:
 		f.explainChallenges(domain, challenges, failedChallenge{"", problem.Type, problem.Detail})
 	case kind == "rejectedIdentifier" || kind == "unsupportedIdentifier":
-		f.cause, f.check = "the CA does not issue certificates for this name", "domains: is it a public name, and yours"
+		f.cause, f.check = notForThisName, checkName
 	case kind == "externalAccountRequired":
 		f.cause, f.check = "the CA wants an account with it (external account binding)", "acme.eab.keyID and acme.eab.hmacKey, which the CA gives its customers"
 	case kind == "unauthorized" || kind == "accountDoesNotExist":

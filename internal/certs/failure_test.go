@@ -67,6 +67,15 @@ func TestExplainLetsEncrypt(t *testing.T) {
 	}
 }
 
+// TestNamesThatNoCAKnows has what certmagic says before it asks a CA.
+func TestNamesThatNoCAKnows(t *testing.T) {
+	t.Parallel()
+	f := explain("photos.lan", "", errors.New("[photos.lan] Obtain: subject 'photos.lan' does not qualify for a public certificate"), nil)
+	if f.cause != notForThisName || f.check != checkName {
+		t.Errorf("%+v", f)
+	}
+}
+
 func TestMergeTellsOfBothCAs(t *testing.T) {
 	t.Parallel()
 	both := merge([]failure{{"Let's Encrypt", "a rate limit", "nothing", "x"}, {"ZeroSSL", "no account", "acme.email", "x"}})
