@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -70,17 +71,17 @@ func explain(domain, ca string, err error, challenges []failedChallenge) failure
 	}
 	_, file := errors.AsType[*fs.PathError](err)
 	_, certificate := errors.AsType[*tls.CertificateVerificationError](err)
-	timeout, isNet := errors.AsType[net.Error](err)
-	_, operation := errors.AsType[*net.OpError](err)
-	_, lookup := errors.AsType[*net.DNSError](err)
+	_, request := errors.AsType[*url.Error](err)
 	switch {
-	case file || ca == "" && strings.Contains(f.detail, "storage"):
+	case file || ca == "" && (strings.Contains(f.detail, "storage") || strings.Contains(f.detail, "saving assets")):
 		f.cause, f.check = "acme.storage can't be written to", "does the directory exist, may this user write to it, is the disk full"
 	case strings.Contains(f.detail, "does not qualify for a public certificate"):
 		f.cause, f.check = notForThisName, checkName
 	case certificate:
 		f.cause, f.check = "the CA's own certificate is not trusted", "this machine's clock; acme.trustedRoots, for a CA of your own"
-	case operation || lookup || isNet && timeout.Timeout():
+	case strings.Contains(f.detail, "account pre-registration callback"): // see zeroSSL
+		f.cause, f.check = "the CA gives no account for the e-mail address", "acme.email; does this machine reach api.zerossl.com"
+	case request:
 		f.cause, f.check = "the CA can't be reached", "is this machine online, does a firewall block outgoing HTTPS; acme.server, if it is set"
 	}
 	return f

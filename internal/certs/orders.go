@@ -27,6 +27,7 @@ type orderLog struct {
 
 	mu       sync.Mutex
 	attempts map[string]*attempt // guarded by mu; by domain, those that have not ended yet
+	told     map[string]bool     // guarded by mu; by domain, whether the last failure was logged
 }
 
 // attempt is what became of an order so far.
@@ -47,7 +48,7 @@ func newOrderLog(settings *config.Settings, logger *slog.Logger) *orderLog {
 	if provider := settings.ACME.DNS.Provider; provider != "" {
 		challenge = "DNS-01, by " + provider
 	}
-	return &orderLog{logger: logger, server: settings.ACME.Server, challenge: challenge, attempts: map[string]*attempt{}}
+	return &orderLog{logger: logger, server: settings.ACME.Server, challenge: challenge, attempts: map[string]*attempt{}, told: map[string]bool{}}
 }
 
 // note reads what certmagic and acmez log of an order.
@@ -68,7 +69,25 @@ func (o *orderLog) note(message string, fields []zapcore.Field) {
 		o.addRefusal(domain, o.nameOf(key), err)
 	case "will retry":
 		o.failed(domainOf(err), err, "retrying_in", values["retrying_in"])
+	case "job failed":
+		if domain := domainOf(err); domain != "" && !o.forget(domain) && !strings.Contains(err.Error(), context.Canceled.Error()) {
+			o.failed(domain, err, "retrying", renewalRetries)
+			o.forget(domain)
+		}
 	}
+}
+
+// renewalRetries are certmagic's: it looks every 10 minutes, and waits longer after each failure.
+const renewalRetries = "in 10 minutes at first, then less often, at least every 6 hours"
+
+// forget returns whether the last failure was logged, and is false from then on: what certmagic can't even begin, such as a renewal
+// without a place to store it, is a failed job and no event.
+func (o *orderLog) forget(domain string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	told := o.told[domain]
+	delete(o.told, domain)
+	return told
 }
 
 // valueOf returns an error as such, and anything else as it is logged.
@@ -129,6 +148,7 @@ func (o *orderLog) take(domain string) []failure {
 	defer o.mu.Unlock()
 	refusals := o.attempt(domain).refusals
 	delete(o.attempts, domain)
+	delete(o.told, domain)
 	return refusals
 }
 
@@ -159,7 +179,7 @@ func (o *orderLog) event(ctx context.Context, name string, data map[string]any) 
 	case "cert_failed":
 		err, _ := data["error"].(error)
 		if renewal && ctx.Value(certmagic.AttemptsCtxKey) == nil { // else "will retry" follows
-			o.failed(domain, err, "retrying", "in 10 minutes at first, then less often, at least every 6 hours")
+			o.failed(domain, err, "retrying", renewalRetries)
 		}
 	case "cert_obtained":
 		for _, refusal := range o.take(domain) {
@@ -209,5 +229,8 @@ func (o *orderLog) failed(domain string, err error, more ...any) {
 		message = "the certificate could not be renewed"
 		remaining = []any{"valid_for", time.Until(cert.Leaf.NotAfter).Round(time.Second)}
 	}
+	o.mu.Lock()
+	o.told[domain] = true
+	o.mu.Unlock()
 	o.logger.Error(message, slices.Concat([]any{"domain", domain}, merge(refusals).attributes(), remaining, more)...)
 }
