@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/immichaccess/immichaccess/internal/config"
@@ -28,7 +29,7 @@ func healthcheck(c *console) error {
 		return fmt.Errorf("healthcheck: %w", err)
 	}
 	if len(loaded.Domains) > 0 {
-		request.Host = loaded.Domains[0] // requests for other hosts don't reach Immich
+		request.Host = hostOf(loaded.Domains[0]) // requests for other hosts don't reach Immich
 	}
 	response, err := client.Do(request)
 	if err != nil {
@@ -64,7 +65,12 @@ func loopback(address string) string {
 func withoutVerification(loaded *config.Loaded) *tls.Config {
 	settings := &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"} //nolint:gosec // see above
 	if len(loaded.Domains) > 0 {
-		settings.ServerName = loaded.Domains[0]
+		settings.ServerName = hostOf(loaded.Domains[0])
 	}
 	return settings
+}
+
+// hostOf returns a host that the domain is for, which may be a wildcard.
+func hostOf(domain string) string {
+	return strings.Replace(domain, "*", "healthcheck", 1)
 }

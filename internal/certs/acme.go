@@ -2,6 +2,7 @@ package certs
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/caddyserver/certmagic"
 	"github.com/immichaccess/immichaccess/internal/config"
+	"github.com/immichaccess/immichaccess/internal/dnschallenge"
 	"github.com/mholt/acmez/v3"
 	"github.com/mholt/acmez/v3/acme"
 	"go.uber.org/zap"
@@ -16,7 +18,8 @@ import (
 
 // openACME manages certificates with certmagic, by hand: its HTTPS() would cut requests after 5 s.
 func openACME(ctx context.Context, settings *config.Settings, ports Ports, logger *slog.Logger) (*Source, error) {
-	zapped := zap.New(slogCore{logger})
+	orders := newOrderLog(settings, logger)
+	zapped := zap.New(slogCore{logger: logger, orders: orders})
 	var magic *certmagic.Config
 	cache := certmagic.NewCache(certmagic.CacheOptions{
 		GetConfigForCert: func(certmagic.Certificate) (*certmagic.Config, error) { return magic, nil },
@@ -29,8 +32,10 @@ func openACME(ctx context.Context, settings *config.Settings, ports Ports, logge
 		// hangs, and meanwhile neither serves nor renews certificates.
 		OCSP:   certmagic.OCSPConfig{HTTPProxy: http.ProxyFromEnvironment},
 		Logger: zapped,
+		OnEvent: orders.event,
 	})
-	issuers, err := newIssuers(magic, &settings.ACME, ports, zapped)
+	orders.find, orders.load = cache.AllMatchingCertificates, magic.Storage.Load
+	issuers, err := newIssuers(magic, &settings.ACME, ports, orders, zapped)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +45,7 @@ func openACME(ctx context.Context, settings *config.Settings, ports Ports, logge
 	}
 	context.AfterFunc(ctx, cache.Stop)
 	for _, domain := range settings.Domains {
-		go manage(ctx, magic, domain, logger)
+		go manage(ctx, magic, domain, orders)
 	}
 
 	source := &Source{TLS: newTLS(magic.GetCertificate), Challenge: answerFor(issuers)}
@@ -56,7 +61,7 @@ const (
 
 // manage gets the certificate if there is none, and then has certmagic keep it. certmagic itself tries again when a CA fails,
 // but gives up for good when it can't write into its storage, as when the disk is full.
-func manage(ctx context.Context, magic *certmagic.Config, domain string, logger *slog.Logger) {
+func manage(ctx context.Context, magic *certmagic.Config, domain string, orders *orderLog) {
 	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
 		err := magic.ObtainCertAsync(ctx, domain) // which waits, and does nothing if there is one
 		if err == nil {
@@ -65,7 +70,7 @@ func manage(ctx context.Context, magic *certmagic.Config, domain string, logger 
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		logger.Error("certificates: there is none, and it can't be ordered", "domain", domain, "error", err, "retrying_in", wait)
+		orders.failed(domain, err, "retrying_in", wait)
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
@@ -75,8 +80,12 @@ func manage(ctx context.Context, magic *certmagic.Config, domain string, logger 
 }
 
 // newIssuers returns the CAs to try, in order.
-func newIssuers(magic *certmagic.Config, settings *config.ACME, ports Ports, logger *zap.Logger) ([]*certmagic.ACMEIssuer, error) {
+func newIssuers(magic *certmagic.Config, settings *config.ACME, ports Ports, orders *orderLog, logger *zap.Logger) ([]*certmagic.ACMEIssuer, error) {
 	roots, err := settings.RootPool()
+	if err != nil {
+		return nil, err
+	}
+	solver, err := newDNSSolver(settings.DNS.Provider, orders.logger)
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +98,7 @@ func newIssuers(magic *certmagic.Config, settings *config.ACME, ports Ports, log
 		DisableHTTPChallenge: ports.HTTP == 0,
 		AltHTTPPort:          ports.HTTP,
 		AltTLSALPNPort:       ports.HTTPS,
+		DNS01Solver:          solver, // the only challenge, if there is one
 		Logger:               logger,
 	}
 	issuers := []*certmagic.ACMEIssuer{certmagic.NewACMEIssuer(magic, template)}
@@ -99,6 +109,18 @@ func newIssuers(magic *certmagic.Config, settings *config.ACME, ports Ports, log
 		issuers = append(issuers, certmagic.NewACMEIssuer(magic, template))
 	}
 	return issuers, nil
+}
+
+// newDNSSolver returns nil without a provider, a nil interface.
+func newDNSSolver(provider string, logger *slog.Logger) (acmez.Solver, error) {
+	if provider == "" {
+		return nil, nil
+	}
+	opened, err := dnschallenge.Open(provider)
+	if err != nil {
+		return nil, fmt.Errorf("acme.dns.provider: %w", err)
+	}
+	return dnschallenge.NewSolver(opened, logger), nil
 }
 
 func externalAccount(eab config.EAB) *acme.EAB {

@@ -5,8 +5,11 @@ package certs
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/immichaccess/immichaccess/internal/config"
@@ -49,4 +52,14 @@ func newTLS(get getCertificate) *tls.Config {
 
 func noChallenge(next http.Handler) http.Handler {
 	return next
+}
+
+// logCertificate tells what clients get, and where it is from.
+func logCertificate(logger *slog.Logger, leaf *x509.Certificate, from string) {
+	const day = 24 * time.Hour
+	names := slices.Clone(leaf.DNSNames)
+	for _, address := range leaf.IPAddresses {
+		names = append(names, address.String())
+	}
+	logger.Info("certificate", "names", strings.Join(names, ", "), "from", from, "days_left", int(time.Until(leaf.NotAfter)/day))
 }

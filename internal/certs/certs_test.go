@@ -148,11 +148,11 @@ func TestOrderIsTriedAgain(t *testing.T) {
 	if _, err := Open(t.Context(), settings, Ports{HTTPS: 1}, slog.New(slog.NewTextHandler(log, nil))); err != nil {
 		t.Fatal(err)
 	}
-	log.await(t, "it can't be ordered")
+	log.await(t, "acme.storage can't be written to")
 	if err := os.Remove(storage); err != nil {
 		t.Fatal(err)
 	}
-	log.await(t, "obtaining certificate")
+	log.await(t, "the CA can't be reached")
 }
 
 // temporaryDirectory is removed even while certmagic, which ends an order on its own time, still writes to it.

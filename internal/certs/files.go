@@ -31,6 +31,7 @@ func openFiles(files config.TLS, logger *slog.Logger) (*Source, error) {
 		return nil, err
 	}
 	f.cert, f.polled = &cert, time.Now()
+	logCertificate(logger, cert.Leaf, files.CertFile)
 	return &Source{TLS: newTLS(f.get), Challenge: noChallenge, Expiry: f.expiry}, nil
 }
 

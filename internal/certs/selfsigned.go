@@ -21,6 +21,7 @@ func openSelfSigned(logger *slog.Logger) (*Source, error) {
 		return nil, err
 	}
 	logger.Warn("the certificate is self-signed, for localhost: clients will not trust it; set domains, or tls.certFile and tls.keyFile")
+	logCertificate(logger, cert.Leaf, "self-signed")
 	get := func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return cert, nil }
 	expiry := func() map[string]time.Time { return expiryOf(cert.Leaf) }
 	return &Source{TLS: newTLS(get), Challenge: noChallenge, Expiry: expiry}, nil

@@ -3,21 +3,27 @@ package certs
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"strings"
 
 	"go.uber.org/zap/zapcore"
 )
 
-// slogCore writes the log of certmagic, which uses zap, to slog.
+// slogCore writes the log of certmagic, which uses zap, to slog. What it says about orders is for debugging: orderLog makes one line of it.
 type slogCore struct {
 	logger *slog.Logger
+	orders *orderLog
+	fields []zapcore.Field
 }
 
+// Enabled is true of warnings and errors in any case, since orders needs them.
 func (c slogCore) Enabled(level zapcore.Level) bool {
-	return c.logger.Enabled(context.Background(), slogLevel(level))
+	return level >= zapcore.WarnLevel || c.logger.Enabled(context.Background(), slog.LevelDebug)
 }
 
 func (c slogCore) With(fields []zapcore.Field) zapcore.Core {
-	return slogCore{c.logger.With(attributes(fields)...)}
+	c.fields = slices.Concat(c.fields, fields)
+	return c
 }
 
 func (c slogCore) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
@@ -28,7 +34,9 @@ func (c slogCore) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zap
 }
 
 func (c slogCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
-	c.logger.Log(context.Background(), slogLevel(entry.Level), "certificates: "+entry.Message, attributes(fields)...)
+	fields = slices.Concat(c.fields, fields)
+	c.logger.Log(context.Background(), slogLevel(entry), "certificates: "+entry.Message, attributes(fields)...)
+	c.orders.note(entry.Message, fields)
 	return nil
 }
 
@@ -36,16 +44,24 @@ func (slogCore) Sync() error {
 	return nil
 }
 
-func slogLevel(level zapcore.Level) slog.Level {
+// partsOfOrders are the names of certmagic's loggers for what belongs to an order, and what others say of one.
+var partsOfOrders = []string{
+	"obtain", "renew", "acme_client",
+	"job failed", "updating ARI", "updating ARI upon managing", "failed updating renewal info from ACME CA",
+}
+
+// slogLevel leaves at their level those warnings and errors that no other line tells of, such as a certificate that was revoked.
+func slogLevel(entry zapcore.Entry) slog.Level {
+	ofOrder := slices.Contains(partsOfOrders, entry.Message) || slices.ContainsFunc(strings.Split(entry.LoggerName, "."), func(part string) bool {
+		return slices.Contains(partsOfOrders, part)
+	})
 	switch {
-	case level >= zapcore.ErrorLevel:
-		return slog.LevelError
-	case level == zapcore.WarnLevel:
-		return slog.LevelWarn
-	case level == zapcore.InfoLevel:
-		return slog.LevelInfo
-	default:
+	case ofOrder || entry.Level < zapcore.WarnLevel:
 		return slog.LevelDebug
+	case entry.Level == zapcore.WarnLevel:
+		return slog.LevelWarn
+	default:
+		return slog.LevelError
 	}
 }
 

@@ -17,12 +17,12 @@ const eabEndpoint = "https://api.zerossl.com/acme/eab-credentials-email"
 
 // zeroSSL is the CA that is used when Let's Encrypt fails. It requires EAB credentials, which it issues for an e-mail address.
 type zeroSSL struct {
-	address string
+	endpoint string
 }
 
 func (z zeroSSL) bindAccount(ctx context.Context, issuer *certmagic.ACMEIssuer, account acme.Account) (acme.Account, error) {
 	form := url.Values{"email": {issuer.Email}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, z.address, strings.NewReader(form.Encode()))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, z.endpoint, strings.NewReader(form.Encode()))
 	if err != nil {
 		return account, err
 	}

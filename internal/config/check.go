@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/immichaccess/immichaccess"
+	"github.com/immichaccess/immichaccess/internal/dnschallenge"
 	"github.com/traefik/paerser/types"
 )
 
@@ -27,6 +28,7 @@ func (s *Settings) check(errs *problems) {
 	checkAddress("admin.address", s.Admin.Address, true, errs)
 	s.checkTLS(errs)
 	s.ACME.check(errs)
+	s.checkDNS(errs)
 	s.Timeouts.check(errs)
 	s.Limits.check(errs)
 	checkWord("log.level", s.Log.Level, []string{"debug", "info", "warn", "error"}, errs)
@@ -54,9 +56,9 @@ var domainName = regexp.MustCompile(`^([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?\.)
 func (s *Settings) checkDomains(errs *problems) {
 	for _, domain := range s.Domains {
 		switch {
-		case strings.HasPrefix(domain, "*."):
-			errs.add("domains", "%q: a wildcard certificate needs the DNS-01 challenge, which is not supported; name each host", domain)
-		case !domainName.MatchString(domain) || net.ParseIP(domain) != nil:
+		case strings.HasPrefix(domain, "*.") && s.ACME.DNS.Provider == "":
+			errs.add("domains", "%q: a wildcard certificate needs the DNS-01 challenge; set acme.dns.provider, or name each host", domain)
+		case !domainName.MatchString(strings.TrimPrefix(domain, "*.")) || net.ParseIP(domain) != nil:
 			errs.add("domains", "%q is not a host name; allowed are names such as photos.example.com", domain)
 		}
 	}
@@ -101,6 +103,19 @@ func (a *ACME) check(errs *problems) {
 	}
 	if _, err := a.RootPool(); err != nil {
 		errs.add("acme.trustedRoots", "%w", err)
+	}
+}
+
+// checkDNS looks for the provider's variables as well, so that one that is missing is an error at startup.
+func (s *Settings) checkDNS(errs *problems) {
+	if s.ACME.DNS.Provider == "" {
+		return
+	}
+	if len(s.Domains) == 0 {
+		errs.add("acme.dns.provider", "it is for certificates by ACME, which need domains; give domains, or leave it out")
+	}
+	if _, err := dnschallenge.Open(s.ACME.DNS.Provider); err != nil {
+		errs.add("acme.dns.provider", "%w", err)
 	}
 }
 

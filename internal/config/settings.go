@@ -77,6 +77,16 @@ type ACME struct {
 	// TrustedRoots is a PEM file with the roots that vouch for [ACME.Server], for a CA of your own.
 	// Default: the system's.
 	TrustedRoots string `yaml:"trustedRoots"`
+	DNS          DNS    `yaml:"dns"`
+}
+
+// DNS is the challenge DNS-01, which needs no open port and allows wildcards.
+type DNS struct {
+	// Provider is the DNS provider that proves control of [Settings.Domains], by its name in lego and Traefik, such as "cloudflare";
+	// no port needs to be open, and wildcards are allowed. Its credentials are environment variables; see
+	// docs/certificates-without-an-open-port.md.
+	// Default: none.
+	Provider string `yaml:"provider"`
 }
 
 // EAB is ACME's external account binding.

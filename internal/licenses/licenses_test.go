@@ -99,6 +99,7 @@ func identify(text string) string {
 		{"ISC", "Permission to use, copy, modify, and distribute this software for any purpose"},
 		{"MIT", "Permission is hereby granted, free of charge, to any person obtaining a copy"},
 		{"MPL-2.0", "Mozilla Public License Version 2.0"},
+		{"MPL-2.0", "Mozilla Public License, version 2.0"},
 	} {
 		if strings.Contains(text, license.sentence) && !slices.Contains(found, license.id) {
 			found = append(found, license.id)

@@ -66,11 +66,20 @@ func isNoHostCharacter(c rune) bool {
 func isOneOf(domains []string, host string) bool {
 	host = strings.TrimSuffix(host, ".")
 	for _, domain := range domains {
-		if strings.EqualFold(host, strings.TrimSuffix(domain, ".")) {
+		if isFor(strings.TrimSuffix(domain, "."), host) {
 			return true
 		}
 	}
 	return false
+}
+
+// isFor lets a wildcard stand for one label, as certificates do (RFC 9525, section 6.3).
+func isFor(domain, host string) bool {
+	if parent, wildcard := strings.CutPrefix(domain, "*."); wildcard {
+		label, rest, _ := strings.Cut(host, ".")
+		return label != "" && strings.EqualFold(rest, parent)
+	}
+	return strings.EqualFold(host, domain)
 }
 
 // isHealthCheck reports whether a load balancer may send the request: it knows only the address of the server. It needs a key all

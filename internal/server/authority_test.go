@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"testing"
 
@@ -56,6 +57,30 @@ func TestOtherHostsAreMisdirected(t *testing.T) {
 					wantError(t, response, body)
 				}
 			})
+		}
+	}
+}
+
+func TestWildcardIsOneLabel(t *testing.T) {
+	t.Parallel()
+	handler := CheckAuthority([]string{"*.example.com", "example.org"}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for host, status := range map[string]int{
+		"photos.example.com":       200,
+		"PHOTOS.Example.com.:8443": 200,
+		"example.org":              200,
+		"example.com":              421,
+		".example.com":             421,
+		"a.b.example.com":          421,
+		"photos.example.org":       421,
+		"photosexample.com":        421,
+		"*.example.com.evil":       421,
+	} {
+		recorder := httptest.NewRecorder()
+		request := httptest.NewRequest(http.MethodGet, "/", nil)
+		request.Host = host
+		handler.ServeHTTP(recorder, request)
+		if recorder.Code != status {
+			t.Errorf("%s: %d, want %d", host, recorder.Code, status)
 		}
 	}
 }

@@ -1,0 +1,101 @@
+package dnschallenge
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mholt/acmez/v3/acme"
+)
+
+// recorder is a provider that notes what it is asked for.
+type recorder struct {
+	calls []string
+	err   error // of Present
+}
+
+func (r *recorder) Present(domain, token, _ string) error {
+	r.calls = append(r.calls, "present "+token)
+	return r.err
+}
+
+func (r *recorder) CleanUp(domain, token, _ string) error {
+	r.calls = append(r.calls, "clean up "+token)
+	return nil
+}
+
+func challengeFor(token string) acme.Challenge {
+	return acme.Challenge{Identifier: acme.Identifier{Type: "dns", Value: "example.com"}, Token: token, KeyAuthorization: token + ".key"}
+}
+
+// soon is a context for what should not be waited for.
+func soon(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func TestOneRecordAtATime(t *testing.T) {
+	t.Parallel()
+	r := &recorder{}
+	s := NewSolver(&Provider{lego: r, oneAtATime: true, mask: strings.NewReplacer()}, slog.New(slog.DiscardHandler))
+	one, two := challengeFor("one"), challengeFor("two")
+	if err := s.Present(t.Context(), one); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Present(soon(t), two); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("while the first record is there, the second: %v", err)
+	}
+	_ = s.CleanUp(t.Context(), two) // as acmez does
+	_ = s.CleanUp(t.Context(), one)
+	if err := s.Present(t.Context(), two); err != nil {
+		t.Error(err)
+	}
+	_ = s.CleanUp(t.Context(), two)
+	if want := []string{"present one", "clean up one", "present two", "clean up two"}; !slices.Equal(r.calls, want) {
+		t.Errorf("%v", r.calls)
+	}
+	s.provider.sequence = time.Hour
+	if err := s.Present(soon(t), one); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("within the pause: %v", err)
+	}
+}
+
+func TestSeveralRecordsAtATime(t *testing.T) {
+	t.Parallel()
+	r := &recorder{}
+	s := NewSolver(&Provider{lego: r, mask: strings.NewReplacer()}, slog.New(slog.DiscardHandler))
+	for _, token := range []string{"one", "two"} {
+		if err := s.Present(soon(t), challengeFor(token)); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, token := range []string{"one", "two"} {
+		_ = s.CleanUp(t.Context(), challengeFor(token))
+	}
+	if want := []string{"present one", "present two", "clean up one", "clean up two"}; !slices.Equal(r.calls, want) {
+		t.Errorf("%v", r.calls)
+	}
+}
+
+// A record that was not set is not removed, and does not keep others out.
+func TestPresentFails(t *testing.T) {
+	t.Parallel()
+	r := &recorder{err: errors.New("no")}
+	s := NewSolver(&Provider{lego: r, oneAtATime: true, mask: strings.NewReplacer()}, slog.New(slog.DiscardHandler))
+	for range 2 {
+		var failure *Error
+		if err := s.Present(soon(t), challengeFor("one")); !errors.As(err, &failure) {
+			t.Errorf("%v", err)
+		}
+		_ = s.CleanUp(t.Context(), challengeFor("one"))
+	}
+	if want := []string{"present one", "present one"}; !slices.Equal(r.calls, want) {
+		t.Errorf("%v", r.calls)
+	}
+}
