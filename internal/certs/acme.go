@@ -30,8 +30,8 @@ func openACME(ctx context.Context, settings *config.Settings, ports Ports, logge
 		DefaultServerName: settings.Domains[0], // for clients without SNI
 		// The default, but only if it is set does certmagic give up on an OCSP responder after 30 s. Else it waits for ever for one that
 		// hangs, and meanwhile neither serves nor renews certificates.
-		OCSP:   certmagic.OCSPConfig{HTTPProxy: http.ProxyFromEnvironment},
-		Logger: zapped,
+		OCSP:    certmagic.OCSPConfig{HTTPProxy: http.ProxyFromEnvironment},
+		Logger:  zapped,
 		OnEvent: orders.event,
 	})
 	orders.find, orders.load = cache.AllMatchingCertificates, magic.Storage.Load

@@ -18,12 +18,12 @@ type recorder struct {
 	err   error // of Present
 }
 
-func (r *recorder) Present(domain, token, _ string) error {
+func (r *recorder) Present(_, token, _ string) error {
 	r.calls = append(r.calls, "present "+token)
 	return r.err
 }
 
-func (r *recorder) CleanUp(domain, token, _ string) error {
+func (r *recorder) CleanUp(_, token, _ string) error {
 	r.calls = append(r.calls, "clean up "+token)
 	return nil
 }
