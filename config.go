@@ -54,6 +54,16 @@ type Config struct {
 	// SessionSecretFile is a file with 32 characters or more that sign the cookies. Several instances need the same one to
 	// accept each other's. Default: a random secret of the process, so that sessions outlive a reload and not a restart.
 	SessionSecretFile string
+	// BasicAuth takes the password of HTTP Basic for the key where there is no key header, as from https://x:KEY@host, for
+	// programs that are given no more than a URL. Immich never sees it; with ForwardKey it gets the key in KeyHeader.
+	// Default: false.
+	BasicAuth bool
+	// ClientCertificates has a client certificate that TLS has verified count as a key, named by its common name, which is
+	// of letters, digits and ._-. A key that is sent as well decides. In Traefik, tls.options.NAME.clientAuth asks for it; in
+	// the standalone proxy, tls.clientCA. The certificate of one of TrustedProxies does not count. Default: false.
+	ClientCertificates bool
+	// RevokedCertificates are common names, or serial numbers in hex, of certificates that do not count. Default: none.
+	RevokedCertificates []string
 	// MaxWrongKeys is how many distinct wrong keys a client (IPv4 address, IPv6 /64) may try within WrongKeyWindow, 1 to
 	// 1000; then it gets 429, even with a valid key, until the first of them is as old as the window. An IPv6 /48 may try ten
 	// times as many. "0" is no limit. It is a string for the same reason as RequireKey. Default, also when empty: "10".
@@ -108,10 +118,13 @@ type settings struct {
 	browserLogin    bool
 	browserSession  time.Duration
 	sessionSecret   []byte // nil without sessionSecretFile
-	maxWrongKeys    int    // 0 for no limit
+	basicAuth       bool
+	maxWrongKeys    int // 0 for no limit
 	wrongKeyWindow  time.Duration
 	denyStatus      int
 	logDenied       bool
+
+	clientCertificates *clientCertificates // nil if they do not count
 }
 
 // parse reads the options. Its error tells of every one that is wrong.
@@ -127,6 +140,7 @@ func parse(config *Config, name string) (*settings, error) {
 		publicRoutes:    parsePublicRoutes(config.PublicRoutes, &errs),
 		browserSession:  parseDuration("browserSession", orDefault(config.BrowserSession, defaultBrowserSession), &errs),
 		sessionSecret:   parseSecretFile("sessionSecretFile", config.SessionSecretFile, &errs),
+		basicAuth:       config.BasicAuth,
 		maxWrongKeys:    parseCount("maxWrongKeys", orDefault(strings.TrimSpace(config.MaxWrongKeys), defaultMaxWrongKeys), &errs),
 		wrongKeyWindow:  parseDuration("wrongKeyWindow", orDefault(config.WrongKeyWindow, defaultWrongKeyWindow), &errs),
 		denyStatus:      parseDenyStatus(config.DenyStatus, &errs),
@@ -135,8 +149,17 @@ func parse(config *Config, name string) (*settings, error) {
 	s.browserLogin = config.BrowserLogin && s.requireKey
 	s.maxUploadSize = parseSize("maxUploadSize", s.maxUploadText, &errs)
 	s.parseKeyNameHeader(config.KeyNameHeader, &errs)
+	s.parseCertificates(config, &errs)
 	s.parseKeys(config, &errs)
 	return s, errs.err(name)
+}
+
+func (s *settings) parseCertificates(config *Config, errs *problems) {
+	c := &clientCertificates{revokedNames: map[string]bool{}, revokedSerials: map[string]bool{}}
+	c.parseRevoked(config.RevokedCertificates, errs)
+	if config.ClientCertificates {
+		s.clientCertificates = c
+	}
 }
 
 // parseKeys reads the keys of the configuration and of the file.
@@ -158,8 +181,8 @@ func (s *settings) parseKeys(config *Config, errs *problems) {
 			s.keys = all
 		}
 	}
-	if s.requireKey && len(s.keys.byDigest) == 0 && len(errs.list) == before {
-		errs.add("requireKey", "there is no key, so nobody could get in; give keys or keysFile, or set requireKey to false to let everybody in")
+	if s.requireKey && s.clientCertificates == nil && len(s.keys.byDigest) == 0 && len(errs.list) == before {
+		errs.add("requireKey", "there is no key, so nobody could get in; give keys, keysFile or clientCertificates, or set requireKey to false to let everybody in")
 	}
 }
 
@@ -175,7 +198,7 @@ func (s *settings) parseKeyNameHeader(name string, errs *problems) {
 
 // ineffective tells whether options were given that requireKey=false makes meaningless.
 func (s *settings) ineffective(config *Config) bool {
-	return !s.requireKey && (len(s.keys.byDigest) > 0 || config.BrowserLogin || len(config.KeylessNetworks)+len(config.PublicRoutes) > 0)
+	return !s.requireKey && (len(s.keys.byDigest) > 0 || config.BrowserLogin || config.ClientCertificates || len(config.KeylessNetworks)+len(config.PublicRoutes) > 0)
 }
 
 // problems collects what is wrong with the options, so that one start reports all of it.

@@ -31,7 +31,7 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 	}
 	log := newDenialLog(name, s.logDenied)
 	if s.ineffective(config) {
-		log.warn("requireKey is false: everybody gets in, and keys, keysFile, keylessNetworks, publicRoutes and browserLogin have no effect")
+		log.warn("requireKey is false: everybody gets in, and keys, keysFile, keylessNetworks, publicRoutes, browserLogin and clientCertificates have no effect")
 	}
 	g := newGuard(next, s, log)
 	g.keys.watch(ctx)
@@ -47,8 +47,11 @@ type guard struct {
 	public     routes
 	lockout    *lockout
 	sessions   *sessions // nil without browserLogin
+	basicAuth  bool
 	limit      *uploadLimit
 	deny       *denyResponder
+
+	certificates *clientCertificates // nil without clientCertificates
 
 	forward             http.Handler // the fast path of requests that are authorized
 	withoutLockoutCheck http.Handler // of those whose client can't be locked out
@@ -62,11 +65,16 @@ func newGuard(next http.Handler, s *settings, log *denialLog) *guard {
 		keyless:    s.keylessNetworks,
 		public:     s.publicRoutes,
 		lockout:    newLockout(s.maxWrongKeys, s.wrongKeyWindow),
+		basicAuth:  s.basicAuth,
+	}
+	if s.clientCertificates != nil {
+		g.certificates = s.clientCertificates
+		g.certificates.forwarding = g.forwarding
 	}
 	if s.browserLogin {
 		g.sessions = newSessions(g.keys, g.forwarding, s.sessionSecret, s.browserSession)
 	}
-	g.deny = &denyResponder{status: s.denyStatus, header: s.keyHeader, forwarding: g.forwarding, sessions: g.sessions, log: log}
+	g.deny = &denyResponder{status: s.denyStatus, header: s.keyHeader, basicAuth: s.basicAuth, forwarding: g.forwarding, sessions: g.sessions, log: log}
 	g.limit = newUploadLimit(s.maxUploadSize, s.maxUploadText, next, g.deny)
 	g.forward = g.fastPath(false, nil)
 	g.withoutLockoutCheck = g.fastPath(g.keys.checked(), nil)
@@ -75,6 +83,9 @@ func newGuard(next http.Handler, s *settings, log *denialLog) *guard {
 
 func (g *guard) handler() http.Handler {
 	fastPath := g.fastPath(g.keys.checked(), g.lockout.active)
+	if g.basicAuth {
+		fastPath = g.basicPath(fastPath)
+	}
 	if g.sessions == nil {
 		return fastPath
 	}
@@ -85,6 +96,9 @@ func (g *guard) handler() http.Handler {
 func (g *guard) browserPath(fastPath http.Handler) http.Handler {
 	l := &login{keys: g.keys, forwarding: g.forwarding, lockout: g.lockout, sessions: g.sessions, deny: g.deny}
 	takeSession, keyHeader, authorizeSession := g.sessions.take, g.keys.header, g.authorizeSession
+	if g.basicAuth {
+		authorizeSession = g.sessionOrBasic(fastPath)
+	}
 
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -203,6 +217,14 @@ func (g *guard) decide(w http.ResponseWriter, r *http.Request, s *session) {
 	g.forward.ServeHTTP(w, r)
 }
 
+// certificate returns the name of the client's certificate, or why it does not count. Where there is a key, that decides.
+func (g *guard) certificate(r *http.Request) (name string, denied *denial) {
+	if r.Header[g.keys.header] != nil {
+		return "", &denial{reason: noKey}
+	}
+	return g.certificates.authorize(r)
+}
+
 // authorize returns the name of the key that the request or its session has, "" without one, or why it is denied.
 func (g *guard) authorize(r *http.Request, s *session) (name string, denied *denial) {
 	if !g.keys.required {
@@ -213,6 +235,15 @@ func (g *guard) authorize(r *http.Request, s *session) (name string, denied *den
 		name = e.name
 		if !g.lockout.isActive() {
 			return name, nil
+		}
+	}
+	if g.certificates != nil {
+		certified, rejected := g.certificate(r)
+		if rejected == nil {
+			return certified, nil
+		}
+		if denied != nil && denied.reason == noKey {
+			denied = rejected
 		}
 	}
 	if g.forwarding.clientIn(g.keyless, r) {
