@@ -5,6 +5,7 @@ package certs
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -18,6 +19,8 @@ type Source struct {
 	TLS *tls.Config
 	// Challenge answers the authority's HTTP-01 questions, and leaves all else to next.
 	Challenge func(next http.Handler) http.Handler
+	// VerifyClients verifies the certificates of clients before next, if there is tls.clientCA.
+	VerifyClients func(next http.Handler) http.Handler
 	// Expiry tells until when each certificate holds, by its first name.
 	Expiry func() map[string]time.Time
 }
@@ -30,6 +33,22 @@ type Ports struct {
 
 // Open never waits for an authority. The context ends renewals.
 func Open(ctx context.Context, settings *config.Settings, ports Ports, logger *slog.Logger) (*Source, error) {
+	source, err := open(ctx, settings, ports, logger)
+	if err != nil {
+		return nil, err
+	}
+	source.VerifyClients = unchanged
+	if settings.TLS.ClientCA != "" {
+		clients, err := OpenClientCA(settings.TLS.ClientCA, logger)
+		if err != nil {
+			return nil, fmt.Errorf("tls.clientCA: %w", err)
+		}
+		source.TLS, source.VerifyClients = clients.Request(source.TLS), clients.Handler
+	}
+	return source, nil
+}
+
+func open(ctx context.Context, settings *config.Settings, ports Ports, logger *slog.Logger) (*Source, error) {
 	switch {
 	case len(settings.Domains) > 0:
 		return openACME(ctx, settings, ports, logger)
@@ -47,6 +66,6 @@ func newTLS(get getCertificate) *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: get}
 }
 
-func noChallenge(next http.Handler) http.Handler {
+func unchanged(next http.Handler) http.Handler {
 	return next
 }

@@ -32,7 +32,7 @@ func openFiles(files config.TLS, logger *slog.Logger) (*Source, error) {
 		return nil, err
 	}
 	p.cert, p.looked = &cert, time.Now()
-	return &Source{TLS: newTLS(p.get), Challenge: noChallenge, Expiry: p.expiry}, nil
+	return &Source{TLS: newTLS(p.get), Challenge: unchanged, Expiry: p.expiry}, nil
 }
 
 func (p *pair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {

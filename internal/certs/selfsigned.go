@@ -23,7 +23,7 @@ func openSelfSigned(logger *slog.Logger) (*Source, error) {
 	logger.Warn("the certificate is self-signed, for localhost: clients will not trust it; set domains, or tls.certFile and tls.keyFile")
 	get := func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return cert, nil }
 	expiry := func() map[string]time.Time { return expiryOf(cert.Leaf) }
-	return &Source{TLS: newTLS(get), Challenge: noChallenge, Expiry: expiry}, nil
+	return &Source{TLS: newTLS(get), Challenge: unchanged, Expiry: expiry}, nil
 }
 
 func selfSign() (*tls.Certificate, error) {

@@ -28,24 +28,36 @@ type assignment struct {
 // that is wrong, a line each.
 func Load(args, environ []string) (*Loaded, error) {
 	var errs problems
-	fromFlags, flagsReadable := readFlags(args, &errs)
-	fromEnv := readEnv(environ, &errs)
-	loaded := &Loaded{Settings: *Defaults(), sources: map[string]string{}}
-
-	loaded.apply(onlyConfigFile(append(fromEnv, fromFlags...)), &errs)
-	loaded.ConfigFile = findFile(loaded.ConfigFile)
-	fromFile, fileReadable := readFile(loaded.ConfigFile, &errs)
-	loaded.apply(fromFile, &errs)
-	loaded.apply(fromEnv, &errs)
-	loaded.apply(fromFlags, &errs)
-
-	if flagsReadable && fileReadable { // else what they hold would be reported as missing
+	loaded, readable := read(args, environ, &errs)
+	if readable { // else what could not be read would be reported as missing
 		loaded.check(&errs)
 	}
-	if len(errs) > 0 && len(args)+len(fromEnv) == 0 && loaded.ConfigFile == "" {
+	if len(errs) > 0 && len(args)+len(loaded.sources) == 0 && loaded.ConfigFile == "" {
 		errs.add("configFile", "none was read: there is no %s beside the binary or in %s; --configFile= names another", defaultFileName, systemDirectory)
 	}
 	return loaded, errs.err()
+}
+
+// Storage returns acme.storage of a configuration that need not be complete.
+func Storage(args, environ []string) (string, error) {
+	var errs problems
+	loaded, _ := read(args, environ, &errs)
+	return loaded.ACME.Storage, errs.err()
+}
+
+// read does not check whether the settings are any good.
+func read(args, environ []string, errs *problems) (loaded *Loaded, readable bool) {
+	fromFlags, flagsReadable := readFlags(args, errs)
+	fromEnv := readEnv(environ, errs)
+	loaded = &Loaded{Settings: *Defaults(), sources: map[string]string{}}
+
+	loaded.apply(onlyConfigFile(append(fromEnv, fromFlags...)), errs)
+	loaded.ConfigFile = findFile(loaded.ConfigFile)
+	fromFile, fileReadable := readFile(loaded.ConfigFile, errs)
+	loaded.apply(fromFile, errs)
+	loaded.apply(fromEnv, errs)
+	loaded.apply(fromFlags, errs)
+	return loaded, flagsReadable && fileReadable
 }
 
 func onlyConfigFile(all []assignment) []assignment {

@@ -34,10 +34,11 @@ type Listen struct {
 	HTTP  string // empty: off
 }
 
-// TLS names the user's own certificate.
+// TLS names the user's own certificate, and the authority of clients'.
 type TLS struct {
 	CertFile string
 	KeyFile  string
+	ClientCA string // empty: clients are not asked for a certificate
 }
 
 // ACME tells where certificates for the domains come from.
