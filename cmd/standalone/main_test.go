@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -37,6 +38,15 @@ func TestCommands(t *testing.T) {
 		"unknown command":        {args: []string{"chekc"}, code: 2, err: `there is no command "chekc"`},
 		"key without name":       {args: []string{"key"}, code: 2, err: "give the new key a name"},
 		"key, wrong name":        {args: []string{"key", "my phone"}, code: 2, err: `"my phone" is not a name`},
+		"cert without name":      {args: []string{"cert"}, code: 2, err: "cert: give the new certificate a name"},
+		"cert, wrong name":       {args: []string{"cert", "my phone"}, code: 2, err: `cert: "my phone" is not a name`},
+		"cert, path":             {args: []string{"cert", "../phone"}, code: 2, err: `cert: "../phone" is not a name`},
+		"cert, long name":        {args: []string{"cert", strings.Repeat("x", 65)}, code: 2, err: "up to 64 letters"},
+		"cert, no days":          {args: []string{"cert", "phone", "--days=0"}, code: 2, err: "cert: --days: 0 is not allowed; allowed are 1 to 3650"},
+		"cert, many days":        {args: []string{"cert", "phone", "--days=3651"}, code: 2, err: "cert: --days: 3651 is not allowed"},
+		"cert, unknown option":   {args: []string{"cert", "phone", "--year=1"}, code: 2, err: "cert: flag provided but not defined: -year"},
+		"cert, no configuration": {args: []string{"cert", "phone", "--configFile=/nowhere.yml"}, code: 2, err: "/nowhere.yml"},
+		"cert, no directory":     {args: []string{"cert", "phone", "--dir=" + os.DevNull}, code: 1, err: "cert: "},
 		"demo, port in use":      {args: []string{"demo", "--listen.https=192.0.2.1:443"}, code: 1, err: "--listen.https=127.0.0.1:8444 takes another port"},
 		"port in use":            {args: []string{"--listen.https=192.0.2.1:443", keyFlag}, code: 1, err: "listen.https: "},
 		"doctor without address": {args: []string{"doctor"}, code: 2, err: "give the address of your Immich"},
