@@ -1,0 +1,64 @@
+package clientcerts_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// chromiumScript runs Chromium with a home of its own, in whose database of certificates the .p12 is, and with a policy that answers the
+// question which one to send. Chromium reads policies in /etc only, so it gets an /etc/chromium of its own as well.
+const chromiumScript = `
+mkdir -p "$HOME/.pki/nssdb" "$HOME/policies/policies/managed"
+certutil -N -d "sql:$HOME/.pki/nssdb" --empty-password
+if [ -n "$P12" ]; then pk12util -i "$P12" -W "$PASSWORD" -d "sql:$HOME/.pki/nssdb" >/dev/null; fi
+certutil -A -n site -t P,, -i "$SITE" -d "sql:$HOME/.pki/nssdb"
+echo '{"AutoSelectCertificateForUrls": ["{\"pattern\":\"*\",\"filter\":{}}"]}' >"$HOME/policies/policies/managed/certificates.json"
+exec unshare $USERNS --mount sh -c 'mount --bind "$HOME/policies" /etc/chromium && exec "$@"' sh chromium --headless --no-sandbox --disable-gpu \
+	--no-first-run --disable-background-networking --disable-component-update --disable-sync --disable-dev-shm-usage --disable-quic \
+	--password-store=basic --user-data-dir="$HOME/profile" --host-resolver-rules='MAP photos.example.com 127.0.0.1, MAP * ~NOTFOUND' \
+	--virtual-time-budget=10000 --timeout=60000 --dump-dom "$URL"
+`
+
+// Chromium sends the certificate that immichaccess cert has made, to the standalone proxy; one without a certificate is not let in.
+func TestChromium(t *testing.T) {
+	s := newSite(t)
+	phone, lost := s.issue(t, "phone"), s.issue(t, "lost-phone")
+	s.serve(t, "--tls.clientCA="+phone.ca, "--access.clientCertificates=true", "--access.revokedCertificates=lost-phone", "--access.keyNameHeader=X-Key-Name")
+	for name, c := range map[string]struct {
+		certificate *issued
+		want        string
+	}{
+		"with":                {phone, `"X-Key-Name":["phone"]`},
+		"without":             {nil, `"statusCode":403`},
+		"one that is revoked": {lost, "revoked certificate"},
+	} {
+		if page := s.browse(t, c.certificate); !strings.Contains(page, c.want) {
+			t.Errorf("%s: no %s in %s", name, c.want, page)
+		}
+	}
+}
+
+// browse returns what Chromium shows of the request that has reached Immich.
+func (s *site) browse(t *testing.T, certificate *issued) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	command := exec.CommandContext(ctx, "sh", "-euc", chromiumScript)
+	command.Env = append(os.Environ(), "HOME="+t.TempDir(), "SITE="+s.cert, "URL=https://"+siteHost+s.addr[strings.LastIndex(s.addr, ":"):]+"/api/show", "USERNS=", "P12=")
+	if os.Getuid() != 0 {
+		command.Env = append(command.Env, "USERNS=--map-root-user")
+	}
+	if certificate != nil {
+		command.Env = append(command.Env, "P12="+certificate.p12, "PASSWORD="+certificate.password)
+	}
+	command.WaitDelay = 10 * time.Second
+	output, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	return string(output)
+}
