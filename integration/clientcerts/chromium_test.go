@@ -2,6 +2,9 @@ package clientcerts_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/base64"
 	"os"
 	"os/exec"
 	"strings"
@@ -15,11 +18,10 @@ const chromiumScript = `
 mkdir -p "$HOME/.pki/nssdb" "$HOME/policies/policies/managed"
 certutil -N -d "sql:$HOME/.pki/nssdb" --empty-password
 if [ -n "$P12" ]; then pk12util -i "$P12" -W "$PASSWORD" -d "sql:$HOME/.pki/nssdb" >/dev/null; fi
-certutil -A -n site -t P,, -i "$SITE" -d "sql:$HOME/.pki/nssdb"
 echo '{"AutoSelectCertificateForUrls": ["{\"pattern\":\"*\",\"filter\":{}}"]}' >"$HOME/policies/policies/managed/certificates.json"
 exec unshare $USERNS --mount sh -c 'mount --bind "$HOME/policies" /etc/chromium && exec "$@"' sh chromium --headless --no-sandbox --disable-gpu \
 	--no-first-run --disable-background-networking --disable-component-update --disable-sync --disable-dev-shm-usage --disable-quic \
-	--password-store=basic --user-data-dir="$HOME/profile" --host-resolver-rules='MAP photos.example.com 127.0.0.1, MAP * ~NOTFOUND' \
+	--password-store=basic --user-data-dir="$HOME/profile" --ignore-certificate-errors-spki-list="$SITE" --host-resolver-rules='MAP photos.example.com 127.0.0.1, MAP * ~NOTFOUND' \
 	--virtual-time-budget=10000 --timeout=60000 --dump-dom "$URL"
 `
 
@@ -48,7 +50,7 @@ func (s *site) browse(t *testing.T, certificate *issued) string {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, "sh", "-euc", chromiumScript)
-	command.Env = append(os.Environ(), "HOME="+t.TempDir(), "SITE="+s.cert, "URL=https://"+siteHost+s.addr[strings.LastIndex(s.addr, ":"):]+"/api/show", "USERNS=", "P12=")
+	command.Env = append(os.Environ(), "HOME="+t.TempDir(), "SITE="+s.publicKeyDigest(t), "URL=https://"+siteHost+s.addr[strings.LastIndex(s.addr, ":"):]+"/api/show", "USERNS=", "P12=")
 	if os.Getuid() != 0 {
 		command.Env = append(command.Env, "USERNS=--map-root-user")
 	}
@@ -61,4 +63,15 @@ func (s *site) browse(t *testing.T, certificate *issued) string {
 		t.Fatalf("%v: %s", err, output)
 	}
 	return string(output)
+}
+
+// publicKeyDigest is what Chromium trusts the site by.
+func (s *site) publicKeyDigest(t *testing.T) string {
+	t.Helper()
+	pair, err := tls.LoadX509KeyPair(s.cert, s.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256(pair.Leaf.RawSubjectPublicKeyInfo)
+	return base64.StdEncoding.EncodeToString(digest[:])
 }
