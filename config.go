@@ -66,6 +66,18 @@ type Config struct {
 	// survive a reload but not a restart; the standalone proxy keeps one in "acme.storage".
 	// Default: none.
 	SessionSecretFile string `yaml:"sessionSecretFile"`
+	// BasicAuth takes the password of HTTP Basic as the key if there is no key header, as from "https://x:KEY@host", for programs
+	// that are given only a URL. Immich never sees it; with [Config.ForwardKey] it gets the key in [Config.KeyHeader].
+	// Default: false.
+	BasicAuth bool `yaml:"basicAuth"`
+	// ClientCertificates accepts a client certificate that TLS has verified in place of a key, named by its common name (letters,
+	// digits and "._-"). If a key is sent as well, the key decides. In Traefik, "tls.options.NAME.clientAuth" asks for
+	// certificates; in the standalone proxy, "tls.clientCA". The certificate of one of [Config.TrustedProxies] does not count.
+	// Default: false.
+	ClientCertificates bool `yaml:"clientCertificates"`
+	// RevokedCertificates are the common names, or serial numbers in hex, of client certificates that are no longer accepted.
+	// Default: none.
+	RevokedCertificates []string `yaml:"revokedCertificates"`
 	// MaxWrongKeys is the number of different wrong keys, at most 1000, after which a client gets 429; "0" turns this off. A
 	// client is an IPv4 address or an IPv6 /64; an IPv6 /48 may try ten times as many. The lockout holds for a valid key as
 	// well, and lasts until the first of the wrong keys is older than [Config.WrongKeyWindow].
@@ -124,10 +136,13 @@ type settings struct {
 	browserLogin    bool
 	browserSession  time.Duration
 	sessionSecret   []byte // nil without sessionSecretFile
-	maxWrongKeys    int    // 0 for no limit
+	basicAuth       bool
+	maxWrongKeys    int // 0 for no limit
 	wrongKeyWindow  time.Duration
 	denyStatus      int
 	logDenied       bool
+
+	clientCertificates *clientCertificates // nil if they do not count
 }
 
 // parse reads the options. Its error lists everything that is wrong with them.
@@ -143,6 +158,7 @@ func parse(config *Config, name string) (*settings, error) {
 		publicRoutes:    parsePublicRoutes(config.PublicRoutes, &errs),
 		browserSession:  parseDuration("browserSession", orDefault(config.BrowserSession, defaultBrowserSession), &errs),
 		sessionSecret:   parseSecretFile("sessionSecretFile", config.SessionSecretFile, &errs),
+		basicAuth:       config.BasicAuth,
 		maxWrongKeys:    parseCount("maxWrongKeys", orDefault(strings.TrimSpace(config.MaxWrongKeys), defaultMaxWrongKeys), &errs),
 		wrongKeyWindow:  parseDuration("wrongKeyWindow", orDefault(config.WrongKeyWindow, defaultWrongKeyWindow), &errs),
 		denyStatus:      parseDenyStatus(config.DenyStatus, &errs),
@@ -151,8 +167,17 @@ func parse(config *Config, name string) (*settings, error) {
 	s.browserLogin = config.BrowserLogin && s.requireKey
 	s.maxUploadSize = parseSize("maxUploadSize", s.maxUploadText, &errs)
 	s.parseKeyNameHeader(config.KeyNameHeader, &errs)
+	s.parseCertificates(config, &errs)
 	s.parseKeys(config, &errs)
 	return s, errs.err(name)
+}
+
+func (s *settings) parseCertificates(config *Config, errs *problems) {
+	c := &clientCertificates{revokedNames: map[string]bool{}, revokedSerials: map[string]bool{}}
+	c.parseRevoked(config.RevokedCertificates, errs)
+	if config.ClientCertificates {
+		s.clientCertificates = c
+	}
 }
 
 // parseKeys reads the keys of the configuration and of the file.
@@ -174,8 +199,8 @@ func (s *settings) parseKeys(config *Config, errs *problems) {
 			s.keys = all
 		}
 	}
-	if s.requireKey && len(s.keys.byDigest) == 0 && len(*errs) == before {
-		errs.add("requireKey", "there is no key, so nobody could get in; give keys or keysFile, or set requireKey to false to let everybody in")
+	if s.requireKey && s.clientCertificates == nil && len(s.keys.byDigest) == 0 && len(*errs) == before {
+		errs.add("requireKey", "there is no key, so nobody could get in; give keys, keysFile or clientCertificates, or set requireKey to false to let everybody in")
 	}
 }
 
@@ -191,7 +216,7 @@ func (s *settings) parseKeyNameHeader(name string, errs *problems) {
 
 // ineffective reports whether options are set that have no effect with requireKey=false.
 func (s *settings) ineffective(config *Config) bool {
-	return !s.requireKey && (len(s.keys.byDigest) > 0 || config.BrowserLogin || len(config.KeylessNetworks)+len(config.PublicRoutes) > 0)
+	return !s.requireKey && (len(s.keys.byDigest) > 0 || config.BrowserLogin || config.ClientCertificates || len(config.KeylessNetworks)+len(config.PublicRoutes) > 0)
 }
 
 // problems collects what is wrong with the options, so that one start reports all of it.

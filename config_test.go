@@ -294,3 +294,33 @@ func optionsIn(err error) []string {
 	slices.Sort(found)
 	return found
 }
+
+var wrongRevoked = []string{
+	"", " ", "my phone", "phöne", "4F 3A", "pho\nne", strings.Repeat("a", 64), strings.Repeat("ab:", 31) + "ab", strings.Repeat("x", 65), "CN=phone",
+}
+
+func TestRevokedCertificates(t *testing.T) {
+	for _, text := range wrongRevoked {
+		config := &Config{ClientCertificates: true, RevokedCertificates: []string{"phone", text}}
+		_, err := parse(config, "test")
+		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("revokedCertificates: %q is neither", strings.TrimSpace(text))) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	s, err := parse(&Config{ClientCertificates: true, RevokedCertificates: []string{" phone ", "0x00:4F:3a", "00", "cafe"}}, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := s.clientCertificates
+	if !c.revokedNames["phone"] || !c.revokedNames["cafe"] || !c.revokedSerials["cafe"] || !c.revokedSerials["4f3a"] || !c.revokedSerials["0"] {
+		t.Errorf("%+v", c)
+	}
+}
+
+// Certificates can stand in for keys altogether, and where nobody asks for them, nobody gets in.
+func TestCertificatesNeedNoKeys(t *testing.T) {
+	handler := newTestHandler(t, &Config{ClientCertificates: true}, &recorder{})
+	if got := ask(handler, newRequest(nil)); got.Code != http.StatusForbidden {
+		t.Errorf("status %d", got.Code)
+	}
+}

@@ -55,17 +55,19 @@ const (
 
 // denial is why a request is denied.
 type denial struct {
-	reason string // for the log
-	key    string // the name of the request's key, if it is known
-	wrong  bool   // the key is unknown
-	digest [sha256.Size]byte
-	wait   time.Duration // until the client may try again; 0 unless it is locked out
+	reason      string // for the log
+	key         string // the name of the request's key, if it is known
+	wrong       bool   // the key is unknown
+	digest      [sha256.Size]byte
+	wait        time.Duration // until the client may try again; 0 unless it is locked out
+	certificate bool          // the reason is about the client's certificate
 }
 
 // denyResponder responds to requests that are denied.
 type denyResponder struct {
 	status     int    // denyStatus
 	header     string // that carries the key, canonical
+	basicAuth  bool
 	forwarding *forwarding
 	sessions   *sessions // nil without browserLogin
 	log        *denialLog
@@ -74,7 +76,7 @@ type denyResponder struct {
 // forKey responds to a request that has no valid key.
 func (d *denyResponder) forKey(w http.ResponseWriter, r *http.Request, denied *denial) {
 	d.logKey(r, denied)
-	status := d.statusAndHeaders(w, denied)
+	status := d.statusAndHeaders(w, r, denied)
 	switch {
 	case !isNavigation(r):
 		writeError(w, r, status, d.message(r, status, denied))
@@ -112,15 +114,24 @@ func isNavigation(r *http.Request) bool {
 }
 
 // statusAndHeaders returns the status of a denial and sets the headers that belong to it.
-func (d *denyResponder) statusAndHeaders(w http.ResponseWriter, denied *denial) int {
+func (d *denyResponder) statusAndHeaders(w http.ResponseWriter, r *http.Request, denied *denial) int {
 	if denied.wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(denied.wait.Seconds()))))
 		return http.StatusTooManyRequests
 	}
 	if d.status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", "AccessKey header="+strconv.Quote(d.header)) // required by RFC 9110, section 11.6.1
+		w.Header().Set("WWW-Authenticate", d.challenge(r)) // required by RFC 9110, section 11.6.1
 	}
 	return d.status
+}
+
+// challenge says how to authenticate. Basic makes browsers ask for a password in a window of their own, so they do not get it
+// where there is the login page.
+func (d *denyResponder) challenge(r *http.Request) string {
+	if d.basicAuth && (d.sessions == nil || !isFromBrowser(r)) {
+		return `Basic realm="Immich"`
+	}
+	return "AccessKey header=" + strconv.Quote(d.header)
 }
 
 // message says what is missing, except with 404, which reveals nothing.
@@ -132,6 +143,8 @@ func (d *denyResponder) message(r *http.Request, status int, denied *denial) str
 		return "This browser's access has ended. Reload the page."
 	case status == http.StatusNotFound:
 		return "Not Found"
+	case denied.certificate:
+		return "Client certificate rejected: " + denied.reason
 	}
 	return "Missing or invalid access key (header " + d.header + ")"
 }

@@ -237,6 +237,12 @@ func (f *forwarding) client(r *http.Request) netip.Addr {
 	return f.resolve(r).client
 }
 
+// isProxy reports whether the request comes from a trusted proxy.
+func (f *forwarding) isProxy(r *http.Request) bool {
+	peer, ok := parseAddr(r.RemoteAddr)
+	return ok && f.trusted.contain(peer)
+}
+
 // clientIn reports whether the request's client is in the networks. A trusted proxy that names no client is not: anybody may
 // be behind it.
 func (f *forwarding) clientIn(n *networks, r *http.Request) bool {

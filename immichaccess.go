@@ -34,7 +34,7 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 	}
 	log := newDenialLog(name, s.logDenied)
 	if s.ineffective(config) {
-		log.warn("requireKey is false: everybody gets in, and keys, keysFile, keylessNetworks, publicRoutes and browserLogin have no effect")
+		log.warn("requireKey is false: everybody gets in, and keys, keysFile, keylessNetworks, publicRoutes, browserLogin and clientCertificates have no effect")
 	}
 	g := newGuard(next, s, log)
 	g.keys.watch(ctx)
@@ -50,8 +50,11 @@ type guard struct {
 	public     routes
 	lockout    *lockout
 	sessions   *sessions // nil without browserLogin
+	basicAuth  bool
 	limit      *uploadLimit
 	deny       *denyResponder
+
+	certificates *clientCertificates // nil without clientCertificates
 
 	forward             http.Handler // the fast path of requests that are authorized
 	withoutLockoutCheck http.Handler // of those whose client can't be locked out
@@ -65,11 +68,16 @@ func newGuard(next http.Handler, s *settings, log *denialLog) *guard {
 		keyless:    s.keylessNetworks,
 		public:     s.publicRoutes,
 		lockout:    newLockout(s.maxWrongKeys, s.wrongKeyWindow),
+		basicAuth:  s.basicAuth,
+	}
+	if s.clientCertificates != nil {
+		g.certificates = s.clientCertificates
+		g.certificates.forwarding = g.forwarding
 	}
 	if s.browserLogin {
 		g.sessions = newSessions(g.keys, g.forwarding, s.sessionSecret, s.browserSession)
 	}
-	g.deny = &denyResponder{status: s.denyStatus, header: s.keyHeader, forwarding: g.forwarding, sessions: g.sessions, log: log}
+	g.deny = &denyResponder{status: s.denyStatus, header: s.keyHeader, basicAuth: s.basicAuth, forwarding: g.forwarding, sessions: g.sessions, log: log}
 	g.limit = newUploadLimit(s.maxUploadSize, s.maxUploadText, next, g.deny)
 	g.forward = g.fastPath(false, nil)
 	g.withoutLockoutCheck = g.fastPath(g.keys.checked(), nil)
@@ -78,8 +86,11 @@ func newGuard(next http.Handler, s *settings, log *denialLog) *guard {
 
 func (g *guard) handler() http.Handler {
 	path := g.fastPath(g.keys.checked(), g.lockout.active)
-	if len(g.public) > 0 && g.keys.required {
+	if len(g.public) > 0 && g.keys.required && g.certificates == nil {
 		path = g.publicPath(path)
+	}
+	if g.basicAuth {
+		path = g.basicPath(path)
 	}
 	if g.sessions != nil {
 		path = g.browserPath(path)
@@ -122,6 +133,10 @@ func (g *guard) browserPath(fastPath http.Handler) http.Handler {
 	verified, authorizeCookie, keyHeader := g.sessions.verified.entries.Load, g.authorizeCookie, g.keys.header
 	lockoutActive, forward := g.lockout.active, g.forward
 	until, changes, count := time.Until, atomic.LoadInt32, &process.changes
+	basicHeader := "" // none has this name
+	if g.basicAuth {
+		basicHeader = "Authorization"
+	}
 
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.Path
@@ -136,7 +151,7 @@ func (g *guard) browserPath(fastPath http.Handler) http.Handler {
 			return
 		}
 		known, ok := verified(cookie[0])
-		if !ok || len(cookie) > 1 || h[keyHeader] != nil || len(lockoutActive) != 0 {
+		if !ok || len(cookie) > 1 || h[keyHeader] != nil || h[basicHeader] != nil || len(lockoutActive) != 0 {
 			authorizeCookie(w, r, fastPath)
 			return
 		}
@@ -228,7 +243,7 @@ func (g *guard) duringLockout(w http.ResponseWriter, r *http.Request) {
 // authorizeCookie takes the gateway's cookies from the request. A key counts before them.
 func (g *guard) authorizeCookie(w http.ResponseWriter, r *http.Request, fastPath http.Handler) {
 	s := g.sessions.take(r)
-	if s == nil || r.Header[g.keys.header] != nil {
+	if s == nil || r.Header[g.keys.header] != nil || g.basicAuth && useBasicUnless(s.entry != nil, r.Header, g.keys.header) {
 		fastPath.ServeHTTP(w, r)
 		return
 	}
@@ -251,6 +266,14 @@ func (g *guard) decide(w http.ResponseWriter, r *http.Request, s *session) {
 	g.forward.ServeHTTP(w, r)
 }
 
+// certificate returns the name of the client's certificate, or why it does not count. Where there is a key, that decides.
+func (g *guard) certificate(r *http.Request) (name string, denied *denial) {
+	if r.Header[g.keys.header] != nil {
+		return "", &denial{reason: noKey}
+	}
+	return g.certificates.authorize(r)
+}
+
 // authorize returns the name of the key that the request or its session has, "" without one, or why it is denied.
 func (g *guard) authorize(r *http.Request, s *session) (name string, denied *denial) {
 	if !g.keys.required {
@@ -261,6 +284,15 @@ func (g *guard) authorize(r *http.Request, s *session) (name string, denied *den
 		name = e.name
 		if !g.lockout.isActive() {
 			return name, nil
+		}
+	}
+	if g.certificates != nil {
+		certified, rejected := g.certificate(r)
+		if rejected == nil {
+			return certified, nil
+		}
+		if denied != nil && denied.reason == noKey {
+			denied = rejected
 		}
 	}
 	if g.forwarding.clientIn(g.keyless, r) {

@@ -154,11 +154,15 @@ func splitName(field string) (name, secret string, err error) {
 	if !found {
 		return "", field, nil
 	}
-	if name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") != "" {
+	if !isName(name) {
 		return "", "", errors.New("the text before the first colon is not a name; allowed are letters, digits and ._- " +
 			"(a secret that contains a colon needs a name)")
 	}
 	return name, secret, nil
+}
+
+func isName(name string) bool {
+	return name != "" && strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == ""
 }
 
 func isDigest(secret string) bool {

@@ -186,6 +186,7 @@ func TestKeyWarnings(t *testing.T) {
 		"key of the examples":     {Config{Keys: []string{"phone:sha256:dbb66a212f682229ee620be615b0688d7e6e65cdccb6b6cc9c5cbe9292dfd984"}}, []string{"which everybody knows; generate your own: phone"}},
 		"digest, maybe":           {Config{Keys: []string{"phone:" + digestHex("x")}}, []string{"look like a digest; if so, put sha256: in front, since as it is the digest itself is the key: phone"}},
 		"weak, and expired":       {Config{Keys: []string{"old:tr0ub4dor&3 expires=2020-01-31"}}, []string{"easy to guess: old", "expired: old"}},
+		"certificates not used":   {Config{RequireKey: "false", ClientCertificates: true}, []string{"requireKey is false: everybody gets in"}},
 		"key that is not used":    {Config{RequireKey: "false", Keys: []string{"phone:" + rightKey}}, []string{"requireKey is false: everybody gets in"}},
 		"also without logDenied":  {Config{LogDenied: false, Keys: []string{"phone:tr0ub4dor&3"}}, []string{"easy to guess: phone"}},
 		"also with all its lines": {Config{LogDenied: true, Keys: []string{"phone:tr0ub4dor&3"}}, []string{"easy to guess: phone"}},

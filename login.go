@@ -100,7 +100,7 @@ func (l *login) logIn(w http.ResponseWriter, r *http.Request) {
 	e, denied := l.checkTypedKey(r, r.PostForm.Get("key"))
 	if denied != nil {
 		l.deny.logKey(r, denied)
-		writePage(w, r, l.deny.statusAndHeaders(w, denied), loginPage(explain(denied), to))
+		writePage(w, r, l.deny.statusAndHeaders(w, r, denied), loginPage(explain(denied), to))
 		return
 	}
 	l.sessions.begin(w, r, e)

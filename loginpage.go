@@ -117,6 +117,8 @@ func explain(denied *denial) string {
 		return "Wrong key. Check it and try again."
 	case denied.reason == expiredKey:
 		return "This key has expired."
+	case denied.certificate:
+		return "This browser's certificate was rejected: " + denied.reason + "."
 	case denied.key != "":
 		return "This key does not allow that."
 	}

@@ -36,6 +36,7 @@ type console struct {
 
 var commands = map[string]func(*console) error{
 	"run":         run,
+	"cert":        makeCertificate,
 	"check":       check,
 	"key":         makeKey,
 	"demo":        runDemo,

@@ -65,6 +65,9 @@ func (a *App) open(ctx context.Context) (err error) {
 		a.listeners.Close()
 		return err
 	}
+	if a.settings.TLS.ClientCA != "" && !a.settings.Access.ClientCertificates {
+		a.logger.Warn("clients are asked for certificates (tls.clientCA), which do not count: access.clientCertificates is false")
+	}
 	a.admin = admin.New(admin.View{
 		Tracker: a.tracker,
 		Health:  immich.Health,
@@ -72,7 +75,7 @@ func (a *App) open(ctx context.Context) (err error) {
 		Ready:   func() bool { return !a.stopping.Load() },
 	})
 	a.server = server.New(a.settings, a.listeners, source.TLS, server.Handlers{
-		HTTPS: a.requestHandler(),
+		HTTPS: source.VerifyClients(a.requestHandler()),
 		HTTP:  source.Challenge(server.CheckAuthority(a.settings.Domains, server.RedirectTo(ports.HTTPS))),
 		Admin: a.admin.Handler(),
 	}, a.logger)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -21,6 +22,8 @@ type Source struct {
 	TLS *tls.Config
 	// Challenge answers the CA's HTTP-01 challenges, and passes everything else to next.
 	Challenge func(next http.Handler) http.Handler
+	// VerifyClients verifies the certificates of clients before next, if there is tls.clientCA.
+	VerifyClients func(next http.Handler) http.Handler
 	// Expiry returns when each certificate expires, by its first name.
 	Expiry func() map[string]time.Time
 }
@@ -33,6 +36,22 @@ type Ports struct {
 
 // Open never waits for a CA. Renewals end with the context.
 func Open(ctx context.Context, settings *config.Settings, ports Ports, logger *slog.Logger) (*Source, error) {
+	source, err := open(ctx, settings, ports, logger)
+	if err != nil {
+		return nil, err
+	}
+	source.VerifyClients = unchanged
+	if settings.TLS.ClientCA != "" {
+		clients, err := OpenClientCA(settings.TLS.ClientCA, logger)
+		if err != nil {
+			return nil, fmt.Errorf("tls.clientCA: %w", err)
+		}
+		source.TLS, source.VerifyClients = clients.Request(source.TLS), clients.Handler
+	}
+	return source, nil
+}
+
+func open(ctx context.Context, settings *config.Settings, ports Ports, logger *slog.Logger) (*Source, error) {
 	switch {
 	case len(settings.Domains) > 0:
 		return openACME(ctx, settings, ports, logger)
@@ -50,7 +69,7 @@ func newTLS(get getCertificate) *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: get}
 }
 
-func noChallenge(next http.Handler) http.Handler {
+func unchanged(next http.Handler) http.Handler {
 	return next
 }
 

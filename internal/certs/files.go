@@ -32,7 +32,7 @@ func openFiles(files config.TLS, logger *slog.Logger) (*Source, error) {
 	}
 	f.cert, f.polled = &cert, time.Now()
 	logCertificate(logger, cert.Leaf, files.CertFile)
-	return &Source{TLS: newTLS(f.get), Challenge: noChallenge, Expiry: f.expiry}, nil
+	return &Source{TLS: newTLS(f.get), Challenge: unchanged, Expiry: f.expiry}, nil
 }
 
 func (f *fileCertificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {

@@ -24,7 +24,7 @@ func openSelfSigned(logger *slog.Logger) (*Source, error) {
 	logCertificate(logger, cert.Leaf, "self-signed")
 	get := func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return cert, nil }
 	expiry := func() map[string]time.Time { return expiryOf(cert.Leaf) }
-	return &Source{TLS: newTLS(get), Challenge: noChallenge, Expiry: expiry}, nil
+	return &Source{TLS: newTLS(get), Challenge: unchanged, Expiry: expiry}, nil
 }
 
 func selfSign() (*tls.Certificate, error) {

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/immichaccess/immichaccess"
+	"github.com/immichaccess/immichaccess/internal/clientcert"
 	"github.com/immichaccess/immichaccess/internal/dnschallenge"
 	"github.com/traefik/paerser/types"
 )
@@ -27,6 +28,7 @@ func (s *Settings) check(errs *problems) {
 	checkAddress("listen.http", s.Listen.HTTP, true, errs)
 	checkAddress("admin.address", s.Admin.Address, true, errs)
 	s.checkTLS(errs)
+	s.checkClientCA(errs)
 	s.ACME.check(errs)
 	s.checkDNS(errs)
 	s.Timeouts.check(errs)
@@ -87,6 +89,31 @@ func (s *Settings) checkTLS(errs *problems) {
 			errs.add("tls", "%w", err)
 		}
 	}
+}
+
+func (s *Settings) checkClientCA(errs *problems) {
+	if s.TLS.ClientCA == "" {
+		if s.Access.ClientCertificates {
+			errs.add("access.clientCertificates", "clients are asked for certificates only with tls.clientCA; give it the PEM file of who vouches for them")
+		}
+		return
+	}
+	if _, err := ReadClientCA(s.TLS.ClientCA); err != nil {
+		errs.add("tls.clientCA", "%w", err)
+	}
+}
+
+// ReadClientCA returns the certificates of tls.clientCA.
+func ReadClientCA(path string) ([]*x509.Certificate, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	certificates, err := clientcert.ParseCertificates(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return certificates, nil
 }
 
 func (a *ACME) check(errs *problems) {

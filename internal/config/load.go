@@ -33,24 +33,36 @@ const (
 // everything that is wrong, one problem a line.
 func Load(args, environ []string) (*Loaded, error) {
 	var errs problems
-	flags, flagsReadable := readFlags(args, &errs)
-	variables := readEnv(environ, &errs)
-	loaded := &Loaded{Settings: *Defaults(), sources: map[string]string{}}
-
-	loaded.apply(onlyConfigFile(append(variables, flags...)), &errs)
-	loaded.ConfigFile = findFile(loaded.ConfigFile)
-	file, fileReadable := readFile(loaded.ConfigFile, &errs)
-	loaded.apply(file, &errs)
-	loaded.apply(variables, &errs)
-	loaded.apply(flags, &errs)
-
-	if flagsReadable && fileReadable { // otherwise, what they contain would be reported as missing
+	loaded, readable := read(args, environ, &errs)
+	if readable { // otherwise, what could not be read would be reported as missing
 		loaded.check(&errs)
 	}
-	if len(errs) > 0 && len(args)+len(variables) == 0 && loaded.ConfigFile == "" {
+	if len(errs) > 0 && len(args)+len(loaded.sources) == 0 && loaded.ConfigFile == "" {
 		errs.add("configFile", "there is no %s beside the binary or in %s; name a file with --configFile=FILE", defaultFileName, systemDirectory)
 	}
 	return loaded, errs.err()
+}
+
+// Storage returns acme.storage of a configuration that need not be complete.
+func Storage(args, environ []string) (string, error) {
+	var errs problems
+	loaded, _ := read(args, environ, &errs)
+	return loaded.ACME.Storage, errs.err()
+}
+
+// read does not check whether the settings are valid.
+func read(args, environ []string, errs *problems) (loaded *Loaded, readable bool) {
+	flags, flagsReadable := readFlags(args, errs)
+	variables := readEnv(environ, errs)
+	loaded = &Loaded{Settings: *Defaults(), sources: map[string]string{}}
+
+	loaded.apply(onlyConfigFile(append(variables, flags...)), errs)
+	loaded.ConfigFile = findFile(loaded.ConfigFile)
+	file, fileReadable := readFile(loaded.ConfigFile, errs)
+	loaded.apply(file, errs)
+	loaded.apply(variables, errs)
+	loaded.apply(flags, errs)
+	return loaded, flagsReadable && fileReadable
 }
 
 func onlyConfigFile(all []assignment) []assignment {

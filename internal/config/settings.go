@@ -58,6 +58,10 @@ type TLS struct {
 	// KeyFile is a PEM file with the private key of [TLS.CertFile].
 	// Default: none.
 	KeyFile string `yaml:"keyFile"`
+	// ClientCA is a PEM file with the CAs whose client certificates are accepted; see [Config.ClientCertificates] and "immichaccess
+	// cert". A change takes effect within two seconds.
+	// Default: none.
+	ClientCA string `yaml:"clientCA"`
 }
 
 // ACME is where certificates for the domains come from.

@@ -59,12 +59,14 @@ func RunRequests(t *testing.T, proxy Proxy) {
 	t.Run("routes", func(t *testing.T) { routes(t, proxy) })
 	t.Run("browsers", func(t *testing.T) { browsers(t, proxy) })
 	t.Run("lockouts", func(t *testing.T) { lockouts(t, proxy) })
+	t.Run("basic sessions", func(t *testing.T) { basicSessions(t, proxy) })
+	t.Run("basic lockout", func(t *testing.T) { basicLockout(t, proxy) })
 }
 
 // OptionSets returns each set of options that the table uses, once.
 func OptionSets() []Options {
-	all := []Options{withKey, small, unlimited, forBrowsers, lockingOut}
-	for _, c := range cases {
+	all := []Options{withKey, small, unlimited, forBrowsers, lockingOut, basicBrowsers, basicLockingOut}
+	for _, c := range slices.Concat(cases, basicCases) {
 		all = append(all, c.Options)
 	}
 	for _, c := range slices.Concat(opened, shut) {

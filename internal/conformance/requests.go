@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,6 +26,8 @@ type testCase struct {
 	Status  int               // 200 unless given
 	Arrives map[string]string // at Immich; "" for a header that must not
 	Claims  bool              // relies on forwarding headers of a trusted peer
+
+	Challenge string // WWW-Authenticate of a denial, if it matters
 }
 
 var (
@@ -184,7 +187,7 @@ var direct = map[string]string{
 }
 
 func requests(t *testing.T, proxy Proxy) {
-	for _, c := range cases {
+	for _, c := range slices.Concat(cases, basicCases) {
 		if c.Claims && proxy.HidesClaims {
 			continue
 		}
@@ -201,6 +204,9 @@ func requests(t *testing.T, proxy Proxy) {
 				return
 			}
 			wantError(t, response, body, c.Status)
+			if got := strings.Join(response.Header["Www-Authenticate"], " | "); c.Challenge != "" && got != c.Challenge {
+				t.Errorf("WWW-Authenticate: %s, want %s", got, c.Challenge)
+			}
 			if gateway.Immich.Requests() != before {
 				t.Error("the request has reached Immich")
 			}

@@ -2,11 +2,14 @@ package conformance
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"testing"
+	"time"
 
 	"github.com/immichaccess/immichaccess/internal/fakeimmich"
 )
@@ -28,10 +31,35 @@ func RunHandler(t *testing.T, wrap func(t *testing.T, options Options, next http
 			server.EnableHTTP2 = true
 			server.StartTLS()
 			t.Cleanup(server.Close)
-			config := &tls.Config{RootCAs: server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
-			return Gateway{Addr: server.Listener.Addr().String(), Host: "example.com", TLS: config, Immich: immich}
+			return Gateway{Addr: server.Listener.Addr().String(), Host: "example.com", TLS: trusting(server), Immich: immich}
 		}})
 	})
+	t.Run("client certificates", func(t *testing.T) { runCertificates(t, wrap) })
+}
+
+// runCertificates holds a handler to what is promised to clients with certificates. TLS is past its time, as one is whose connections
+// outlive a certificate.
+func runCertificates(t *testing.T, wrap func(t *testing.T, options Options, next http.Handler) http.Handler) {
+	clients := NewClients(t)
+	pool := x509.NewCertPool()
+	text, err := os.ReadFile(clients.CAFile)
+	if err != nil || !pool.AppendCertsFromPEM(text) {
+		t.Fatal(err)
+	}
+	immich, next := behind(t)
+	server := httptest.NewUnstartedServer(wrap(t, clients.Options, next))
+	server.EnableHTTP2 = true
+	server.TLS = &tls.Config{ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: pool, Time: func() time.Time { return time.Now().Add(-30 * time.Minute) }}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	clients.Run(t, CertificateProxy{
+		Gateway: Gateway{Addr: server.Listener.Addr().String(), Host: "example.com", TLS: trusting(server), Immich: immich},
+		Refused: []string{"foreign"},
+	})
+}
+
+func trusting(server *httptest.Server) *tls.Config {
+	return &tls.Config{RootCAs: server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
 }
 
 // behind returns a fake Immich and a reverse proxy to it that, like Traefik's, answers a failed body with 500.

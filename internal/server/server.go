@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/immichaccess/immichaccess/internal/config"
@@ -79,7 +80,16 @@ func newHTTP(timeouts *config.Timeouts, handler http.Handler, logger *slog.Logge
 
 func withProtocols(certificates *tls.Config, protocols ...string) *tls.Config {
 	c := certificates.Clone()
-	c.NextProtos = append(protocols, c.NextProtos...)
+	c.NextProtos = slices.Concat(protocols, c.NextProtos)
+	if get := c.GetConfigForClient; get != nil {
+		c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			forClient, err := get(hello)
+			if forClient == nil || err != nil {
+				return nil, err
+			}
+			return withProtocols(forClient, protocols...), nil
+		}
+	}
 	return c
 }
 

@@ -1,0 +1,78 @@
+package immichaccess
+
+import (
+	"encoding/base64"
+	"net/http"
+	"strings"
+)
+
+// basicPath takes the key from HTTP Basic (RFC 7617), for programs that are given no more than a URL, such as
+// https://x:KEY@photos.example.com. What follows finds the key in its header. Immich never sees a Basic password; its own
+// Authorization header, which is Bearer, passes.
+func (g *guard) basicPath(next http.Handler) http.Handler {
+	keyHeader := g.keys.header
+
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header["Authorization"] != nil {
+			useBasic(r.Header, keyHeader)
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// useBasic makes the password the key, unless there is one already.
+func useBasic(h http.Header, keyHeader string) {
+	passwords := takeBasic(h)
+	if len(passwords) > 0 && h[keyHeader] == nil {
+		h[keyHeader] = passwords
+	}
+}
+
+// useBasicUnless makes the password the key, unless there is a valid session: a browser goes on sending a password that no longer
+// counts, even after somebody has logged in with another key. It reports whether there is a key now.
+func useBasicUnless(hasSession bool, h http.Header, keyHeader string) bool {
+	passwords := takeBasic(h)
+	if hasSession || len(passwords) == 0 {
+		return false
+	}
+	h[keyHeader] = passwords
+	return true
+}
+
+// takeBasic removes Basic credentials from the headers and returns their passwords.
+func takeBasic(h http.Header) (passwords []string) {
+	var others []string
+	for _, value := range h["Authorization"] {
+		if password, isBasic := basicPassword(value); isBasic {
+			passwords = append(passwords, password)
+		} else {
+			others = append(others, value)
+		}
+	}
+	if others == nil {
+		delete(h, "Authorization")
+	} else {
+		h["Authorization"] = others
+	}
+	return passwords
+}
+
+// basicPassword returns "", which is no key, for credentials that can't be read.
+func basicPassword(authorization string) (password string, isBasic bool) {
+	fields := strings.Fields(authorization)
+	if len(fields) == 0 || !strings.EqualFold(fields[0], "Basic") {
+		return "", false
+	}
+	credentials, err := base64.StdEncoding.DecodeString(strings.Join(fields[1:], " "))
+	if err != nil {
+		return "", true
+	}
+	_, password, _ = strings.Cut(string(credentials), ":")
+	return password, true
+}
+
+// isFromBrowser tells whether a browser sends the request: it says so in Fetch Metadata or, where it can't, as over plain
+// HTTP, it asks for HTML.
+func isFromBrowser(r *http.Request) bool {
+	return r.Header.Get("Sec-Fetch-Mode") != "" || strings.Contains(r.Header.Get("Accept"), "text/html")
+}

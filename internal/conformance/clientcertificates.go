@@ -1,0 +1,254 @@
+package conformance
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/immichaccess/immichaccess/internal/clientcert"
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+)
+
+// Clients are certificates of an authority that makes one for each thing that can be wrong with it.
+type Clients struct {
+	CAFile  string
+	Options Options // that let them in, and not those that are revoked
+
+	certificates map[string]tls.Certificate
+}
+
+// NewClients makes the certificates.
+func NewClients(t *testing.T) *Clients {
+	t.Helper()
+	c := &Clients{CAFile: filepath.Join(t.TempDir(), "client-ca.pem"), certificates: map[string]tls.Certificate{}}
+	authority, other := newAuthority(t), newAuthority(t)
+	if err := os.WriteFile(c.CAFile, authority.PEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	issue := func(from *clientcert.Authority, identity, name string, until time.Duration) *clientcert.Certificate {
+		certificate, err := from.Issue(name, time.Now(), time.Now().Add(until))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.certificates[identity] = certificate.TLS()
+		return certificate
+	}
+	issue(authority, "valid", "anna-phone", time.Hour)
+	issue(authority, "odd name", "Anna's phone", time.Hour)
+	issue(authority, "no name", "", time.Hour)
+	issue(authority, "expired", "anna-tablet", -10*time.Minute)
+	issue(authority, "revoked by name", "lost-phone", time.Hour)
+	stolen := issue(authority, "revoked by number", "anna-laptop", time.Hour)
+	issue(other, "foreign", "anna-phone", time.Hour)
+	c.Options = Options{
+		"keys": []string{"family:" + Key}, "keyNameHeader": "X-Key-Name", "trustedProxies": "127.0.0.2", "maxWrongKeys": 3,
+		"clientCertificates": true, "revokedCertificates": "lost-phone," + withColons(stolen.Serial()),
+	}
+	return c
+}
+
+func newAuthority(t *testing.T) *clientcert.Authority {
+	t.Helper()
+	authority, err := clientcert.NewAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return authority
+}
+
+// withColons writes a serial number as openssl does.
+func withColons(hex string) string {
+	hex = strings.ToUpper(hex)
+	if len(hex)%2 == 1 {
+		hex = "0" + hex
+	}
+	var pairs []string
+	for i := 0; i < len(hex); i += 2 {
+		pairs = append(pairs, hex[i:i+2])
+	}
+	return strings.Join(pairs, ":")
+}
+
+// CertificateProxy is a way to run the handler where clients are asked for certificates.
+type CertificateProxy struct {
+	// Gateway has the Options of Clients, and asks for a certificate of their authority.
+	Gateway Gateway
+	// Refused are the certificates with which TLS itself ends the connection: "foreign", "expired".
+	Refused []string
+	// HTTP3 is set where QUIC listens on the same port.
+	HTTP3 bool
+}
+
+// certificateCase is one request and what becomes of it.
+type certificateCase struct {
+	name     string
+	identity string // "" for no certificate
+	from     string
+	header   header
+	status   int
+	message  string // in the answer
+	key      string // the name that reaches Immich
+}
+
+var certificateCases = []certificateCase{
+	{name: "nothing", status: 403, message: "Missing or invalid access key"},
+	{name: "key", header: right, status: 200, key: "family"},
+	{name: "certificate", identity: "valid", status: 200, key: "anna-phone"},
+	{name: "certificate and a forged name", identity: "valid", header: header{"X-Key-Name": {"admin"}, "X_Key_Name": {"admin"}}, status: 200, key: "anna-phone"},
+	{name: "certificate and the right key", identity: "valid", header: right, status: 200, key: "family"},
+	{name: "certificate and a wrong key", identity: "valid", header: header{"X-Access-Key": {"wrong"}}, status: 403},
+	{name: "certificate of a trusted proxy", identity: "valid", from: "127.0.0.2", status: 403, message: "trusted proxy"},
+	{name: "certificate with other characters in its name", identity: "odd name", status: 403, message: "common name"},
+	{name: "certificate without a name", identity: "no name", status: 403, message: "common name"},
+	{name: "certificate that has expired", identity: "expired", status: 403, message: "expired certificate"},
+	{name: "certificate revoked by name", identity: "revoked by name", status: 403, message: "revoked certificate"},
+	{name: "certificate revoked by number", identity: "revoked by number", status: 403, message: "revoked certificate"},
+	{name: "revoked certificate and the right key", identity: "revoked by name", header: right, status: 200, key: "family"},
+	{name: "certificate of another authority", identity: "foreign", status: 403, message: "unknown authority"},
+	{name: "certificate of another authority and the right key", identity: "foreign", header: right, status: 200, key: "family"},
+}
+
+// Run holds the proxy to what it promises to clients with certificates, on each protocol.
+func (c *Clients) Run(t *testing.T, proxy CertificateProxy) {
+	protocols := []string{"HTTP/1.1", "HTTP/2.0"}
+	if proxy.HTTP3 {
+		protocols = append(protocols, "HTTP/3.0")
+	}
+	for _, protocol := range protocols {
+		for _, test := range certificateCases {
+			t.Run(protocol+"/"+test.name, func(t *testing.T) { c.try(t, proxy, protocol, test) })
+		}
+	}
+	t.Run("lockout", func(t *testing.T) { c.lockout(t, proxy.Gateway) })
+}
+
+func (c *Clients) try(t *testing.T, proxy CertificateProxy, protocol string, test certificateCase) {
+	gateway := proxy.Gateway
+	request := gateway.get(t, http.MethodGet, "/api/show")
+	request.Header = http.Header{}
+	for name, values := range test.header {
+		request.Header[name] = values
+	}
+	before := gateway.Immich.Requests()
+	response, err := c.client(t, gateway, protocol, test).Do(request)
+	if slices.Contains(proxy.Refused, test.identity) {
+		if err == nil {
+			response.Body.Close()
+			t.Fatalf("status %d, but TLS was to refuse it", response.StatusCode)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := readAll(t, response)
+	if response.Proto != protocol {
+		t.Errorf("it is %s", response.Proto)
+	}
+	if test.status == http.StatusOK {
+		wantArrival(t, gateway, response, body, map[string]string{"X-Key-Name": test.key, "X_key_name": "", "X-Access-Key": ""})
+		return
+	}
+	wantError(t, response, body, test.status)
+	if !strings.Contains(string(body), test.message) {
+		t.Errorf("the answer does not say %q: %s", test.message, body)
+	}
+	if gateway.Immich.Requests() != before {
+		t.Error("the request has reached Immich")
+	}
+}
+
+// client calls from a loopback address, over one protocol. It sends its certificate whatever the server asks for.
+func (c *Clients) client(t *testing.T, gateway Gateway, protocol string, test certificateCase) *http.Client {
+	t.Helper()
+	from := test.from
+	if from == "" {
+		from = "127.0.0.1"
+	}
+	gateway.TLS = gateway.TLS.Clone()
+	if test.identity != "" {
+		certificate, known := c.certificates[test.identity]
+		if !known {
+			t.Fatalf("there is no certificate %q", test.identity)
+		}
+		gateway.TLS.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &certificate, nil }
+	}
+	if protocol == "HTTP/1.1" {
+		gateway.TLS.NextProtos = []string{"http/1.1"}
+	}
+	if protocol == "HTTP/3.0" {
+		return c.http3Client(t, gateway, from)
+	}
+	return gateway.client(t, from)
+}
+
+func (c *Clients) http3Client(t *testing.T, gateway Gateway, from string) *http.Client {
+	t.Helper()
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(from)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dialer := &http3Dialer{conn: conn, address: gateway.Addr}
+	transport := &http3.Transport{TLSClientConfig: gateway.TLS, Dial: dialer.dial}
+	t.Cleanup(func() {
+		_ = transport.Close()
+		_ = conn.Close()
+	})
+	return &http.Client{Transport: transport, Timeout: time.Minute}
+}
+
+// lockout has a client whose address is locked out for wrong keys: a certificate, which can't be guessed, goes on working.
+func (c *Clients) lockout(t *testing.T, gateway Gateway) {
+	address := newAddress("127.9")
+	ask := func(identity, key string) int {
+		t.Helper()
+		request := gateway.get(t, http.MethodGet, "/api/show")
+		request.Header = http.Header{}
+		if key != "" {
+			request.Header.Set("X-Access-Key", key)
+		}
+		test := certificateCase{identity: identity, from: address}
+		response, _ := do(t, c.client(t, gateway, "HTTP/2.0", test), request)
+		return response.StatusCode
+	}
+	for i := range 3 {
+		ask("", "guess-"+strconv.Itoa(i))
+	}
+	for _, test := range []struct {
+		identity, key string
+		want          int
+	}{
+		{"", Key, http.StatusTooManyRequests},
+		{"", "", http.StatusTooManyRequests},
+		{"valid", Key, http.StatusTooManyRequests},
+		{"revoked by name", "", http.StatusTooManyRequests},
+		{"valid", "", http.StatusOK},
+	} {
+		if got := ask(test.identity, test.key); got != test.want {
+			t.Errorf("certificate %q, key %q: status %d, want %d", test.identity, test.key, got, test.want)
+		}
+	}
+}
+
+// http3Dialer connects from an address of its own.
+type http3Dialer struct {
+	conn    *net.UDPConn
+	address string
+}
+
+func (d *http3Dialer) dial(ctx context.Context, _ string, config *tls.Config, quicConfig *quic.Config) (*quic.Conn, error) {
+	to, err := net.ResolveUDPAddr("udp", d.address)
+	if err != nil {
+		return nil, err
+	}
+	return quic.DialEarly(ctx, d.conn, to, config, quicConfig)
+}
