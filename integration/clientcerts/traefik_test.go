@@ -1,11 +1,9 @@
 package clientcerts_test
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/immichaccess/immichaccess/integration/harness"
@@ -79,7 +77,7 @@ func (s *site) serveTraefik(t *testing.T, caFile string, change func(options tra
 	static := traefik.Settings{"entryPoints": traefik.Settings{"immich-key": traefik.Settings{"address": s.addr, "http3": traefik.Settings{}}}}
 
 	s.log = &harness.Log{}
-	process, err := traefik.Start(t.Context(), traefikBinary(t), s.dir, static, dynamic, s.log, s.addr)
+	process, err := traefik.Start(t.Context(), traefik.MustBuild(t), s.dir, static, dynamic, s.log, s.addr)
 	if err != nil {
 		t.Fatalf("%v: %s", err, s.log)
 	}
@@ -94,18 +92,6 @@ func (s *site) awaitRoute(t *testing.T) {
 		output, err := s.curl(t, statusOf("https://%s/api/server/ping", siteHost)...)
 		return err == nil && strings.HasPrefix(output, "403")
 	})
-}
-
-// buildTraefik does so once for the tests of this package.
-var buildTraefik = sync.OnceValues(func() (string, error) { return traefik.Build(context.Background()) })
-
-func traefikBinary(t *testing.T) string {
-	t.Helper()
-	binary, err := buildTraefik()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return binary
 }
 
 // at returns a part of a file that is known to have it.
