@@ -46,6 +46,9 @@ func healthURL(loaded *config.Loaded) string {
 	if loaded.Admin.Address != "" {
 		return "http://" + local(loaded.Admin.Address) + "/healthz"
 	}
+	if loaded.Listen.HTTPS == "" {
+		return "http://" + local(loaded.Listen.Plain) + "/"
+	}
 	return "https://" + local(loaded.Listen.HTTPS) + "/"
 }
 

@@ -40,6 +40,11 @@ func Open(ctx context.Context, settings *config.Settings, ports Ports, logger *s
 	}
 }
 
+// None is for a proxy without HTTPS.
+func None() *Source {
+	return &Source{Challenge: noChallenge, Expiry: func() map[string]time.Time { return nil }}
+}
+
 type getCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 
 // newTLS leaves the choice of suites to Go, whose authors follow the matter more closely than a configuration can.

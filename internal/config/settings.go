@@ -30,14 +30,24 @@ type Settings struct {
 
 // Listen holds the addresses clients connect to.
 type Listen struct {
-	HTTPS string
+	HTTPS string // empty: off, which needs Plain
 	HTTP  string // empty: off
+	// Plain is the address of HTTP without TLS, for a proxy or a tunnel that ends TLS; it is to be in Access.TrustedProxies.
+	// Default: empty, which is off.
+	Plain string
+	// Keyless is the address of a second HTTPS listener, whose clients need no key. Default: empty, which is off.
+	Keyless string
+	// ProxyProtocol are the networks whose TCP connections begin with a PROXY protocol header, v1 or v2: addresses and CIDRs, and
+	// the words "loopback" and "private". Default: none.
+	ProxyProtocol []string
 }
 
-// TLS names the user's own certificate.
+// TLS names the user's own certificate, and what clients are told of HTTPS.
 type TLS struct {
 	CertFile string
 	KeyFile  string
+	// HSTS is how long browsers are to use HTTPS only (Strict-Transport-Security), in whole seconds. Default: 0, which sends nothing.
+	HSTS types.Duration
 }
 
 // ACME tells where certificates for the domains come from.
