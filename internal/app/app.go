@@ -54,7 +54,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	a.setLogging(&a.settings.Log)
 	immich := proxy.New(ctx, a.settings, a.logger)
 	a.hsts = server.NewHSTS(time.Duration(a.settings.TLS.HSTS))
-	if err := a.openAccess(immich); err != nil {
+	if err := a.openAccess(noteGateway("/", a.logger, immich)); err != nil {
 		return err
 	}
 	if a.listeners, err = server.Listen(a.settings); err != nil {
