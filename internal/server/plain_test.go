@@ -85,6 +85,11 @@ func TestPlainHTTP2WaitsNoLonger(t *testing.T) {
 			t.Fatal(err)
 		}
 		readUntil(t, waiting, "\x00\x00\x00\x04\x01") // our SETTINGS and the word that the client's have come
+		s.limiter.mu.Lock()
+		if s.limiter.unasked == 0 {
+			t.Error("it does not count as a connection that has asked for nothing")
+		}
+		s.limiter.mu.Unlock()
 		response, err := plainClients(t)["HTTP/1.1"].Get("http://" + s.plain() + "/")
 		if err != nil {
 			t.Fatal(err)

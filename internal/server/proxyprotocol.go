@@ -14,8 +14,9 @@ import (
 	"github.com/pires/go-proxyproto"
 )
 
-// nginx's stream module writes the IPv4 address of a client into a TCP6 header when it reaches us by IPv6.
-func init() { //nolint:gochecknoinits // the library has no other way
+// nginx's stream module writes the IPv4 address of a client into a TCP6 header when it reaches us by IPv6. The library takes that
+// when it is told so before its first use.
+func init() {
 	proxyproto.V1AcceptIPv4InTCP6 = true
 }
 
