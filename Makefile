@@ -77,7 +77,8 @@ fuzz: ## look for inputs that break the parsers, a minute each
 	go test -run '^$$' -fuzz FuzzClientAddress -fuzztime 1m -fuzzminimizetime 100x .
 	go test -run '^$$' -fuzz FuzzCanonicalPath -fuzztime 1m .
 	go test -run '^$$' -fuzz FuzzVerify -fuzztime 1m .
-	go test -run '^$$' -fuzz FuzzFrames -fuzztime 1m ./internal/server
+	go test -run '^$$' -fuzz FuzzFrames -fuzztime 1m ./internal/flowcontrol
+	go test -run '^$$' -fuzz FuzzProxyProtocol -fuzztime 1m ./internal/server
 
 .PHONY: torture-requests
 torture-requests: ## compare how the gateway and Immich read generated requests, for ten minutes in all

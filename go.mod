@@ -9,6 +9,7 @@ require (
 	github.com/coder/websocket v1.8.15
 	github.com/go-acme/lego/v4 v4.33.0
 	github.com/mholt/acmez/v3 v3.1.7
+	github.com/pires/go-proxyproto v0.15.0
 	github.com/quic-go/quic-go v0.59.1
 	github.com/traefik/paerser v0.2.2
 	go.uber.org/zap v1.28.0

@@ -47,6 +47,9 @@ func healthURL(loaded *config.Loaded) string {
 	if loaded.Admin.Address != "" {
 		return "http://" + loopback(loaded.Admin.Address) + "/healthz"
 	}
+	if loaded.Listen.HTTPS == "" {
+		return "http://" + loopback(loaded.Listen.Plain) + "/"
+	}
 	return "https://" + loopback(loaded.Listen.HTTPS) + "/"
 }
 

@@ -33,6 +33,7 @@ func TestCommands(t *testing.T) {
 		"version":                {args: []string{"version"}, out: "immichaccess "},
 		"version as a flag":      {args: []string{"--version"}, out: "immichaccess "},
 		"check":                  {args: []string{"check", keyFlag}, out: "access.keys"},
+		"check without HTTPS":    {args: []string{"check", keyFlag, "--listen.https=", "--listen.plain=127.0.0.1:8080"}, out: "listen.plain"},
 		"check finds":            {args: []string{"check", keyFlag, "--http3=maybe"}, code: 2, err: "immichaccess: http3: \"maybe\""},
 		"run without key":        {args: nil, code: 2, err: "there is no key, so nobody could get in"},
 		"unknown command":        {args: []string{"chekc"}, code: 2, err: `there is no command "chekc"`},
@@ -109,6 +110,11 @@ func TestHealthcheck(t *testing.T) {
 			t.Cleanup(proxy.Close)
 			if code, _, errOut := runCommand("healthcheck", keyFlag, "--listen.https="+proxy.Listener.Addr().String()); code != c.code {
 				t.Errorf("exit code %d\n%s", code, errOut)
+			}
+			plain := httptest.NewServer(proxy.Config.Handler)
+			t.Cleanup(plain.Close)
+			if code, _, errOut := runCommand("healthcheck", keyFlag, "--listen.https=", "--listen.plain="+plain.Listener.Addr().String()); code != c.code {
+				t.Errorf("without HTTPS: exit code %d\n%s", code, errOut)
 			}
 		})
 	}

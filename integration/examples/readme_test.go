@@ -27,6 +27,7 @@ import (
 var documentation = []string{
 	repository + "README.md", repository + "SECURITY.md", repository + "CONTRIBUTING.md",
 	repository + "docs/clients.md", repository + "docs/options.md", repository + "docs/questions.md", repository + "docs/standalone.md",
+	repository + "docs/behind-a-proxy.md", repository + "docs/relay.md", repository + "docs/home-and-away.md",
 }
 
 const repository = "../../" // from where this package is tested

@@ -31,10 +31,10 @@ func New(view View) *Admin {
 }
 
 // Count counts a request that has ended. To Prometheus, a missing label is the same as an empty one.
-func (a *Admin) Count(e transfer.Entry) {
-	labels := fmt.Sprintf(`{status="%d",key=%q}`, e.Status, e.Identity.Key)
+func (a *Admin) Count(listener string, e transfer.Entry) {
+	labels := fmt.Sprintf(`{status="%d",key=%q,listener=%q}`, e.Status, e.Identity.Key, listener)
 	if e.Aborted != "" {
-		labels = fmt.Sprintf(`{status="%d",key=%q,aborted=%q}`, e.Status, e.Identity.Key, e.Aborted)
+		labels = fmt.Sprintf(`{status="%d",key=%q,listener=%q,aborted=%q}`, e.Status, e.Identity.Key, listener, e.Aborted)
 	}
 	a.requests.GetOrCreateCounter("immichaccess_requests_total" + labels).Inc()
 	a.requests.GetOrCreateFloatCounter("immichaccess_request_seconds_total" + labels).Add(e.Duration.Seconds())

@@ -464,7 +464,7 @@ func TestWhoEndedATransfer(t *testing.T) {
 				c.cut(t, a, client)
 				a.log.await(t, fmt.Sprintf("status=%d ", c.status))
 				a.log.await(t, "aborted="+c.cause)
-				want := fmt.Sprintf(`immichaccess_requests_total{status="%d",key="phone",aborted=%q} 1`, c.status, c.cause)
+				want := fmt.Sprintf(`immichaccess_requests_total{status="%d",key="phone",listener="https",aborted=%q} 1`, c.status, c.cause)
 				waitFor(t, want, func() bool { return strings.Contains(a.metrics(), want) })
 			})
 		})

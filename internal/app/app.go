@@ -6,12 +6,10 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"net/http"
 	"sync/atomic"
 	"time"
 
 	"github.com/immichaccess/immichaccess/internal/admin"
-	"github.com/immichaccess/immichaccess/internal/certs"
 	"github.com/immichaccess/immichaccess/internal/config"
 	"github.com/immichaccess/immichaccess/internal/logging"
 	"github.com/immichaccess/immichaccess/internal/proxy"
@@ -26,6 +24,8 @@ const reportTime = time.Second
 type App struct {
 	settings  *config.Settings // as of the last reload
 	handler   *reloadableHandler
+	keyless   *reloadableHandler // of listen.keyless, where no key is needed
+	hsts      *server.HSTS
 	logger    *slog.Logger
 	level     *slog.LevelVar
 	logAccess atomic.Bool
@@ -53,14 +53,14 @@ func Open(settings *config.Settings, logger *slog.Logger, level *slog.LevelVar) 
 func (a *App) open(ctx context.Context) (err error) {
 	a.setLogging(&a.settings.Log)
 	immich := proxy.New(ctx, a.settings, a.logger)
-	if a.handler, err = newReloadableHandler(withSessionSecret(a.settings, a.logger), immich); err != nil {
+	a.hsts = server.NewHSTS(time.Duration(a.settings.TLS.HSTS))
+	if err := a.openAccess(noteGateway("/", a.logger, immich)); err != nil {
 		return err
 	}
 	if a.listeners, err = server.Listen(a.settings); err != nil {
 		return err
 	}
-	ports := certs.Ports{HTTP: server.Port(a.listeners.HTTP), HTTPS: server.Port(a.listeners.HTTPS)}
-	source, err := certs.Open(ctx, a.settings, ports, a.logger)
+	source, err := a.openCertificates(ctx)
 	if err != nil {
 		a.listeners.Close()
 		return err
@@ -74,29 +74,8 @@ func (a *App) open(ctx context.Context) (err error) {
 		Expiry:  source.Expiry,
 		Ready:   func() bool { return !a.stopping.Load() },
 	})
-	a.server = server.New(a.settings, a.listeners, source.TLS, server.Handlers{
-		HTTPS: source.VerifyClients(a.requestHandler()),
-		HTTP:  source.Challenge(server.CheckAuthority(a.settings.Domains, server.RedirectTo(ports.HTTPS))),
-		Admin: a.admin.Handler(),
-	}, a.logger)
+	a.server = server.New(a.settings, a.listeners, source.TLS, a.handlers(source), a.logger)
 	return nil
-}
-
-// requestHandler is what every request of a client goes through: it is tracked, its Host is checked, then its access key, and
-// then the reverse proxy sends it to Immich.
-func (a *App) requestHandler() http.Handler {
-	idle := time.Duration(a.settings.Timeouts.Idle)
-	return transfer.Handler(a.tracker, idle, a.report, server.CheckAuthority(a.settings.Domains, a.handler))
-}
-
-func (a *App) report(e transfer.Entry) {
-	a.admin.Count(e)
-	if !a.logAccess.Load() {
-		return
-	}
-	a.logger.Info("request", "client", e.Identity.Client, "key", e.Identity.Key, "method", e.Request.Method,
-		"path", logging.Path(e.Request.URL), "protocol", e.Request.Proto, "status", e.Status,
-		"received", e.Received, "sent", e.Sent, "duration", e.Duration, "aborted", string(e.Aborted))
 }
 
 func (a *App) setLogging(settings *config.Log) {
@@ -104,8 +83,11 @@ func (a *App) setLogging(settings *config.Log) {
 	a.logAccess.Store(settings.Access)
 }
 
-// Addr is where clients of HTTPS connect.
+// Addr is where clients of HTTPS connect, or, without HTTPS, those of plain HTTP.
 func (a *App) Addr() net.Addr {
+	if a.listeners.HTTPS == nil {
+		return a.listeners.Plain.Addr()
+	}
 	return a.listeners.HTTPS.Addr()
 }
 
@@ -127,6 +109,6 @@ func (a *App) Close() {
 	a.tracker.Close()
 	a.server.Close()
 	a.tracker.Wait(reportTime)
-	a.handler.close()
+	a.closeAccess()
 	a.end()
 }

@@ -21,7 +21,7 @@ func TestMetricsAndHealth(t *testing.T) {
 	admin := "http://" + a.AdminAddr().String()
 	_, shown := get(t, http.DefaultClient, admin+"/metrics")
 	for _, line := range []string{
-		`immichaccess_requests_total{status="200",key="phone"} 1`,
+		`immichaccess_requests_total{status="200",key="phone",listener="https"} 1`,
 		`immichaccess_sent_bytes_total 14`,
 		`immichaccess_transfers_running 0`,
 		`immichaccess_certificate_expiry_timestamp_seconds{name="localhost"}`,
@@ -73,7 +73,7 @@ func TestBrowserIsKnownByItsKey(t *testing.T) {
 	_, _ = io.Copy(io.Discard, response.Body)
 	_ = response.Body.Close()
 	a.log.await(t, "msg=request client=127.0.0.1 key=phone method=GET path=/photos protocol=HTTP/3.0 status=200")
-	if _, shown := get(t, http.DefaultClient, "http://"+a.AdminAddr().String()+"/metrics"); !strings.Contains(shown, `immichaccess_requests_total{status="200",key="phone"} 1`) {
+	if _, shown := get(t, http.DefaultClient, "http://"+a.AdminAddr().String()+"/metrics"); !strings.Contains(shown, `immichaccess_requests_total{status="200",key="phone",listener="https"} 1`) {
 		t.Error(shown)
 	}
 	if strings.Contains(a.log.String(), cookie) {

@@ -12,7 +12,7 @@ import (
 func (a *App) Reload(load func() (*config.Loaded, error)) {
 	loaded, err := load()
 	if err == nil {
-		err = a.handler.set(withSessionSecret(&loaded.Settings, a.logger))
+		err = a.setAccess(&loaded.Settings)
 	}
 	if err != nil {
 		a.logger.Error("the configuration stays as it was: the new one is wrong", "error", err)

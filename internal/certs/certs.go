@@ -62,6 +62,11 @@ func open(ctx context.Context, settings *config.Settings, ports Ports, logger *s
 	}
 }
 
+// None is for a proxy without HTTPS.
+func None() *Source {
+	return &Source{Challenge: unchanged, VerifyClients: unchanged, Expiry: func() map[string]time.Time { return nil }}
+}
+
 type getCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 
 // newTLS leaves the cipher suites to Go, whose defaults are kept up to date.

@@ -12,8 +12,8 @@ import (
 	"os"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
+	"time"
 
 	"github.com/immichaccess/immichaccess"
 	"github.com/immichaccess/immichaccess/internal/clientcert"
@@ -24,9 +24,7 @@ import (
 func (s *Settings) check(errs *problems) {
 	s.checkUpstreams(errs)
 	s.checkDomains(errs)
-	checkAddress("listen.https", s.Listen.HTTPS, false, errs)
-	checkAddress("listen.http", s.Listen.HTTP, true, errs)
-	checkAddress("admin.address", s.Admin.Address, true, errs)
+	s.checkListen(errs)
 	s.checkTLS(errs)
 	s.checkClientCA(errs)
 	s.ACME.check(errs)
@@ -66,17 +64,10 @@ func (s *Settings) checkDomains(errs *problems) {
 	}
 }
 
-func checkAddress(option, address string, mayBeEmpty bool, errs *problems) {
-	if address == "" && mayBeEmpty {
-		return
-	}
-	_, port, err := net.SplitHostPort(address)
-	if number, numeric := strconv.Atoi(port); err != nil || numeric != nil || number < 0 || number > 65535 {
-		errs.add(option, "%q is not an address to listen on; allowed are :PORT and IP:PORT", address)
-	}
-}
-
 func (s *Settings) checkTLS(errs *problems) {
+	if hsts := time.Duration(s.TLS.HSTS); hsts < 0 || hsts%time.Second != 0 {
+		errs.add("tls.hsts", "%s is not allowed; give whole seconds, such as 8760h for a year, or 0s to send no header", s.TLS.HSTS)
+	}
 	cert, key := s.TLS.CertFile, s.TLS.KeyFile
 	switch {
 	case cert == "" && key == "":

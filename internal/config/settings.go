@@ -42,12 +42,22 @@ type Settings struct {
 
 // Listen is where clients connect.
 type Listen struct {
-	// HTTPS is the address for HTTPS, ":PORT" or "IP:PORT".
+	// HTTPS is the address for HTTPS, ":PORT" or "IP:PORT". Empty turns it off, which needs [Listen.Plain].
 	// Default: :443.
 	HTTPS string `yaml:"https"`
 	// HTTP is the address for plain HTTP, which answers ACME's HTTP-01 challenges and redirects to HTTPS. Empty turns it off.
 	// Default: :80.
 	HTTP string `yaml:"http"`
+	// Plain is an address for HTTP without TLS, for a proxy or a tunnel that terminates TLS; list that in [Config.TrustedProxies].
+	// Default: none.
+	Plain string `yaml:"plain"`
+	// Keyless is an address of a second HTTPS listener, whose clients need no key, for the network at home.
+	// Default: none.
+	Keyless string `yaml:"keyless"`
+	// ProxyProtocol are the IP addresses and CIDRs, and the words "loopback" and "private", whose TCP connections begin with a
+	// PROXY protocol header, v1 or v2. From others, such a header is an error.
+	// Default: none.
+	ProxyProtocol []string `yaml:"proxyProtocol"`
 }
 
 // TLS is for a certificate of your own. Without one and without domains, the certificate is self-signed, for localhost.
@@ -62,6 +72,9 @@ type TLS struct {
 	// cert". A change takes effect within two seconds.
 	// Default: none.
 	ClientCA string `yaml:"clientCA"`
+	// HSTS is how long browsers are to use only HTTPS for the host (Strict-Transport-Security), in whole seconds; "0s" sends nothing.
+	// Default: 0s.
+	HSTS types.Duration `yaml:"hsts"`
 }
 
 // ACME is where certificates for the domains come from.

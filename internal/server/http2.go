@@ -55,7 +55,7 @@ func withTLS(next http.Handler) http.Handler {
 	})
 }
 
-// http2Listener is a net.Listener that accepts the connections on which TLS has agreed on HTTP/2.
+// http2Listener is a net.Listener that accepts the connections of clients that speak HTTP/2: by TLS, they have agreed on it.
 type http2Listener struct {
 	address     net.Addr
 	uploads     *flowcontrol.HTTP2
@@ -65,24 +65,25 @@ type http2Listener struct {
 	close       sync.Once
 }
 
-func newHTTP2Listener(address net.Addr, headTimeout time.Duration) *http2Listener {
-	return &http2Listener{address: address, uploads: flowcontrol.NewHTTP2(), headTimeout: headTimeout, conns: make(chan net.Conn), closed: make(chan struct{})}
+func newHTTP2Listener(address net.Addr, uploads *flowcontrol.HTTP2, headTimeout time.Duration) *http2Listener {
+	return &http2Listener{address: address, uploads: uploads, headTimeout: headTimeout, conns: make(chan net.Conn), closed: make(chan struct{})}
 }
 
 // next is the TLSNextProto of the server that has the connections before.
 func (l *http2Listener) next() map[string]func(*http.Server, *tls.Conn, http.Handler) {
 	return map[string]func(*http.Server, *tls.Conn, http.Handler){
-		"h2": func(_ *http.Server, conn *tls.Conn, _ http.Handler) { l.serve(conn) },
+		"h2": func(_ *http.Server, conn *tls.Conn, _ http.Handler) {
+			state := conn.ConnectionState()
+			l.serve(conn, conn.NetConn().(*limitedConn), &state)
+		},
 	}
 }
 
-// serve returns when the connection has ended: net/http closes it then.
-func (l *http2Listener) serve(conn *tls.Conn) {
-	limited := conn.NetConn().(*limitedConn)
+// serve returns when the connection has ended: net/http closes it then. The state is nil without TLS.
+func (l *http2Listener) serve(conn net.Conn, limited *limitedConn, state *tls.ConnectionState) {
 	limited.inHead.Store(false) // frames tell better
-	state := conn.ConnectionState()
 	watched := l.uploads.Conn(conn, limited.tracked, l.headTimeout)
-	handed := &http2Conn{Conn: watched, tracked: limited.tracked, state: &state, done: make(chan struct{})}
+	handed := &http2Conn{Conn: watched, tracked: limited.tracked, state: state, done: make(chan struct{})}
 	select {
 	case l.conns <- handed:
 		<-handed.done

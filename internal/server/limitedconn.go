@@ -18,6 +18,7 @@ type limitedListener struct {
 
 	name    string
 	limiter *connLimiter
+	proxies *proxyProtocol // nil where it is not spoken
 	log     *rareLog
 }
 
@@ -32,10 +33,14 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		limited := &limitedConn{Conn: conn}
 		limited.inHead.Store(true)
 		limited.tracked = l.limiter.admit(conn.RemoteAddr(), func() { _ = conn.Close() })
-		if limited.tracked != nil {
-			return limited, nil
+		if limited.tracked == nil {
+			_ = conn.Close()
+			continue
 		}
-		_ = conn.Close()
+		if l.proxies.trust(conn.RemoteAddr()) {
+			limited.Conn = l.proxies.conn(conn, limited.tracked)
+		}
+		return limited, nil
 	}
 }
 
@@ -75,12 +80,18 @@ func (c *limitedConn) CloseWrite() error {
 	return transfer.CloseWrite(c.Conn)
 }
 
-// withConn is the ConnContext of servers of HTTP/1.1.
-func withConn(ctx context.Context, conn net.Conn) context.Context {
+// limitedConnOf finds the connection below TLS, nil if the listener was not a limitedListener.
+func limitedConnOf(conn net.Conn) *limitedConn {
 	if encrypted, ok := conn.(*tls.Conn); ok {
 		conn = encrypted.NetConn()
 	}
-	if limited, ok := conn.(*limitedConn); ok {
+	limited, _ := conn.(*limitedConn)
+	return limited
+}
+
+// withConn is the ConnContext of servers of HTTP/1.1.
+func withConn(ctx context.Context, conn net.Conn) context.Context {
+	if limited := limitedConnOf(conn); limited != nil {
 		return context.WithValue(ctx, connKey{}, limited.tracked)
 	}
 	return ctx
@@ -88,11 +99,8 @@ func withConn(ctx context.Context, conn net.Conn) context.Context {
 
 // follow is the ConnState of servers of HTTP/1.1.
 func follow(conn net.Conn, state http.ConnState) {
-	if encrypted, ok := conn.(*tls.Conn); ok {
-		conn = encrypted.NetConn()
-	}
-	limited, ok := conn.(*limitedConn)
-	if !ok {
+	limited := limitedConnOf(conn)
+	if limited == nil {
 		return
 	}
 	switch state {

@@ -85,12 +85,8 @@ func (l *connLimiter) admit(address net.Addr, closeConn func()) *trackedConn {
 	c := &trackedConn{limiter: l, client: clientPrefix(address), close: closeConn, opened: time.Now()}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.mostPerClient > 0 && len(l.clients[c.client]) >= l.mostPerClient {
-		l.log.warn("a client has as many connections as limits.connectionsPerClient allows; those that wait longest are closed",
-			"client", c.client, "limit", l.mostPerClient)
-		if !l.makeRoom(l.clients[c.client]) {
-			return nil
-		}
+	if !l.hasRoomFor(c.client) {
+		return nil
 	}
 	if l.most > 0 && len(l.conns) >= l.most {
 		l.log.warn("there are as many connections as limits.connections allows; those that wait longest are closed", "limit", l.most)
@@ -99,12 +95,48 @@ func (l *connLimiter) admit(address net.Addr, closeConn func()) *trackedConn {
 		}
 	}
 	l.conns[c] = struct{}{}
+	l.addClient(c)
+	c.charge()
+	return c
+}
+
+// hasRoomFor makes room for one more connection of the client, if it can; mu is held.
+func (l *connLimiter) hasRoomFor(client netip.Prefix) bool {
+	if l.mostPerClient == 0 || len(l.clients[client]) < l.mostPerClient {
+		return true
+	}
+	l.log.warn("a client has as many connections as limits.connectionsPerClient allows; those that wait longest are closed",
+		"client", client, "limit", l.mostPerClient)
+	return l.makeRoom(l.clients[client])
+}
+
+func (l *connLimiter) addClient(c *trackedConn) {
 	if l.clients[c.client] == nil {
 		l.clients[c.client] = map[*trackedConn]struct{}{}
 	}
 	l.clients[c.client][c] = struct{}{}
-	c.charge()
-	return c
+}
+
+func (l *connLimiter) removeClient(c *trackedConn) {
+	delete(l.clients[c.client], c)
+	if len(l.clients[c.client]) == 0 {
+		delete(l.clients, c.client)
+	}
+}
+
+// belongsTo counts the connection for another client than the peer. It is false when there is no room for it.
+func (c *trackedConn) belongsTo(address net.Addr) bool {
+	l := c.limiter
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	client := clientPrefix(address)
+	if c.gone || client != c.client && !l.hasRoomFor(client) {
+		return false
+	}
+	l.removeClient(c)
+	c.client = client
+	l.addClient(c)
+	return true
 }
 
 // isCrowded tells whether unfinished requests take a good part of what they may.
@@ -174,10 +206,7 @@ func (l *connLimiter) forget(c *trackedConn) {
 	c.stopIdleTimer()
 	l.unasked -= c.charged
 	delete(l.conns, c)
-	delete(l.clients[c.client], c)
-	if len(l.clients[c.client]) == 0 {
-		delete(l.clients, c.client)
-	}
+	l.removeClient(c)
 }
 
 // release is called when the connection has ended.
@@ -212,6 +241,14 @@ func (c *trackedConn) Pending(n int64) {
 // HasAsked notes a complete head, the connection's first.
 func (c *trackedConn) HasAsked() {
 	c.change(func() { c.asked = true })
+}
+
+// startOver is for a connection that is handed to another server, before its first request.
+func (c *trackedConn) startOver() {
+	c.change(func() {
+		c.stopIdleTimer()
+		c.asked, c.running, c.head = false, false, 0
+	})
 }
 
 // serving notes whether the connection has requests that are being served.

@@ -8,34 +8,55 @@ import (
 	"github.com/immichaccess/immichaccess/internal/config"
 )
 
-// Listeners are the open ports; those that are turned off are nil.
+// Listeners are the open sockets; nil where there is none.
 type Listeners struct {
-	HTTPS net.Listener
-	HTTP  net.Listener
-	QUIC  net.PacketConn
-	Admin net.Listener
+	HTTPS       net.Listener
+	QUIC        net.PacketConn
+	HTTP        net.Listener
+	Plain       net.Listener
+	Keyless     net.Listener
+	KeylessQUIC net.PacketConn
+	Admin       net.Listener
 }
 
-// Listen takes the sockets that systemd holds for us, by their names https, http, quic and admin, and opens the others.
+// Listen takes the sockets that systemd holds for us, by their names https, quic, http, plain, keyless, keyless-quic and admin, and
+// opens the others.
 func Listen(settings *config.Settings) (*Listeners, error) {
 	given, err := activated()
 	if err != nil {
 		return nil, err
 	}
-	l := &Listeners{HTTPS: given.streams["https"], HTTP: given.streams["http"], Admin: given.streams["admin"], QUIC: given.packets["quic"]}
+	l := &Listeners{
+		HTTPS: given.streams["https"], QUIC: given.packets["quic"],
+		HTTP:    given.streams["http"],
+		Plain:   given.streams["plain"],
+		Keyless: given.streams["keyless"], KeylessQUIC: given.packets["keyless-quic"],
+		Admin: given.streams["admin"],
+	}
 	err = errors.Join(
+		l.refuseKeyless(settings),
 		open(&l.HTTPS, "listen.https", settings.Listen.HTTPS),
-		open(&l.HTTP, "listen.http", settings.Listen.HTTP),
-		open(&l.Admin, "admin.address", adminAddress(settings.Admin.Address)),
+		open(&l.HTTP, "listen.http", settings.HTTPAddress()),
+		open(&l.Plain, "listen.plain", settings.Listen.Plain),
+		open(&l.Keyless, "listen.keyless", settings.Listen.Keyless),
+		open(&l.Admin, "admin.address", settings.AdminAddress()),
 	)
 	if err == nil && settings.HTTP3 {
-		err = l.openQUIC()
+		err = errors.Join(openQUIC(&l.QUIC, "listen.https", l.HTTPS), openQUIC(&l.KeylessQUIC, "listen.keyless", l.Keyless))
 	}
 	if err != nil {
 		l.Close()
 		return nil, err
 	}
 	return l, nil
+}
+
+// refuseKeyless wants the configuration to say, too, that there are clients without a key.
+func (l *Listeners) refuseKeyless(settings *config.Settings) error {
+	if settings.Listen.Keyless == "" && (l.Keyless != nil || l.KeylessQUIC != nil) {
+		return errors.New("listen.keyless: systemd holds a socket for it, but the option is empty; give its address")
+	}
+	return nil
 }
 
 func open(l *net.Listener, option, address string) (err error) {
@@ -51,36 +72,29 @@ func open(l *net.Listener, option, address string) (err error) {
 }
 
 // openQUIC takes the number of the HTTPS port, where clients expect it.
-func (l *Listeners) openQUIC() (err error) {
-	if l.QUIC != nil {
+func openQUIC(conn *net.PacketConn, option string, https net.Listener) (err error) {
+	if *conn != nil || https == nil {
 		return nil
 	}
-	l.QUIC, err = net.ListenPacket("udp", l.HTTPS.Addr().String())
+	*conn, err = net.ListenPacket("udp", https.Addr().String())
 	if err != nil {
-		l.QUIC = nil
-		return fmt.Errorf("listen.https for HTTP/3: %w; turn it off with http3=false", err)
+		*conn = nil
+		return fmt.Errorf("%s for HTTP/3: %w; turn it off with http3=false", option, err)
 	}
 	return nil
 }
 
-// adminAddress stays on loopback unless the user names a host.
-func adminAddress(address string) string {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil || host != "" {
-		return address
-	}
-	return net.JoinHostPort("127.0.0.1", port)
-}
-
 // Close closes what is open.
 func (l *Listeners) Close() {
-	for _, listener := range []net.Listener{l.HTTPS, l.HTTP, l.Admin} {
+	for _, listener := range []net.Listener{l.HTTPS, l.HTTP, l.Plain, l.Keyless, l.Admin} {
 		if listener != nil {
 			_ = listener.Close()
 		}
 	}
-	if l.QUIC != nil {
-		_ = l.QUIC.Close()
+	for _, conn := range []net.PacketConn{l.QUIC, l.KeylessQUIC} {
+		if conn != nil {
+			_ = conn.Close()
+		}
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/immichaccess/immichaccess/internal/config"
 	"github.com/immichaccess/immichaccess/internal/flowcontrol"
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
@@ -47,16 +46,17 @@ type quicServer struct {
 	served    sync.WaitGroup // connections
 }
 
-func newQUIC(timeouts *config.Timeouts, certificates *tls.Config, https *http.Server, limiter *connLimiter) *quicServer {
+// newQUIC returns the HTTP/3 side of an HTTPS server.
+func newQUIC(shared *common, certificates *tls.Config, https *http.Server, handler http.Handler) *quicServer {
+	timeouts, windows := shared.timeouts, shared.windows
 	s := &quicServer{
 		tls:         http3.ConfigureTLSConfig(withProtocols(certificates)),
-		limiter:     limiter,
-		handshakes:  newHandshakes(limiter.log),
+		limiter:     shared.limiter,
+		handshakes:  shared.handshakes,
 		headTimeout: time.Duration(timeouts.Header),
 		keepAlive:   time.Duration(timeouts.KeepAlive),
 		conns:       map[*quicConn]struct{}{},
 	}
-	windows := flowcontrol.NewQUIC()
 	s.config = &quic.Config{
 		// Twice as long is what a whole handshake may take.
 		HandshakeIdleTimeout:           time.Duration(timeouts.Header) / 2,
@@ -71,7 +71,7 @@ func newQUIC(timeouts *config.Timeouts, certificates *tls.Config, https *http.Se
 	}
 	s.config.GetConfigForClient = s.configFor
 	s.http3 = http3.Server{
-		Handler: withHeadDone(https.Handler),
+		Handler: withHeadDone(handler),
 		// ReverseProxy breaks a response off, instead of ending it as if it were whole, only where it sees a server.
 		ConnContext: func(ctx context.Context, conn *quic.Conn) context.Context {
 			windows.Follow(conn)

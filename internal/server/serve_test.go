@@ -46,9 +46,12 @@ func serve(t *testing.T, change func(*config.Settings)) served {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "let in") })
+	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Client", r.RemoteAddr)
+		_, _ = io.WriteString(w, "let in")
+	})
 	handler := CheckAuthority(settings.Domains, answer)
-	s := New(settings, listeners, source.TLS, Handlers{HTTPS: handler, HTTP: handler, Admin: handler}, logger)
+	s := New(settings, listeners, source.TLS, Handlers{HTTPS: handler, HTTP: handler, Plain: handler, Keyless: handler, Admin: handler}, logger)
 	s.Start()
 	t.Cleanup(s.Close)
 	return served{s, listeners.HTTPS.Addr().String(), log}

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/immichaccess/immichaccess/internal/config"
@@ -25,45 +24,53 @@ const (
 
 // Handlers answer the requests of each listener.
 type Handlers struct {
-	HTTPS http.Handler
-	HTTP  http.Handler
-	Admin http.Handler
+	HTTPS   http.Handler
+	HTTP    http.Handler
+	Plain   http.Handler
+	Keyless http.Handler
+	Admin   http.Handler
 }
 
 // Server serves on all Listeners.
 type Server struct {
-	listeners  *Listeners
-	https      *http.Server
-	http2      *http.Server   // of the clients of https that chose HTTP/2
-	http2Conns *http2Listener // where it gets them from
-	http       *http.Server
-	admin      *http.Server
-	quic       *quicServer // nil without HTTP/3
-	limiter    *connLimiter
-	log        *rareLog
-	failed     chan error
-	logger     *slog.Logger
+	listeners   *Listeners
+	entryPoints []*entryPoint // where requests for Immich come in
+	http        *http.Server
+	admin       *http.Server
+	limiter     *connLimiter
+	proxies     *proxyProtocol
+	log         *rareLog
+	failed      chan error
+	logger      *slog.Logger
 }
 
-// New returns a Server that does not serve yet.
+// New returns a Server that does not serve yet. Certificates may be nil where no listener has TLS.
 func New(settings *config.Settings, listeners *Listeners, certificates *tls.Config, handlers Handlers, logger *slog.Logger) *Server {
-	s := &Server{listeners: listeners, failed: make(chan error, 5), logger: logger, log: newRareLog(logger)}
+	s := &Server{listeners: listeners, failed: make(chan error, maxServers), logger: logger, log: newRareLog(logger)}
 	s.limiter = newConnLimiter(settings.Limits, time.Duration(settings.Timeouts.Header), logger)
-	s.https = newHTTP(&settings.Timeouts, handlers.HTTPS, logger)
-	s.https.ConnState, s.https.ConnContext = follow, withConn
-	if listeners.QUIC != nil {
-		s.quic = newQUIC(&settings.Timeouts, certificates, s.https, s.limiter)
-		s.https.Handler = advertise(listeners.QUIC, handlers.HTTPS)
-	}
-	s.https.TLSConfig = withProtocols(certificates, "h2", "http/1.1")
-	s.http2Conns = newHTTP2Listener(listeners.HTTPS.Addr(), time.Duration(settings.Timeouts.Header))
-	s.https.TLSNextProto = s.http2Conns.next()
-	s.http2 = newHTTP2(&settings.Timeouts, s.https.Handler, logger)
+	s.proxies = newProxyProtocol(settings, s.log)
+	common := newCommon(&settings.Timeouts, s.limiter, logger)
+	s.addEntryPoint(listeners.HTTPS, func() *entryPoint {
+		return common.newHTTPS("HTTPS", listeners.HTTPS, listeners.QUIC, certificates, handlers.HTTPS)
+	})
+	s.addEntryPoint(listeners.Keyless, func() *entryPoint {
+		return common.newHTTPS("HTTPS without keys", listeners.Keyless, listeners.KeylessQUIC, certificates, handlers.Keyless)
+	})
+	s.addEntryPoint(listeners.Plain, func() *entryPoint { return common.newPlain(listeners.Plain, handlers.Plain) })
 	s.http = newHTTP(&settings.Timeouts, handlers.HTTP, logger)
 	s.http.ConnState = follow
 	s.admin = newHTTP(&settings.Timeouts, handlers.Admin, logger)
 	return s
 }
+
+func (s *Server) addEntryPoint(l net.Listener, create func() *entryPoint) {
+	if l != nil {
+		s.entryPoints = append(s.entryPoints, create())
+	}
+}
+
+// maxServers is how many can fail: those of HTTP/1.1, HTTP/2 and HTTP/3 at each entry point, and two more.
+const maxServers = 3*3 + 2
 
 // newHTTP sets no ReadTimeout and no WriteTimeout: they would bound whole uploads and downloads.
 func newHTTP(timeouts *config.Timeouts, handler http.Handler, logger *slog.Logger) *http.Server {
@@ -78,52 +85,30 @@ func newHTTP(timeouts *config.Timeouts, handler http.Handler, logger *slog.Logge
 	}
 }
 
-func withProtocols(certificates *tls.Config, protocols ...string) *tls.Config {
-	c := certificates.Clone()
-	c.NextProtos = slices.Concat(protocols, c.NextProtos)
-	if get := c.GetConfigForClient; get != nil {
-		c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			forClient, err := get(hello)
-			if forClient == nil || err != nil {
-				return nil, err
-			}
-			return withProtocols(forClient, protocols...), nil
-		}
-	}
-	return c
-}
-
-// advertise tells clients of HTTP/1.1 and HTTP/2 that there is HTTP/3.
-func advertise(quic net.PacketConn, next http.Handler) http.Handler {
-	address, ok := quic.LocalAddr().(*net.UDPAddr)
-	if !ok {
-		return next
-	}
-	service := []string{fmt.Sprintf(`h3=":%d"; ma=2592000`, address.Port)}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header()["Alt-Svc"] = service
-		next.ServeHTTP(w, r)
-	})
-}
-
 // Start serves, in the background.
 func (s *Server) Start() {
-	s.serve("HTTPS", s.listeners.HTTPS, func(l net.Listener) error { return s.https.ServeTLS(l, "", "") })
-	go s.report("HTTP/2", func() error { return s.http2.Serve(s.http2Conns) })
-	s.serve("HTTP", s.listeners.HTTP, s.http.Serve)
-	s.serve("admin", s.listeners.Admin, s.admin.Serve)
-	if s.quic != nil {
-		go s.report("HTTP/3", func() error { return s.quic.serve(s.listeners.QUIC) })
+	for _, e := range s.entryPoints {
+		s.serve(e.name, e.listener, true, e.serve)
+		go s.report(e.name+", HTTP/2", func() error { return e.http2.Serve(e.http2Conns) })
+		if e.quic != nil {
+			go s.report(e.name+", HTTP/3", func() error { return e.quic.serve(e.packets) })
+		}
 	}
+	s.serve("HTTP", s.listeners.HTTP, true, s.http.Serve)
+	s.serve("admin", s.listeners.Admin, false, s.admin.Serve)
 }
 
-func (s *Server) serve(name string, l net.Listener, serve func(net.Listener) error) {
+// serve lets clients come through proxies that speak the PROXY protocol, where that makes sense.
+func (s *Server) serve(name string, l net.Listener, throughProxies bool, serve func(net.Listener) error) {
 	if l == nil {
 		return
 	}
 	s.logger.Info("listening", "for", name, "address", l.Addr().String())
-	l = &limitedListener{Listener: l, name: name, limiter: s.limiter, log: s.log}
-	go s.report(name, func() error { return serve(l) })
+	limited := &limitedListener{Listener: l, name: name, limiter: s.limiter, log: s.log}
+	if throughProxies {
+		limited.proxies = s.proxies
+	}
+	go s.report(name, func() error { return serve(limited) })
 }
 
 func (s *Server) report(name string, serve func() error) {
@@ -140,9 +125,9 @@ func (s *Server) Failed() <-chan error {
 // Shutdown accepts nobody any more and waits for running requests, until the context ends. WebSockets have no end to wait
 // for; the admin listener stays until the last.
 func (s *Server) Shutdown(ctx context.Context) error {
-	stops := []func(context.Context) error{s.https.Shutdown, s.http2.Shutdown, s.http.Shutdown}
-	if s.quic != nil {
-		stops = append(stops, s.quic.shutdown)
+	stops := []func(context.Context) error{s.http.Shutdown}
+	for _, e := range s.entryPoints {
+		stops = append(stops, e.stops()...)
 	}
 	done := make(chan error, len(stops))
 	for _, stop := range stops {
@@ -157,12 +142,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // Close ends everything at once.
 func (s *Server) Close() {
-	_ = s.https.Close()
-	_ = s.http2.Close()
+	for _, e := range s.entryPoints {
+		e.close()
+	}
 	_ = s.http.Close()
 	_ = s.admin.Close()
-	if s.quic != nil {
-		s.quic.close()
-	}
 	s.listeners.Close()
 }

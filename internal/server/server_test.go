@@ -30,17 +30,6 @@ func TestRedirect(t *testing.T) {
 	}
 }
 
-func TestAdminStaysOnLoopback(t *testing.T) {
-	t.Parallel()
-	for given, want := range map[string]string{
-		"": "", ":9090": "127.0.0.1:9090", "0.0.0.0:9090": "0.0.0.0:9090", "[::]:9090": "[::]:9090",
-	} {
-		if got := adminAddress(given); got != want {
-			t.Errorf("%q listens on %q, want %q", given, got, want)
-		}
-	}
-}
-
 func TestNotify(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "notify")
 	systemd, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})

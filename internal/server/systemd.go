@@ -41,12 +41,12 @@ func activated() (*sockets, error) {
 func (s *sockets) add(file *os.File, name string) (err error) {
 	defer file.Close()
 	switch name {
-	case "https", "http", "admin":
+	case "https", "http", "plain", "keyless", "admin":
 		s.streams[name], err = net.FileListener(file)
-	case "quic":
+	case "quic", "keyless-quic":
 		s.packets[name], err = net.FilePacketConn(file)
 	default:
-		err = fmt.Errorf("the name is not known; set FileDescriptorName= to https, http, quic or admin")
+		err = fmt.Errorf("the name is not known; set FileDescriptorName= to https, quic, http, plain, keyless, keyless-quic or admin")
 	}
 	return err
 }

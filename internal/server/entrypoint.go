@@ -1,0 +1,117 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/immichaccess/immichaccess/internal/config"
+	"github.com/immichaccess/immichaccess/internal/flowcontrol"
+)
+
+// entryPoint is an address where requests for Immich come in, with the servers of each HTTP version.
+type entryPoint struct {
+	name       string
+	listener   net.Listener
+	packets    net.PacketConn // nil without HTTP/3
+	serve      func(net.Listener) error
+	http1      *http.Server
+	http2      *http.Server
+	http2Conns *http2Listener // where http2 gets its connections from
+	quic       *quicServer    // nil without HTTP/3
+}
+
+// common is what all entry points share: the bounds on memory are for all of them together.
+type common struct {
+	timeouts   *config.Timeouts
+	limiter    *connLimiter
+	uploads    *flowcontrol.HTTP2
+	windows    *flowcontrol.QUIC
+	handshakes *handshakes
+	logger     *slog.Logger
+}
+
+func newCommon(timeouts *config.Timeouts, limiter *connLimiter, logger *slog.Logger) *common {
+	return &common{
+		timeouts: timeouts, limiter: limiter, logger: logger,
+		uploads: flowcontrol.NewHTTP2(), windows: flowcontrol.NewQUIC(), handshakes: newHandshakes(limiter.log),
+	}
+}
+
+// newEntryPoint returns one that speaks HTTP/1.1, and HTTP/2 on the connections that http2Conns is handed.
+func (c *common) newEntryPoint(name string, listener net.Listener, handler http.Handler) *entryPoint {
+	e := &entryPoint{name: name, listener: listener}
+	e.http1 = newHTTP(c.timeouts, handler, c.logger)
+	e.http1.ConnState, e.http1.ConnContext = follow, withConn
+	e.http2 = newHTTP2(c.timeouts, handler, c.logger)
+	e.http2Conns = newHTTP2Listener(listener.Addr(), c.uploads, time.Duration(c.timeouts.Header))
+	return e
+}
+
+// newHTTPS returns an entry point with TLS; packets are those of HTTP/3, nil without it.
+func (c *common) newHTTPS(name string, listener net.Listener, packets net.PacketConn, certificates *tls.Config, handler http.Handler) *entryPoint {
+	tcpHandler := handler
+	if packets != nil {
+		tcpHandler = advertise(packets, handler)
+	}
+	e := c.newEntryPoint(name, listener, tcpHandler)
+	e.http1.TLSConfig = withProtocols(certificates, "h2", "http/1.1")
+	e.http1.TLSNextProto = e.http2Conns.next()
+	e.serve = func(l net.Listener) error { return e.http1.ServeTLS(l, "", "") }
+	if packets != nil {
+		e.packets = packets
+		e.quic = newQUIC(c, certificates, e.http1, handler)
+	}
+	return e
+}
+
+func withProtocols(certificates *tls.Config, protocols ...string) *tls.Config {
+	c := certificates.Clone()
+	c.NextProtos = slices.Concat(protocols, c.NextProtos)
+	if get := c.GetConfigForClient; get != nil {
+		c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			forClient, err := get(hello)
+			if forClient == nil || err != nil {
+				return nil, err
+			}
+			return withProtocols(forClient, protocols...), nil
+		}
+	}
+	return c
+}
+
+// advertise tells clients of HTTP/1.1 and HTTP/2 that there is HTTP/3.
+func advertise(quic net.PacketConn, next http.Handler) http.Handler {
+	address, ok := quic.LocalAddr().(*net.UDPAddr)
+	if !ok {
+		return next
+	}
+	service := []string{fmt.Sprintf(`h3=":%d"; ma=2592000`, address.Port)}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Alt-Svc"] = service
+		next.ServeHTTP(w, r)
+	})
+}
+
+// stops are the ways to let the requests of each server finish.
+func (e *entryPoint) stops() []func(context.Context) error {
+	stops := []func(context.Context) error{e.http1.Shutdown, e.http2.Shutdown}
+	if e.quic != nil {
+		stops = append(stops, e.quic.shutdown)
+	}
+	return stops
+}
+
+// close ends everything at once.
+func (e *entryPoint) close() {
+	_ = e.http1.Close()
+	_ = e.http2.Close()
+	if e.quic != nil {
+		e.quic.close()
+	}
+}

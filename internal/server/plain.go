@@ -1,0 +1,53 @@
+package server
+
+import (
+	"net"
+	"net/http"
+)
+
+// newPlain returns an entry point without TLS, for proxies that end TLS for their clients. They speak HTTP/1.1, or HTTP/2 with prior
+// knowledge (RFC 9113, section 3.3); net/http could tell the two apart itself, but would then speak HTTP/2 on a connection that is
+// not metered.
+func (c *common) newPlain(listener net.Listener, handler http.Handler) *entryPoint {
+	e := c.newEntryPoint("plain HTTP", listener, handler)
+	e.http1.Handler = e.http2Conns.handOver(handler)
+	e.serve = e.http1.Serve
+	return e
+}
+
+// http1Preface is how the preface of HTTP/2 begins. To HTTP/1.1 it is a request, which net/http lets through for this purpose.
+const http1Preface = "PRI * HTTP/2.0\r\n\r\n"
+
+// handOver takes the connections that begin with the preface of HTTP/2 away from the server of HTTP/1.1.
+func (l *http2Listener) handOver(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != "PRI" || r.ProtoMajor != 2 || len(r.Header) > 0 {
+			next.ServeHTTP(w, r)
+			return
+		}
+		conn, buffered, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return // the client has gone
+		}
+		rest, _ := buffered.Reader.Peek(buffered.Reader.Buffered()) // can't fail
+		limited := limitedConnOf(conn)
+		limited.tracked.startOver()
+		l.serve(&prefixedConn{Conn: conn, prefix: append([]byte(http1Preface), rest...)}, limited, nil)
+	})
+}
+
+// prefixedConn is a connection of which the beginning was already read.
+type prefixedConn struct {
+	net.Conn
+
+	prefix []byte
+}
+
+func (c *prefixedConn) Read(p []byte) (int, error) {
+	if len(c.prefix) == 0 {
+		return c.Conn.Read(p)
+	}
+	n := copy(p, c.prefix)
+	c.prefix = c.prefix[n:]
+	return n, nil
+}
