@@ -13,8 +13,6 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httputil"
-	"sync/atomic"
-	"time"
 )
 
 // New returns the handler that guards next. The name, of the middleware in Traefik, marks its log lines, which it writes as
@@ -84,6 +82,7 @@ func newGuard(next http.Handler, s *settings, log *denialLog) *guard {
 	return g
 }
 
+// handler returns the path of a request: fastPath, behind what the options add for requests without a key header.
 func (g *guard) handler() http.Handler {
 	path := g.fastPath(g.keys.checked(), g.lockout.active)
 	if len(g.public) > 0 && g.keys.required && g.certificates == nil {
@@ -96,77 +95,6 @@ func (g *guard) handler() http.Handler {
 		path = g.browserPath(path)
 	}
 	return path
-}
-
-// publicPath is the path of a request where routes are public: without a key, it is decided here.
-func (g *guard) publicPath(withKey http.Handler) http.Handler {
-	keyHeader, lockoutActive, admit, forward, deny := g.keys.header, g.lockout.active, g.public.admit, g.forward, g.deny
-	if g.keys.nameHeader != "" || len(g.keyless.lengths) > 0 {
-		admit = g.admitWithoutKey
-	}
-
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header[keyHeader] != nil || len(lockoutActive) != 0 {
-			withKey.ServeHTTP(w, r)
-			return
-		}
-		if !admit(r) {
-			deny.forKey(w, r, &denial{reason: noKey})
-			return
-		}
-		forward.ServeHTTP(w, r)
-	})
-}
-
-func (g *guard) admitWithoutKey(r *http.Request) bool {
-	if !g.forwarding.clientIn(g.keyless, r) && !g.public.admit(r) {
-		return false
-	}
-	g.keys.setNameHeader(r, "")
-	return true
-}
-
-// browserPath is the path of a request where browsers may log in. A cookie that was verified before costs little more than a
-// key.
-func (g *guard) browserPath(fastPath http.Handler) http.Handler {
-	l := &login{keys: g.keys, forwarding: g.forwarding, lockout: g.lockout, sessions: g.sessions, deny: g.deny}
-	verified, authorizeCookie, keyHeader := g.sessions.verified.entries.Load, g.authorizeCookie, g.keys.header
-	lockoutActive, forward := g.lockout.active, g.forward
-	until, changes, count := time.Until, atomic.LoadInt32, &process.changes
-	basicHeader := "" // none has this name
-	if g.basicAuth {
-		basicHeader = "Authorization"
-	}
-
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		path := r.URL.Path
-		if path == loginPath || path == logoutPath {
-			l.serve(w, r)
-			return
-		}
-		h := r.Header
-		cookie := h["Cookie"]
-		if len(cookie) == 0 {
-			fastPath.ServeHTTP(w, r)
-			return
-		}
-		known, ok := verified(cookie[0])
-		if !ok || len(cookie) > 1 || h[keyHeader] != nil || h[basicHeader] != nil || len(lockoutActive) != 0 {
-			authorizeCookie(w, r, fastPath)
-			return
-		}
-		v := known.(*verifiedCookie)
-		if !v.plain || v.changes != changes(count) || until(v.expiresAt) <= 0 {
-			authorizeCookie(w, r, fastPath)
-			return
-		}
-		if v.others == nil {
-			delete(h, "Cookie")
-		} else {
-			h["Cookie"] = v.others
-		}
-		forward.ServeHTTP(w, r)
-	})
 }
 
 // fastPath returns the path of a request, with or without a look at its key, and at whether some client is locked out. It
@@ -238,16 +166,6 @@ func (g *guard) duringLockout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.withoutLockoutCheck.ServeHTTP(w, r)
-}
-
-// authorizeCookie takes the gateway's cookies from the request. A key counts before them.
-func (g *guard) authorizeCookie(w http.ResponseWriter, r *http.Request, fastPath http.Handler) {
-	s := g.sessions.take(r)
-	if s == nil || r.Header[g.keys.header] != nil || g.basicAuth && useBasicUnless(s.entry != nil, r.Header, g.keys.header) {
-		fastPath.ServeHTTP(w, r)
-		return
-	}
-	g.decide(w, r, s)
 }
 
 // authorizeSlow takes a closer look at a request's key.

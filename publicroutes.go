@@ -187,6 +187,34 @@ func (g *routeGroup) match(r *http.Request) bool {
 	return g.needs == nil || g.needs.isIn(r)
 }
 
+// publicPath is the path of a request where routes are public: without a key, it is decided here.
+func (g *guard) publicPath(withKey http.Handler) http.Handler {
+	keyHeader, lockoutActive, admit, forward, deny := g.keys.header, g.lockout.active, g.public.admit, g.forward, g.deny
+	if g.keys.nameHeader != "" || len(g.keyless.lengths) > 0 {
+		admit = g.admitWithoutKey
+	}
+
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header[keyHeader] != nil || len(lockoutActive) != 0 {
+			withKey.ServeHTTP(w, r)
+			return
+		}
+		if !admit(r) {
+			deny.forKey(w, r, &denial{reason: noKey})
+			return
+		}
+		forward.ServeHTTP(w, r)
+	})
+}
+
+func (g *guard) admitWithoutKey(r *http.Request) bool {
+	if !g.forwarding.clientIn(g.keyless, r) && !g.public.admit(r) {
+		return false
+	}
+	g.keys.setNameHeader(r, "")
+	return true
+}
+
 // needlessEscape is a percent-encoding that no client needs, or that servers read in different ways: of letters,
 // digits and "-._~", of a slash, a backslash, a semicolon, a percent sign, and of control characters.
 var needlessEscape = regexp.MustCompile(`(?i)%(3[0-9b]|4[1-9a-f]|5[0-9acf]|6[1-9a-f]|7[0-9aef]|2[5def]|[01][0-9a-f])`)

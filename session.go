@@ -85,6 +85,59 @@ func newSessions(keys *keyring, f *forwarding, secret []byte, lifetime time.Dura
 	return &sessions{keys: keys, forwarding: f, secret: secret, lifetime: lifetime}
 }
 
+// browserPath is the path of a request where browsers may log in. A cookie that was verified before costs little more than a
+// key.
+func (g *guard) browserPath(fastPath http.Handler) http.Handler {
+	l := &login{keys: g.keys, forwarding: g.forwarding, lockout: g.lockout, sessions: g.sessions, deny: g.deny}
+	verified, authorizeCookie, keyHeader := g.sessions.verified.entries.Load, g.authorizeCookie, g.keys.header
+	lockoutActive, forward := g.lockout.active, g.forward
+	until, changes, count := time.Until, atomic.LoadInt32, &process.changes
+	basicHeader := "" // none has this name
+	if g.basicAuth {
+		basicHeader = "Authorization"
+	}
+
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path := r.URL.Path
+		if path == loginPath || path == logoutPath {
+			l.serve(w, r)
+			return
+		}
+		h := r.Header
+		cookie := h["Cookie"]
+		if len(cookie) == 0 {
+			fastPath.ServeHTTP(w, r)
+			return
+		}
+		known, ok := verified(cookie[0])
+		if !ok || len(cookie) > 1 || h[keyHeader] != nil || h[basicHeader] != nil || len(lockoutActive) != 0 {
+			authorizeCookie(w, r, fastPath)
+			return
+		}
+		v := known.(*verifiedCookie)
+		if !v.plain || v.changes != changes(count) || until(v.expiresAt) <= 0 {
+			authorizeCookie(w, r, fastPath)
+			return
+		}
+		if v.others == nil {
+			delete(h, "Cookie")
+		} else {
+			h["Cookie"] = v.others
+		}
+		forward.ServeHTTP(w, r)
+	})
+}
+
+// authorizeCookie takes the gateway's cookies from the request. A key counts before them.
+func (g *guard) authorizeCookie(w http.ResponseWriter, r *http.Request, fastPath http.Handler) {
+	s := g.sessions.take(r)
+	if s == nil || r.Header[g.keys.header] != nil || g.basicAuth && useBasicUnless(s.entry != nil, r.Header, g.keys.header) {
+		fastPath.ServeHTTP(w, r)
+		return
+	}
+	g.decide(w, r, s)
+}
+
 // take removes the gateway's cookies from the request and returns its session: nil without such a cookie, and one without
 // an entry if none of them is valid.
 func (s *sessions) take(r *http.Request) *session {
