@@ -157,14 +157,13 @@ func removeUserCookies(h http.Header, lines []string) {
 	if len(lines) > 1 {
 		cookies = strings.Join(lines, "; ")
 	}
-	if !containsAny(strings.ToLower(cookies), userCookies) {
-		return
+	kept := userCookie.ReplaceAllString(cookies, "")
+	if containsAny(strings.ToLower(kept), userCookies) {
+		kept = withoutUserCookies(kept)
 	}
-	cookies = userCookie.ReplaceAllString(cookies, "")
-	if containsAny(strings.ToLower(cookies), userCookies) {
-		cookies = withoutUserCookies(cookies)
+	if kept != cookies {
+		set(h, "Cookie", strings.Trim(kept, "; \t"))
 	}
-	set(h, "Cookie", strings.Trim(cookies, "; \t"))
 }
 
 // withoutUserCookies removes each cookie in which one of the names stands, since parsers differ in what they trim from a name.

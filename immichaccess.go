@@ -74,6 +74,7 @@ func newGuard(next http.Handler, s *settings, log *denialLog) *guard {
 	}
 	if s.browserLogin {
 		g.sessions = newSessions(g.keys, g.forwarding, s.sessionSecret, s.browserSession)
+		g.sessions.direct = s.keyNameHeader == "" && !s.basicAuth
 	}
 	g.deny = &denyResponder{status: s.denyStatus, header: s.keyHeader, basicAuth: s.basicAuth, forwarding: g.forwarding, sessions: g.sessions, log: log}
 	g.limit = newUploadLimit(s.maxUploadSize, s.maxUploadText, next, g.deny)

@@ -49,7 +49,7 @@ func (k *keyring) publish(set *keySet) {
 	k.log.warnOfKeys(set)
 	k.set.Store(set)
 	k.unrestricted.Store(unrestricted)
-	atomic.AddInt32(&process.changes, 1)
+	outdateCookies()
 }
 
 // watch publishes the keys again when the file changes, until ctx is done. It uses a timer instead of a goroutine, so that

@@ -166,7 +166,7 @@ func pathPattern(path, segment string) string {
 // the route is for, so that safety does not depend on both sides parsing the request in the same way.
 func (rs routes) admit(r *http.Request) bool {
 	cookies := r.Header["Cookie"]
-	if cookies != nil && hasTooManyCookies(cookies) {
+	if len(cookies) > 0 && (len(cookies) > 1 || len(cookies[0]) > mostCookies) && hasTooManyCookies(cookies) {
 		return false
 	}
 	for _, group := range rs {

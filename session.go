@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -49,6 +48,7 @@ type sessions struct {
 	forwarding *forwarding
 	secret     []byte
 	lifetime   time.Duration
+	direct     bool // no more has to be done to a request than to take the cookies: no key name is set, and no Basic password removed
 
 	verified memo // Cookie header → *verifiedCookie, which spares the next request the work
 }
@@ -57,9 +57,9 @@ type sessions struct {
 type verifiedCookie struct {
 	session   *session
 	expiresAt time.Time
-	plain     bool     // the key is good for every request, and its name is not asked for
+	plain     bool     // the key is valid for every request, and nothing else has to be done
 	others    []string // the header without the gateway's cookies; nil: nothing is left
-	changes   int32    // of process, when it was verified
+	changes   int      // of process, when it was verified
 }
 
 // process is shared by all handlers of a process, so that sessions survive a reload of the configuration, and a log-out
@@ -67,8 +67,23 @@ type verifiedCookie struct {
 var process = struct {
 	secret  []byte // signs cookies where sessionSecretFile is not given
 	logouts logouts
-	changes int32 // of keys or log-outs, after which no cookie counts as verified; atomic
-}{secret: randomBytes(secretSize), logouts: logouts{byKey: map[[sha256.Size]byte]*keyLogouts{}}}
+	// changes has a token for each change of keys or log-outs, after which no cookie counts as verified. Its length is what a
+	// request reads at the least cost; tokens take no memory.
+	changes chan struct{}
+}{
+	secret:  randomBytes(secretSize),
+	logouts: logouts{byKey: map[[sha256.Size]byte]*keyLogouts{}},
+	changes: make(chan struct{}, 1<<30),
+}
+
+// outdateCookies has every cookie verified again.
+func outdateCookies() {
+	select {
+	case process.changes <- struct{}{}:
+	default:
+		<-process.changes // after a billion changes; one less is different as well
+	}
+}
 
 func randomBytes(count int) []byte {
 	b := make([]byte, count)
@@ -91,11 +106,7 @@ func (g *guard) browserPath(fastPath http.Handler) http.Handler {
 	l := &login{keys: g.keys, forwarding: g.forwarding, lockout: g.lockout, sessions: g.sessions, deny: g.deny}
 	verified, authorizeCookie, keyHeader := g.sessions.verified.entries.Load, g.authorizeCookie, g.keys.header
 	lockoutActive, forward := g.lockout.active, g.forward
-	until, changes, count := time.Until, atomic.LoadInt32, &process.changes
-	basicHeader := "" // none has this name
-	if g.basicAuth {
-		basicHeader = "Authorization"
-	}
+	until, changes := time.Until, process.changes
 
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.Path
@@ -110,12 +121,12 @@ func (g *guard) browserPath(fastPath http.Handler) http.Handler {
 			return
 		}
 		known, ok := verified(cookie[0])
-		if !ok || len(cookie) > 1 || h[keyHeader] != nil || h[basicHeader] != nil || len(lockoutActive) != 0 {
+		if !ok || len(cookie) > 1 || h[keyHeader] != nil || len(lockoutActive) != 0 {
 			authorizeCookie(w, r, fastPath)
 			return
 		}
 		v := known.(*verifiedCookie)
-		if !v.plain || v.changes != changes(count) || until(v.expiresAt) <= 0 {
+		if !v.plain || v.changes != len(changes) || until(v.expiresAt) <= 0 {
 			authorizeCookie(w, r, fastPath)
 			return
 		}
@@ -159,7 +170,7 @@ func (s *sessions) recall(lines []string) *verifiedCookie {
 		return nil
 	}
 	v := known.(*verifiedCookie)
-	if v.changes != atomic.LoadInt32(&process.changes) || time.Until(v.expiresAt) <= 0 {
+	if v.changes != len(process.changes) || time.Until(v.expiresAt) <= 0 {
 		return nil
 	}
 	return v
@@ -170,7 +181,7 @@ func (s *sessions) takeUnknown(r *http.Request, lines []string) *session {
 		delete(r.Header, "Cookie") // the gateway's may be among them
 		return &session{}
 	}
-	changes := atomic.LoadInt32(&process.changes) // before keys and log-outs are looked at
+	changes := len(process.changes) // before keys and log-outs are looked at
 	others, secure, plain := sortCookies(lines)
 	if len(secure)+len(plain) == 0 {
 		return nil
@@ -181,7 +192,7 @@ func (s *sessions) takeUnknown(r *http.Request, lines []string) *session {
 			s.verified.add(lines[0], &verifiedCookie{
 				session:   found,
 				expiresAt: time.Unix(found.expires, 0),
-				plain:     found.entry.isUnrestricted() && s.keys.nameHeader == "",
+				plain:     s.direct && found.entry.isUnrestricted(),
 				others:    r.Header["Cookie"],
 				changes:   changes,
 			})
@@ -303,7 +314,7 @@ func (s *sessions) end(w http.ResponseWriter, r *http.Request) {
 func (s *sessions) logOut(value string) {
 	if found := s.verify(value); found != nil {
 		process.logouts.add(found)
-		atomic.AddInt32(&process.changes, 1)
+		outdateCookies()
 	}
 }
 
