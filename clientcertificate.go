@@ -30,7 +30,7 @@ func (c *clientCertificates) authorize(r *http.Request) (name string, denied *de
 		if now.After(r.TLS.PeerCertificates[0].NotAfter) {
 			return "", rejectCertificate("expired certificate", "")
 		}
-		return "", rejectCertificate("certificate of an unknown authority", "")
+		return "", rejectCertificate("certificate of an unknown CA", "")
 	}
 	leaf := r.TLS.VerifiedChains[0][0]
 	name = leaf.Subject.CommonName

@@ -24,7 +24,7 @@ func TestClientCertificateThatDoesNotCount(t *testing.T) {
 	for name, c := range map[string]presented{
 		"verified":                          {good, [][]*x509.Certificate{{good, ca}}, http.StatusOK, ""},
 		"verified by a new CA and an old":   {good, [][]*x509.Certificate{{good, oldCA}, {good, ca}}, http.StatusOK, ""},
-		"not verified":                      {good, nil, http.StatusForbidden, "certificate of an unknown authority"},
+		"not verified":                      {good, nil, http.StatusForbidden, "certificate of an unknown CA"},
 		"none":                              {nil, nil, http.StatusForbidden, "no key"},
 		"CA has expired":                    {good, [][]*x509.Certificate{{good, oldCA}}, http.StatusForbidden, `reason="expired certificate" key=phone`},
 		"CA is not valid yet":               {good, [][]*x509.Certificate{{good, laterCA}}, http.StatusForbidden, "expired certificate"},

@@ -57,8 +57,8 @@ func TestCurlWithCertificates(t *testing.T) {
 	}
 	harness.Await(t, "the log to name the certificates", func() bool {
 		log := s.log.String()
-		return strings.Contains(log, "key=phone method=GET") && strings.Contains(log, `reason=\"revoked certificate\" key=lost-phone`) &&
-			strings.Contains(log, `reason=\"certificate of an unknown authority\"`)
+		return strings.Contains(log, "key=phone method=GET") && strings.Contains(log, `reason="revoked certificate" key=lost-phone`) &&
+			strings.Contains(log, `reason="certificate of an unknown CA"`)
 	})
 }
 
@@ -118,7 +118,7 @@ func TestCurlWithBasic(t *testing.T) {
 	}
 	harness.Await(t, "the log to tell of a denial and of a request", func() bool {
 		log := s.log.String()
-		return strings.Contains(log, `reason=\"wrong key\"`) && strings.Contains(log, "key=phone method=GET path=/api/show")
+		return strings.Contains(log, `reason="wrong key"`) && strings.Contains(log, "key=phone method=GET path=/api/show")
 	})
 	for _, secret := range []string{accessKey, "a-wrong-password"} {
 		encoded := base64.StdEncoding.EncodeToString([]byte("x:" + secret))
