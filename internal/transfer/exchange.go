@@ -30,7 +30,7 @@ func Handler(tracker *Tracker, idle time.Duration, report func(Entry), next http
 		}
 		x.watch.end = x.endWrite
 		ctx := context.WithValue(r.Context(), exchangeKey{}, x)
-		if r.Body == nil || r.Body == http.NoBody {
+		if !hasBody(r) {
 			r = r.WithContext(ctx)
 		} else {
 			var cancel context.CancelCauseFunc
@@ -52,6 +52,11 @@ func Handler(tracker *Tracker, idle time.Duration, report func(Entry), next http
 	})
 }
 
+// hasBody is false of a request of HTTP/2 that has ended with its head: it has a Body nevertheless.
+func hasBody(r *http.Request) bool {
+	return r.Body != nil && r.Body != http.NoBody && (r.ProtoMajor != 2 || r.ContentLength != 0)
+}
+
 // exchange is a request and its response, and the http.ResponseWriter that the handlers behind it write to. What ends a
 // transfer is noted here and nowhere else.
 type exchange struct {
@@ -61,6 +66,7 @@ type exchange struct {
 	tracker  *Tracker
 	counter  *atomic.Int64 // where the tracker counts it
 	watch    watch         // of writes
+	writing  stopwatch
 	identity Identity
 	start    time.Time
 	head     bool
@@ -99,9 +105,9 @@ func (x *exchange) Write(p []byte) (int, error) {
 	written := 0
 	for {
 		piece := p[written:min(written+pieceSize, len(p))]
-		timer := x.watch.start()
+		x.writing.start(x.watch)
 		n, err := x.ResponseWriter.Write(piece)
-		timer.Stop()
+		x.writing.stop()
 		written += n
 		x.sent += int64(n)
 		x.tracker.sent.Add(int64(n))
@@ -119,7 +125,8 @@ func (x *exchange) FlushError() error {
 	if x.status == 0 {
 		x.WriteHeader(http.StatusOK)
 	}
-	defer x.watch.start().Stop()
+	x.writing.start(x.watch)
+	defer x.writing.stop()
 	err := x.conn.Flush()
 	if err != nil {
 		x.abort(Client)

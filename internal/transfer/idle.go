@@ -14,8 +14,11 @@ import (
 var ErrIdleTimeout = errors.New("the client has sent nothing for too long")
 
 // pieceSize is what is written under one deadline: a TLS record and an HTTP/2 frame hold no more, so that cutting a write
-// into pieces costs nothing.
-const pieceSize = 16 << 10
+// into pieces costs nothing. The frame has a header, and is to fit into the record with it.
+const pieceSize = 16<<10 - frameHeader
+
+// frameHeader is how long that of an HTTP/2 frame is.
+const frameHeader = 9
 
 const socketBuffer = 2 << 10
 
@@ -36,7 +39,7 @@ func (w watch) start() *time.Timer {
 // WatchResponse closes the body of Immich's response when nothing comes from it any more, and notes why it ends early.
 func WatchResponse(r *http.Response, idle time.Duration) {
 	ctx, body := r.Request.Context(), r.Body
-	r.Body = &responseBody{body, ctx, watch{idle, func() {
+	r.Body = &responseBody{ReadCloser: body, ctx: ctx, watch: watch{idle, func() {
 		Abort(ctx, Timeout)
 		_ = body.Close()
 	}}}
@@ -45,12 +48,14 @@ func WatchResponse(r *http.Response, idle time.Duration) {
 type responseBody struct {
 	io.ReadCloser
 
-	ctx   context.Context
-	watch watch
+	ctx     context.Context
+	watch   watch
+	reading stopwatch
 }
 
 func (b *responseBody) Read(p []byte) (int, error) {
-	defer b.watch.start().Stop()
+	b.reading.start(b.watch)
+	defer b.reading.stop()
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && err != io.EOF {
 		if x := exchangeOf(b.ctx); x != nil {
