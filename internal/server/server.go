@@ -39,6 +39,7 @@ type Server struct {
 	admin      *http.Server
 	quic       *quicServer // nil without HTTP/3
 	limiter    *connLimiter
+	batches    *batches
 	log        *rareLog
 	failed     chan error
 	logger     *slog.Logger
@@ -48,6 +49,7 @@ type Server struct {
 func New(settings *config.Settings, listeners *Listeners, certificates *tls.Config, handlers Handlers, logger *slog.Logger) *Server {
 	s := &Server{listeners: listeners, failed: make(chan error, 5), logger: logger, log: newRareLog(logger)}
 	s.limiter = newConnLimiter(settings.Limits, time.Duration(settings.Timeouts.Header), logger)
+	s.batches = newBatches(time.Duration(settings.Timeouts.Idle))
 	s.https = newHTTP(&settings.Timeouts, handlers.HTTPS, logger)
 	s.https.ConnState, s.https.ConnContext = follow, withConn
 	if listeners.QUIC != nil {
@@ -112,7 +114,7 @@ func (s *Server) serve(name string, l net.Listener, serve func(net.Listener) err
 		return
 	}
 	s.logger.Info("listening", "for", name, "address", l.Addr().String())
-	l = &limitedListener{Listener: l, name: name, limiter: s.limiter, log: s.log}
+	l = &limitedListener{Listener: s.batches.listen(l), name: name, limiter: s.limiter, log: s.log}
 	go s.report(name, func() error { return serve(l) })
 }
 
@@ -147,6 +149,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // Close ends everything at once.
 func (s *Server) Close() {
+	s.batches.abandon()
 	_ = s.https.Close()
 	_ = s.http2.Close()
 	_ = s.http.Close()
