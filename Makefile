@@ -49,6 +49,7 @@ INTEGRATE = cd integration && go test -count 1 -timeout 40m
 integration: ## run the plugin in Yaegi and in the real Traefik, and the proxy as a program; minutes
 	cd integration && go test -run '^$$' ./... >/dev/null # compiles with both processors; the tests take turns
 	$(INTEGRATE) -p 1 ./...
+	cd bench && go test -count 1 ./...
 
 .PHONY: slow
 slow: ## run the tests that take their time, such as an upload of more than a minute
@@ -91,12 +92,17 @@ bench: ## measure what a request costs, in multiples of doing nothing, and how f
 	cd integration && go test -timeout 20m -run '^$$' -bench Across -benchtime 3x ./standalone
 	cd integration && go test -timeout 20m -run '^$$' -bench FirstByte -benchtime 200x ./standalone
 
+.PHONY: bench-peers
+bench-peers: ## compare the standalone proxy's processor time with nginx, HAProxy and Caddy; the first time this builds Caddy
+	cd bench && go run . -json results.json
+
 ## Keeping
 
 .PHONY: lint
 lint: ## look for mistakes and bad style
 	$(GOLANGCI_LINT) run ./...
 	cd integration && $(GOLANGCI_LINT) run --config ../.golangci.yml --build-tags slow ./...
+	cd bench && $(GOLANGCI_LINT) run --config ../.golangci.yml ./...
 
 VULNERABILITIES = $${GOVULNDB:-https://vuln.go.dev}
 
@@ -123,4 +129,5 @@ pictures: ## take the pictures of the login page for the README; needs Chromium
 tidy: ## bring go.mod, go.sum and vendor up to date
 	go mod tidy && go mod vendor
 	cd integration && go mod tidy
+	cd bench && go mod tidy
 	cd integration/doctor/caddy && go mod tidy

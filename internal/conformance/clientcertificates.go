@@ -113,8 +113,8 @@ var certificateCases = []certificateCase{
 	{name: "certificate revoked by name", identity: "revoked by name", status: 403, message: "revoked certificate"},
 	{name: "certificate revoked by number", identity: "revoked by number", status: 403, message: "revoked certificate"},
 	{name: "revoked certificate and the right key", identity: "revoked by name", header: right, status: 200, key: "family"},
-	{name: "certificate of another authority", identity: "foreign", status: 403, message: "unknown authority"},
-	{name: "certificate of another authority and the right key", identity: "foreign", header: right, status: 200, key: "family"},
+	{name: "certificate of another CA", identity: "foreign", status: 403, message: "unknown CA"},
+	{name: "certificate of another CA and the right key", identity: "foreign", header: right, status: 200, key: "family"},
 }
 
 // Run holds the proxy to what it promises to clients with certificates, on each protocol.

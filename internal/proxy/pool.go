@@ -17,8 +17,9 @@ var errNoneHealthy = errors.New("no upstream is healthy")
 
 // upstream is one Immich server.
 type upstream struct {
-	url  *url.URL
-	down atomic.Bool
+	url   *url.URL
+	conns *connPool // of forwarder
+	down  atomic.Bool
 }
 
 // pool is the http.RoundTripper that chooses the upstream.
@@ -40,12 +41,17 @@ func newPool(addresses []string, transport http.RoundTripper, logger *slog.Logge
 	return p
 }
 
-// RoundTrip tries one upstream after another, as long as the request cannot have had an effect.
+// RoundTrip is for requests of all kinds.
 func (p *pool) RoundTrip(r *http.Request) (*http.Response, error) {
+	return p.try(r, func(u *upstream) (*http.Response, error) { return roundTrip(p.transport, u.address(r)) })
+}
+
+// try tries one upstream after another, for as long as nothing of the request can have had an effect.
+func (p *pool) try(r *http.Request, send func(*upstream) (*http.Response, error)) (*http.Response, error) {
 	err := errNoneHealthy
 	for _, u := range p.candidates(r.Header.Get("X-Real-Ip")) {
 		var response *http.Response
-		response, err = roundTrip(p.transport, u.address(r))
+		response, err = send(u)
 		if r.Context().Err() != nil || err != nil && !repeatable(r, err) {
 			return response, err
 		}
@@ -95,10 +101,15 @@ func repeatable(r *http.Request, err error) bool {
 	if isDial(err) {
 		return true
 	}
-	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+	if isTimeout(err) {
 		return false
 	}
-	return r.Body == nil && (r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions)
+	return (r.Body == nil || r.ContentLength == 0) && (r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions)
+}
+
+func isTimeout(err error) bool {
+	timeout, ok := errors.AsType[net.Error](err)
+	return ok && timeout.Timeout()
 }
 
 func isDial(err error) bool {

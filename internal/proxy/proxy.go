@@ -26,7 +26,8 @@ const (
 	dialTimeout  = 5 * time.Second
 	// continueTimeout is how long a request with Expect: 100-continue waits for Immich, which answers at once or not at all.
 	continueTimeout = 5 * time.Second
-	bufferSize      = 32 << 10
+	// bufferSize is that of four TLS records, less the headers of the HTTP/2 frames in them.
+	bufferSize = 4 * (16<<10 - 9)
 )
 
 // Proxy is the handler that leads to Immich.
@@ -45,6 +46,10 @@ func New(ctx context.Context, settings *config.Settings, logger *slog.Logger) *P
 		pool.checkHealth(ctx)
 	}
 	context.AfterFunc(ctx, transport.CloseIdleConnections)
+	for _, u := range pool.members {
+		u.conns = newConnPool(u.url, transport.DialContext)
+		context.AfterFunc(ctx, u.conns.close)
+	}
 	idle := time.Duration(settings.Timeouts.Idle)
 	reverse := &httputil.ReverseProxy{
 		Rewrite:        rewrite,
@@ -55,7 +60,17 @@ func New(ctx context.Context, settings *config.Settings, logger *slog.Logger) *P
 		ErrorHandler:   failures{logger}.answer,
 		ErrorLog:       logging.Debug(logger),
 	}
-	return &Proxy{reverse, pool}
+	if pool.hasTLS() {
+		return &Proxy{reverse, pool}
+	}
+	return &Proxy{&forwarder{
+		pool:     pool,
+		general:  reverse,
+		failures: failures{logger},
+		buffers:  newBuffers(),
+		upstream: time.Duration(settings.Timeouts.Upstream),
+		idle:     idle,
+	}, pool}
 }
 
 // Health reports whether each upstream answers.

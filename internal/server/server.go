@@ -39,6 +39,7 @@ type Server struct {
 	admin       *http.Server
 	limiter     *connLimiter
 	proxies     *proxyProtocol
+	batches     *batches
 	log         *rareLog
 	failed      chan error
 	logger      *slog.Logger
@@ -48,6 +49,7 @@ type Server struct {
 func New(settings *config.Settings, listeners *Listeners, certificates *tls.Config, handlers Handlers, logger *slog.Logger) *Server {
 	s := &Server{listeners: listeners, failed: make(chan error, maxServers), logger: logger, log: newRareLog(logger)}
 	s.limiter = newConnLimiter(settings.Limits, time.Duration(settings.Timeouts.Header), logger)
+	s.batches = newBatches(time.Duration(settings.Timeouts.Idle))
 	s.proxies = newProxyProtocol(settings, s.log)
 	common := newCommon(&settings.Timeouts, s.limiter, logger)
 	s.addEntryPoint(listeners.HTTPS, func() *entryPoint {
@@ -104,7 +106,7 @@ func (s *Server) serve(name string, l net.Listener, throughProxies bool, serve f
 		return
 	}
 	s.logger.Info("listening", "for", name, "address", l.Addr().String())
-	limited := &limitedListener{Listener: l, name: name, limiter: s.limiter, log: s.log}
+	limited := &limitedListener{Listener: s.batches.listen(l), name: name, limiter: s.limiter, log: s.log}
 	if throughProxies {
 		limited.proxies = s.proxies
 	}
@@ -142,6 +144,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // Close ends everything at once.
 func (s *Server) Close() {
+	s.batches.abandon()
 	for _, e := range s.entryPoints {
 		e.close()
 	}

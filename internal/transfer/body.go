@@ -21,8 +21,9 @@ const (
 
 // A client whose request is refused has lingerTime to read the response; what it sends meanwhile is read at 2 MB/s at most.
 const (
-	lingerTime  = 2 * time.Second
-	lingerPause = 8 * time.Millisecond
+	lingerTime   = 2 * time.Second
+	lingerPause  = 8 * time.Millisecond
+	lingerBuffer = 16 << 10
 )
 
 // requestBody is the body of a request that has one. It may have two readers for a while: the transport may still wait for
@@ -121,7 +122,7 @@ func (b *requestBody) end(x *exchange, returned bool) {
 
 // linger waits for the client to close the connection. It reads slowly, just to notice.
 func (b *requestBody) linger(conn *http.ResponseController) {
-	end, buffer := time.Now().Add(lingerTime), make([]byte, pieceSize)
+	end, buffer := time.Now().Add(lingerTime), make([]byte, lingerBuffer)
 	_ = conn.SetReadDeadline(end)
 	for time.Now().Before(end) {
 		if _, err := b.ReadCloser.Read(buffer); err != nil {

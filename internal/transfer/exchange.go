@@ -29,7 +29,7 @@ func Handler(tracker *Tracker, idle time.Duration, report func(Entry), next http
 		}
 		x.idleTimer.end = x.endWrite
 		ctx := context.WithValue(r.Context(), exchangeKey{}, x)
-		if r.Body == nil || r.Body == http.NoBody {
+		if !hasBody(r) {
 			r = r.WithContext(ctx)
 		} else {
 			var cancel context.CancelCauseFunc
@@ -51,6 +51,11 @@ func Handler(tracker *Tracker, idle time.Duration, report func(Entry), next http
 	})
 }
 
+// hasBody is false of a request of HTTP/2 that has ended with its head: it has a Body nevertheless.
+func hasBody(r *http.Request) bool {
+	return r.Body != nil && r.Body != http.NoBody && (r.ProtoMajor != 2 || r.ContentLength != 0)
+}
+
 // exchange is a request and its response, and the http.ResponseWriter that the handlers behind it write to. What ends a
 // transfer is recorded here and nowhere else.
 type exchange struct {
@@ -60,6 +65,7 @@ type exchange struct {
 	tracker   *Tracker
 	counter   *atomic.Int64 // where the tracker counts it
 	idleTimer idleTimer     // of writes
+	writing   reusedTimer
 	identity  Identity
 	start     time.Time
 	head      bool
@@ -98,9 +104,9 @@ func (x *exchange) Write(p []byte) (int, error) {
 	written := 0
 	for {
 		piece := p[written:min(written+pieceSize, len(p))]
-		timer := x.idleTimer.start()
+		x.writing.start(x.idleTimer)
 		n, err := x.ResponseWriter.Write(piece)
-		timer.Stop()
+		x.writing.stop()
 		written += n
 		x.sent += int64(n)
 		x.tracker.sent.Add(int64(n))
@@ -118,7 +124,8 @@ func (x *exchange) FlushError() error {
 	if x.status == 0 {
 		x.WriteHeader(http.StatusOK)
 	}
-	defer x.idleTimer.start().Stop()
+	x.writing.start(x.idleTimer)
+	defer x.writing.stop()
 	err := x.conn.Flush()
 	if err != nil {
 		x.abort(Client)

@@ -14,8 +14,11 @@ import (
 var ErrIdleTimeout = errors.New("the client has sent nothing for too long")
 
 // pieceSize is what is written under one deadline: a TLS record and an HTTP/2 frame hold no more, so that cutting a write
-// into pieces costs nothing.
-const pieceSize = 16 << 10
+// into pieces costs nothing. The frame has a header, and is to fit into the record with it.
+const pieceSize = 16<<10 - frameHeader
+
+// frameHeader is how long that of an HTTP/2 frame is.
+const frameHeader = 9
 
 const socketBuffer = 2 << 10
 
@@ -36,7 +39,7 @@ func (t idleTimer) start() *time.Timer {
 // WatchResponse closes the body of Immich's response when nothing has arrived for the idle time, and records why it ends early.
 func WatchResponse(r *http.Response, idle time.Duration) {
 	ctx, body := r.Request.Context(), r.Body
-	r.Body = &responseBody{body, ctx, idleTimer{idle, func() {
+	r.Body = &responseBody{ReadCloser: body, ctx: ctx, idleTimer: idleTimer{idle, func() {
 		Abort(ctx, Timeout)
 		_ = body.Close()
 	}}}
@@ -47,10 +50,12 @@ type responseBody struct {
 
 	ctx       context.Context
 	idleTimer idleTimer
+	reading   reusedTimer
 }
 
 func (b *responseBody) Read(p []byte) (int, error) {
-	defer b.idleTimer.start().Stop()
+	b.reading.start(b.idleTimer)
+	defer b.reading.stop()
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && err != io.EOF {
 		if x := exchangeOf(b.ctx); x != nil {

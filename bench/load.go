@@ -1,0 +1,206 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/quic-go/quic-go/http3"
+)
+
+// load is one thing to measure.
+type load struct {
+	name  string
+	unit  string
+	needs protocols
+	run   func(ctx context.Context, c *client, o *options) (units float64, err error)
+}
+
+const (
+	perRequest  = "µs/request"
+	perGigabyte = "CPU-s/GB"
+	// streams is how many requests are under way at once: those of a browser that scrolls through a timeline.
+	streams = 16
+	// http1Conns is how many connections browsers open to one host.
+	http1Conns = 6
+)
+
+var loads = []load{
+	{"h1 requests", perRequest, http1Only, http1Requests},
+	{"h2 requests", perRequest, http1And2, func(ctx context.Context, c *client, o *options) (float64, error) { return requests(ctx, c.http2, c, o) }},
+	{"h1 up", perGigabyte, http1Only, func(ctx context.Context, c *client, o *options) (float64, error) { return c.upload(ctx, c.http1, o) }},
+	{"h1 down", perGigabyte, http1Only, func(ctx context.Context, c *client, o *options) (float64, error) { return c.download(ctx, c.http1, o) }},
+	{"h2 up", perGigabyte, http1And2, func(ctx context.Context, c *client, o *options) (float64, error) { return c.upload(ctx, c.http2, o) }},
+	{"h2 down", perGigabyte, http1And2, func(ctx context.Context, c *client, o *options) (float64, error) { return c.download(ctx, c.http2, o) }},
+	{"h3 up", perGigabyte, http1To3, func(ctx context.Context, c *client, o *options) (float64, error) { return c.upload(ctx, c.http3, o) }},
+	{"h3 down", perGigabyte, http1To3, func(ctx context.Context, c *client, o *options) (float64, error) { return c.download(ctx, c.http3, o) }},
+}
+
+func loadNames() []string {
+	var names []string
+	for _, l := range loads {
+		names = append(names, l.name)
+	}
+	return names
+}
+
+// client is one of one proxy.
+type client struct {
+	address string
+	tls     *tls.Config
+	http1   http.RoundTripper
+	http2   http.RoundTripper
+	http3   http.RoundTripper
+	close   func()
+}
+
+func newClient(s *site, address string) *client {
+	config := &tls.Config{RootCAs: s.roots, ServerName: "localhost", MinVersion: tls.VersionTLS12}
+	one := &http.Transport{TLSClientConfig: config.Clone(), WriteBufferSize: 64 << 10, ReadBufferSize: 64 << 10, DisableCompression: true}
+	one.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
+	two := &http.Transport{TLSClientConfig: config.Clone(), DisableCompression: true, Protocols: new(http.Protocols)}
+	two.Protocols.SetHTTP2(true)
+	three := &http3.Transport{TLSClientConfig: config.Clone(), DisableCompression: true}
+	return &client{address: address, tls: config, http1: one, http2: two, http3: three, close: func() {
+		one.CloseIdleConnections()
+		two.CloseIdleConnections()
+		_ = three.Close()
+	}}
+}
+
+func (c *client) request(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
+	r, err := http.NewRequestWithContext(ctx, method, "https://"+c.address+path, body)
+	if err != nil {
+		return nil, err
+	}
+	r.Header = http.Header{
+		"User-Agent":      {"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"},
+		"Accept":          {"image/avif,image/webp,image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5"},
+		"Accept-Language": {"en-US,en;q=0.5"},
+		"Accept-Encoding": {"gzip, deflate, br, zstd"},
+		"Referer":         {"https://photos.example.com/photos"},
+		"Cookie":          {"immich_access_token=dGhpcyBpcyBub3QgYSB0b2tlbiBhdCBhbGw; immich_auth_type=password; immich_is_authenticated=true"},
+		"Sec-Fetch-Dest":  {"image"},
+		"Sec-Fetch-Mode":  {"no-cors"},
+		"Sec-Fetch-Site":  {"same-origin"},
+		"X-Access-Key":    {accessKey},
+	}
+	return r, nil
+}
+
+const thumbnail = "/api/assets/1/thumbnail?size=preview"
+
+// requests asks for small things, several at once, on one connection where the protocol allows.
+func requests(ctx context.Context, over http.RoundTripper, c *client, o *options) (float64, error) {
+	var left atomic.Int64
+	left.Store(int64(o.requests))
+	return float64(o.requests), inParallel(streams, func() error {
+		for left.Add(-1) >= 0 {
+			r, err := c.request(ctx, http.MethodGet, thumbnail, nil)
+			if err != nil {
+				return err
+			}
+			if err := take(over, r, int64(o.answer)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// http1Requests asks on connections of its own, one thing after another on each: http.Transport would be busier than the proxy.
+func http1Requests(ctx context.Context, c *client, o *options) (float64, error) {
+	r, err := c.request(ctx, http.MethodGet, thumbnail, nil)
+	if err != nil {
+		return 0, err
+	}
+	each := o.requests / http1Conns
+	return float64(each * http1Conns), inParallel(http1Conns, func() error { return c.askOnOneConn(r, each, o.answer) })
+}
+
+func (c *client) askOnOneConn(r *http.Request, count, answer int) error {
+	raw, err := net.Dial("tcp", c.address)
+	if err != nil {
+		return err
+	}
+	conn := tls.Client(raw, c.tls)
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	reader, writer := bufio.NewReaderSize(conn, 16<<10), bufio.NewWriter(conn)
+	for range count {
+		if err := errors.Join(r.Write(writer), writer.Flush()); err != nil {
+			return err
+		}
+		response, err := http.ReadResponse(reader, r)
+		if err != nil {
+			return err
+		}
+		if n, err := io.Copy(io.Discard, response.Body); err != nil || response.StatusCode != http.StatusOK || n != int64(answer) {
+			return fmt.Errorf("status %d, %d bytes, %w", response.StatusCode, n, err)
+		}
+	}
+	return nil
+}
+
+func inParallel(n int, do func() error) error {
+	var all sync.WaitGroup
+	errs := make([]error, n)
+	for i := range n {
+		all.Go(func() { errs[i] = do() })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// take reads a response to its end.
+func take(over http.RoundTripper, r *http.Request, want int64) error {
+	response, err := over.RoundTrip(r)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, response.Body, make([]byte, 64<<10))
+	if err != nil || response.StatusCode != http.StatusOK || n != want {
+		return fmt.Errorf("status %d, %d bytes, %w", response.StatusCode, n, err)
+	}
+	return nil
+}
+
+func (c *client) download(ctx context.Context, over http.RoundTripper, o *options) (float64, error) {
+	size := o.transfer * 1e6
+	r, err := c.request(ctx, http.MethodGet, fmt.Sprintf("/api/assets/1/original?size=%d", size), nil)
+	if err != nil {
+		return 0, err
+	}
+	return float64(size) / 1e9, take(over, r, size)
+}
+
+func (c *client) upload(ctx context.Context, over http.RoundTripper, o *options) (float64, error) {
+	size := o.transfer * 1e6
+	r, err := c.request(ctx, http.MethodPost, "/api/assets", &zeros{left: size})
+	if err != nil {
+		return 0, err
+	}
+	r.ContentLength = size
+	return float64(size) / 1e9, take(over, r, 0)
+}
+
+// zeros is content that costs little.
+type zeros struct{ left int64 }
+
+func (z *zeros) Read(p []byte) (int, error) {
+	if z.left == 0 {
+		return 0, io.EOF
+	}
+	n := min(int64(len(p)), z.left)
+	z.left -= n
+	return int(n), nil
+}

@@ -1,0 +1,223 @@
+package proxy
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// forwarder forwards requests without a body, which is what looking at photos consists of: it does what httputil.ReverseProxy and
+// http.Transport do for them, in the goroutine of the request and with few allocations. What it does not know, it leaves to them.
+type forwarder struct {
+	pool     *pool
+	general  http.Handler // httputil.ReverseProxy
+	failures failures
+	buffers  *buffers
+	upstream time.Duration // to begin an answer
+	idle     time.Duration
+}
+
+// ServeHTTP makes no difference that a client or Immich could see, but for the order of headers.
+func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !isSimple(r) {
+		f.general.ServeHTTP(w, r)
+		return
+	}
+	response, err := f.pool.try(r, func(u *upstream) (*http.Response, error) { return f.ask(u, w, r) })
+	if err != nil {
+		f.failures.answer(w, r, err)
+		return
+	}
+	body, _ := response.Body.(*upstreamBody) // nil without one
+	defer func() { _ = response.Body.Close() }()
+	removeHopByHop(response.Header)
+	if err = receive(response, f.idle); err != nil {
+		f.failures.answer(w, r, err)
+		return
+	}
+	f.pass(w, response, body)
+}
+
+// isSimple is true of a GET or HEAD that has neither a body nor wishes for the connection. As in ReverseProxy, the length tells whether
+// there is a body: HTTP/2 has a Body also where there is none.
+func isSimple(r *http.Request) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	return r.ContentLength == 0 && r.Header["Upgrade"] == nil && r.Header["Expect"] == nil &&
+		isPlainHost(r.Host) && !hasControl(r.URL.RawQuery)
+}
+
+func hasControl(text string) bool {
+	for i := range len(text) {
+		if text[i] < ' ' || text[i] == 0x7f {
+			return true
+		}
+	}
+	return false
+}
+
+// isPlainHost is true of what needs no conversion to be sent as Host.
+func isPlainHost(host string) bool {
+	for i := range len(host) {
+		switch c := host[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '-', c == '_', c == ':', c == '[', c == ']':
+		default:
+			return false
+		}
+	}
+	return host != ""
+}
+
+// ask sends the request to an upstream. A reused connection may have been closed by Immich in the meantime; as long as it has not
+// answered anything, the request goes out once more.
+func (f *forwarder) ask(u *upstream, w http.ResponseWriter, r *http.Request) (*http.Response, error) {
+	if conn := u.conns.get(); conn != nil {
+		response, err := f.exchange(conn, u, w, r)
+		if err == nil || conn.answered() || isTimeout(err) || r.Context().Err() != nil {
+			return response, err
+		}
+	}
+	conn, err := u.conns.dial(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	return f.exchange(conn, u, w, r)
+}
+
+// exchange closes the connection if there is no response. If there is one with a body, that has the connection until its end.
+func (f *forwarder) exchange(conn *persistentConn, u *upstream, w http.ResponseWriter, r *http.Request) (*http.Response, error) {
+	conn.begin(r.Context())
+	response, err := f.roundTrip(conn, u, w, r)
+	if err != nil {
+		conn.abandon()
+		return nil, err
+	}
+	reusable := !response.Close && response.StatusCode >= http.StatusOK
+	if response.Body == http.NoBody {
+		conn.release(reusable)
+		return response, nil
+	}
+	response.Body = &upstreamBody{ReadCloser: response.Body, conn: conn, reusable: reusable}
+	return response, nil
+}
+
+func (f *forwarder) roundTrip(conn *persistentConn, u *upstream, w http.ResponseWriter, r *http.Request) (*http.Response, error) {
+	conn.head = appendHead(conn.head[:0], u.url, r)
+	if _, err := conn.Write(conn.head); err != nil {
+		return nil, err
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(f.upstream)); err != nil {
+		return nil, err
+	}
+	for {
+		conn.limitHead()
+		response, err := http.ReadResponse(conn.reader, r)
+		if err != nil {
+			return nil, err
+		}
+		if !isInterim(response.StatusCode) {
+			conn.endHead()
+			return response, conn.SetReadDeadline(time.Time{})
+		}
+		passInterim(w, response)
+	}
+}
+
+func isInterim(status int) bool {
+	return status >= http.StatusContinue && status < http.StatusOK && status != http.StatusSwitchingProtocols
+}
+
+func passInterim(w http.ResponseWriter, response *http.Response) {
+	h := w.Header()
+	addHeaders(h, response.Header)
+	w.WriteHeader(response.StatusCode)
+	for name := range response.Header {
+		delete(h, name)
+	}
+}
+
+// pass sends the response to the client.
+func (f *forwarder) pass(w http.ResponseWriter, response *http.Response, body *upstreamBody) {
+	h := w.Header()
+	addHeaders(h, response.Header)
+	announced := len(response.Trailer)
+	if announced > 0 {
+		names := make([]string, 0, announced)
+		for name := range response.Trailer {
+			names = append(names, name)
+		}
+		h.Add("Trailer", strings.Join(names, ", "))
+	}
+	if _, given := h["Content-Type"]; !given {
+		h["Content-Type"] = nil // net/http is not to guess
+	}
+	w.WriteHeader(response.StatusCode)
+	if body != nil && f.copyBody(w, response, body.mayWait(response)) != nil {
+		breakOff(response.Request)
+		return
+	}
+	passTrailers(w, response.Trailer, announced)
+}
+
+// copyBody sends the client at once what there is, if more is to come.
+func (f *forwarder) copyBody(w http.ResponseWriter, response *http.Response, flush bool) error {
+	flusher := http.NewResponseController(w)
+	buffer := f.buffers.Get()
+	defer f.buffers.Put(buffer)
+	for {
+		if flush {
+			if err := flusher.Flush(); err != nil {
+				return err
+			}
+		}
+		n, err := response.Body.Read(buffer)
+		if n > 0 {
+			if _, err := w.Write(buffer[:n]); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			_ = flusher.Flush() // so much the client shall have
+			return err
+		}
+		flush = true
+	}
+}
+
+// breakOff ends the client's response so that it can't be taken for whole.
+func breakOff(r *http.Request) {
+	if r.Context().Value(http.ServerContextKey) != nil { // as ReverseProxy does: only a server handles it
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// passTrailers sends those that were announced, and those that were not.
+func passTrailers(w http.ResponseWriter, trailers http.Header, announced int) {
+	if len(trailers) == 0 {
+		return
+	}
+	_ = http.NewResponseController(w).Flush() // else a short response gets a length, and no trailers
+	if len(trailers) == announced {
+		addHeaders(w.Header(), trailers)
+		return
+	}
+	for name, values := range trailers {
+		for _, value := range values {
+			w.Header().Add(http.TrailerPrefix+name, value)
+		}
+	}
+}
+
+func addHeaders(to, from http.Header) {
+	for name, values := range from {
+		if present := to[name]; present != nil {
+			values = append(present[:len(present):len(present)], values...)
+		}
+		to[name] = values
+	}
+}

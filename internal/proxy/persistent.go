@@ -1,0 +1,280 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	// maxIdleConns is how many connections to one Immich are kept that nobody uses.
+	maxIdleConns = 256
+	// maxResponseHead is http.Transport's.
+	maxResponseHead = 10 << 20
+	// responseBuffer takes most thumbnails, with their head, in one system call.
+	responseBuffer = 16 << 10
+)
+
+var errHeadTooLarge = errors.New("the head of the response is too large")
+
+// persistentConn is a connection to Immich that carries one request after another.
+type persistentConn struct {
+	*upstreamConn
+
+	pool   *connPool
+	reader *bufio.Reader
+	head   []byte // of the request; kept for its memory
+	socket syscall.RawConn
+
+	received  bool // something of the response
+	inHead    bool
+	left      int64 // of what the head may have
+	stop      func() bool
+	idleSince time.Time
+}
+
+// begin has the connection closed when the client leaves.
+func (c *persistentConn) begin(ctx context.Context) {
+	c.received = false
+	c.stop = context.AfterFunc(ctx, c.close)
+}
+
+func (c *persistentConn) close() {
+	_ = c.upstreamConn.Close()
+}
+
+// abandon closes the connection in the middle of a response.
+func (c *persistentConn) abandon() {
+	c.stop()
+	c.close()
+}
+
+// Read fails when the head of a response is too large.
+func (c *persistentConn) Read(p []byte) (int, error) {
+	if c.inHead {
+		if c.left <= 0 {
+			return 0, errHeadTooLarge
+		}
+		p = p[:min(int64(len(p)), c.left)]
+	}
+	n, err := c.upstreamConn.Read(p)
+	c.left -= int64(n)
+	c.received = c.received || n > 0
+	return n, err
+}
+
+// limitHead begins a head. Each may have so much, also those of interim responses: they are passed on.
+func (c *persistentConn) limitHead() {
+	c.inHead, c.left = true, maxResponseHead
+}
+
+func (c *persistentConn) endHead() {
+	c.inHead = false
+}
+
+// answered tells whether anything of a response has come.
+func (c *persistentConn) answered() bool {
+	return c.received
+}
+
+// release returns the connection to the pool. It is closed if the client has left, or if Immich has sent more than the response:
+// the next request would be answered with it.
+func (c *persistentConn) release(reusable bool) {
+	if !c.stop() || !reusable || c.reader.Buffered() > 0 {
+		c.close()
+		return
+	}
+	c.pool.put(c)
+}
+
+// isUsable is false if Immich has closed the connection, or sent something that nobody asked for. That costs a system call, and
+// saves requests that can't be answered.
+func (c *persistentConn) isUsable() bool {
+	usable := false
+	err := c.socket.Read(func(fd uintptr) bool {
+		var next [1]byte
+		_, _, err := syscall.Recvfrom(int(fd), next[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		usable = err == syscall.EAGAIN //nolint:errorlint // Recvfrom returns nothing else
+		return true
+	})
+	return err == nil && usable
+}
+
+// upstreamBody is the body of a response. It gives the connection back at its end.
+type upstreamBody struct {
+	io.ReadCloser
+
+	conn     *persistentConn
+	reusable bool
+	once     sync.Once
+}
+
+func (b *upstreamBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.end(err == io.EOF)
+	}
+	return n, err
+}
+
+// Close may be called while Read waits, and ends it. It reads no rest, as http.Transport reads none.
+func (b *upstreamBody) Close() error {
+	b.end(false)
+	return nil
+}
+
+func (b *upstreamBody) end(whole bool) {
+	b.once.Do(func() {
+		if whole {
+			b.conn.release(b.reusable)
+			return
+		}
+		b.conn.abandon()
+	})
+}
+
+// mayWait tells whether the body's first piece may take time to come. It is false if some of a body of known length has come, or all
+// of one in chunks: half a chunk is not read on its own.
+func (b *upstreamBody) mayWait(response *http.Response) bool {
+	buffered, _ := b.conn.reader.Peek(b.conn.reader.Buffered())
+	if response.ContentLength < 0 {
+		return len(response.TransferEncoding) == 0 || !hasLastChunk(buffered)
+	}
+	return len(buffered) == 0
+}
+
+// hasLastChunk is true of chunks that are complete, without trailers (RFC 9112, section 7.1).
+func hasLastChunk(chunks []byte) bool {
+	for {
+		line, rest, found := bytes.Cut(chunks, []byte("\r\n"))
+		size, err := strconv.ParseInt(string(line), 16, 32)
+		switch {
+		case !found || err != nil || size < 0: // or it has extensions, which nobody uses
+			return false
+		case size == 0:
+			return bytes.HasPrefix(rest, []byte("\r\n"))
+		case size > int64(len(rest)):
+			return false
+		}
+		if chunks, found = bytes.CutPrefix(rest[size:], []byte("\r\n")); !found {
+			return false
+		}
+	}
+}
+
+// connPool keeps connections to one Immich that wait for the next request, for upstreamIdle.
+type connPool struct {
+	address string
+	connect func(ctx context.Context, network, address string) (net.Conn, error)
+
+	mu     sync.Mutex
+	idle   []*persistentConn // the last is the one that was used last
+	timer  *time.Timer
+	closed bool
+}
+
+func newConnPool(target *url.URL, connect func(ctx context.Context, network, address string) (net.Conn, error)) *connPool {
+	address := target.Host
+	if target.Port() == "" {
+		address = net.JoinHostPort(target.Hostname(), "80")
+	}
+	return &connPool{address: address, connect: connect}
+}
+
+// hasTLS is true where Immich is reached by HTTPS, which is left to http.Transport.
+func (p *pool) hasTLS() bool {
+	return slices.ContainsFunc(p.members, func(u *upstream) bool { return u.url.Scheme != "http" })
+}
+
+func (p *connPool) dial(ctx context.Context) (*persistentConn, error) {
+	conn, err := p.connect(ctx, "tcp", p.address)
+	if err != nil {
+		return nil, err
+	}
+	c := &persistentConn{upstreamConn: conn.(*upstreamConn), pool: p}
+	c.reader = bufio.NewReaderSize(c, responseBuffer)
+	if c.socket, err = c.Conn.(syscall.Conn).SyscallConn(); err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// get returns nil when there is none.
+func (p *connPool) get() *persistentConn {
+	for {
+		c := p.take()
+		if c == nil || c.isUsable() {
+			return c
+		}
+		c.close()
+	}
+}
+
+func (p *connPool) take() *persistentConn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.idle) == 0 {
+		return nil
+	}
+	last := len(p.idle) - 1
+	c := p.idle[last]
+	p.idle[last] = nil
+	p.idle = p.idle[:last]
+	if time.Since(c.idleSince) >= upstreamIdle { // and so are all others
+		c.close()
+		return nil
+	}
+	return c
+}
+
+func (p *connPool) put(c *persistentConn) {
+	c.idleSince = time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || len(p.idle) >= maxIdleConns {
+		c.close()
+		return
+	}
+	p.idle = append(p.idle, c)
+	if p.timer == nil {
+		p.timer = time.AfterFunc(upstreamIdle, p.closeOld)
+	}
+}
+
+// closeOld runs while there are connections that wait.
+func (p *connPool) closeOld() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old := 0
+	for old < len(p.idle) && time.Since(p.idle[old].idleSince) >= upstreamIdle {
+		p.idle[old].close()
+		old++
+	}
+	p.idle = append(p.idle[:0], p.idle[old:]...)
+	clear(p.idle[len(p.idle):cap(p.idle)])
+	p.timer = nil
+	if len(p.idle) > 0 && !p.closed {
+		p.timer = time.AfterFunc(upstreamIdle-time.Since(p.idle[0].idleSince), p.closeOld)
+	}
+}
+
+func (p *connPool) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	for _, c := range p.idle {
+		c.close()
+	}
+	p.idle = nil
+}
