@@ -15,13 +15,13 @@ import (
 	"net/http/httputil"
 )
 
-// New returns the handler that guards next. The name, of the middleware in Traefik, marks its log lines, which it writes as
-// text to package log; without a name they go to slog's default logger, with attributes. The error tells of every option
-// that is wrong, never of a secret. KeysFile is watched until ctx is done; Traefik ends it at a reload.
+// New returns the handler that guards next. The name is that of the middleware in Traefik: log lines begin with it, and go to
+// package log as text. Without a name they go to slog's default logger, with attributes. The error lists every invalid option,
+// and contains no secret. KeysFile is watched until ctx is done; Traefik cancels it at a reload.
 //
 // A request reaches next with X-Real-Ip, X-Forwarded-Proto and X-Forwarded-Host set, and with X-Forwarded-For as far as
-// trusted proxies vouch for it. As httputil.ReverseProxy and Traefik do, next is to append the peer to that, and to drop the
-// headers that Connection names.
+// trusted proxies report it. Next must append the peer's address, and drop the headers that Connection names, as
+// httputil.ReverseProxy and Traefik do.
 func New(ctx context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
 	if next == nil || config == nil {
 		return nil, errors.New("immichaccess: New needs a next handler and a configuration")
@@ -39,7 +39,8 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 	return g.handler(), nil
 }
 
-// guard decides on each request. A request takes fastPath; what that can't decide goes through authorizeSlow.
+// guard decides on each request. fastPath alone lets in a request with a valid key that has no restrictions, if no keyNameHeader
+// is set (the standalone proxy always sets one); everything else goes through authorizeSlow.
 type guard struct {
 	next       http.Handler
 	keys       *keyring
@@ -83,7 +84,8 @@ func newGuard(next http.Handler, s *settings, log *denialLog) *guard {
 	return g
 }
 
-// handler returns the path of a request: fastPath, behind what the options add for requests without a key header.
+// handler returns the path of a request. What was added last comes first: login page and session, Basic, public routes, and then
+// fastPath. With client certificates, authorize decides on public routes as well, since a certificate gives more.
 func (g *guard) handler() http.Handler {
 	path := g.fastPath(g.keys.checked(), g.lockout.active)
 	if len(g.public) > 0 && g.keys.required && g.certificates == nil {
@@ -162,6 +164,7 @@ func (g *guard) fastPath(checkKey bool, lockoutActive chan struct{}) http.Handle
 
 // duringLockout takes over while some client is locked out, and sends the requests of others back to the fast path.
 func (g *guard) duringLockout(w http.ResponseWriter, r *http.Request) {
+	// mayConcern is true of an address of fewer than three characters.
 	if g.lockout.mayConcern(r.RemoteAddr) || g.forwarding.mayBeTrusted[r.RemoteAddr[:3]] {
 		g.authorizeSlow(w, r)
 		return
@@ -185,7 +188,8 @@ func (g *guard) decide(w http.ResponseWriter, r *http.Request, s *session) {
 	g.forward.ServeHTTP(w, r)
 }
 
-// certificate returns the name of the client's certificate, or why it does not count. Where there is a key, that decides.
+// certificate returns the name of the client's certificate, or why it is not accepted. If a key is sent, the certificate is
+// ignored.
 func (g *guard) certificate(r *http.Request) (name string, denied *denial) {
 	if r.Header[g.keys.header] != nil {
 		return "", &denial{reason: noKey}
@@ -193,7 +197,9 @@ func (g *guard) certificate(r *http.Request) (name string, denied *denial) {
 	return g.certificates.authorize(r)
 }
 
-// authorize returns the name of the key that the request or its session has, "" without one, or why it is denied.
+// authorize returns the name of the key that the request or its session has, "" without one, or why it is denied. In this order:
+// a key or session, a certificate, a keyless network. During a lockout, a locked-out client is denied even with a valid key; a
+// public route is open to it all the same.
 func (g *guard) authorize(r *http.Request, s *session) (name string, denied *denial) {
 	if !g.keys.required {
 		return "", nil

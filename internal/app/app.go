@@ -1,5 +1,6 @@
 // Package app puts the standalone proxy together from certificates, server, access-key handler, reverse proxy and metrics; it
-// runs, reloads and stops it.
+// runs, reloads and stops it. A request goes through HSTS, the client certificate, tracking and the access log, the check of its
+// Host, the access-key handler, and the reverse proxy: see handlers in listeners.go, and reloadable.go.
 package app
 
 import (
@@ -17,12 +18,12 @@ import (
 	"github.com/immichaccess/immichaccess/internal/transfer"
 )
 
-// reportTime is how long to wait until transfers that were cut off are logged.
+// reportTime is how long Close waits for aborted transfers to be logged.
 const reportTime = time.Second
 
 // App is the standalone proxy while it runs.
 type App struct {
-	settings  *config.Settings // as of the last reload
+	settings  *config.Settings // in effect now
 	handler   *reloadableHandler
 	keyless   *reloadableHandler // of listen.keyless, where no key is needed
 	hsts      *server.HSTS
@@ -54,7 +55,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	a.setLogging(&a.settings.Log)
 	immich := proxy.New(ctx, a.settings, a.logger)
 	a.hsts = server.NewHSTS(time.Duration(a.settings.TLS.HSTS))
-	if err := a.openAccess(noteGateway("/", a.logger, immich)); err != nil {
+	if err := a.openAccess(warnOfContainerGateway("/", a.logger, immich)); err != nil {
 		return err
 	}
 	if a.listeners, err = server.Listen(a.settings); err != nil {
@@ -66,7 +67,7 @@ func (a *App) open(ctx context.Context) (err error) {
 		return err
 	}
 	if a.settings.TLS.ClientCA != "" && !a.settings.Access.ClientCertificates {
-		a.logger.Warn("clients are asked for certificates (tls.clientCA), which do not count: access.clientCertificates is false")
+		a.logger.Warn("clients are asked for certificates (tls.clientCA), which are ignored: access.clientCertificates is false")
 	}
 	a.admin = admin.New(admin.View{
 		Tracker: a.tracker,
@@ -83,7 +84,7 @@ func (a *App) setLogging(settings *config.Log) {
 	a.logAccess.Store(settings.Access)
 }
 
-// Addr is where clients of HTTPS connect, or, without HTTPS, those of plain HTTP.
+// Addr is the address of listen.https or, without it, of listen.plain.
 func (a *App) Addr() net.Addr {
 	if a.listeners.HTTPS == nil {
 		return a.listeners.Plain.Addr()
@@ -104,7 +105,7 @@ func (a *App) Failed() <-chan error {
 	return a.server.Failed()
 }
 
-// Close ends everything at once.
+// Close stops immediately.
 func (a *App) Close() {
 	a.tracker.Close()
 	a.server.Close()

@@ -50,7 +50,7 @@ func TestClientsBehindDockersGateway(t *testing.T) {
 		"no container, a home's router": {"other", "172.17.0.1", "photos.example.com", 0},
 	} {
 		log := &lines{}
-		handler := noteGateway(container(t, c.marker), testLogger(log), ok)
+		handler := warnOfContainerGateway(container(t, c.marker), testLogger(log), ok)
 		for range 3 {
 			handler.ServeHTTP(nil, &http.Request{Host: c.host, Header: http.Header{"X-Real-Ip": {c.client}}})
 		}

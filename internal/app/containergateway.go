@@ -18,10 +18,10 @@ const gatewayMessage = "requests come from the container's own gateway: the cont
 	`Use the host's network (network_mode: host), or set "userland-proxy": false in /etc/docker/daemon.json; ` +
 	"where clients have IPv6, the container's network needs it too (enable_ipv6: true)"
 
-// noteGateway logs once that clients look like the default gateway of the container: then Docker's userland proxy has accepted their
+// warnOfContainerGateway logs once that clients look like the default gateway of the container: then Docker's userland proxy has accepted their
 // connections, or a rootless engine has. It stands where X-Real-Ip is who the client is. Requests for localhost are
 // made on the host itself, and do come from there.
-func noteGateway(root string, logger *slog.Logger, next http.Handler) http.Handler {
+func warnOfContainerGateway(root string, logger *slog.Logger, next http.Handler) http.Handler {
 	gateway := containerGateway(root)
 	if !gateway.IsValid() {
 		return next
