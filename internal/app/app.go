@@ -47,7 +47,6 @@ func Open(settings *config.Settings, logger *slog.Logger, level *slog.LevelVar) 
 		return nil, err
 	}
 	a.server.Start()
-	a.logSummary(ctx)
 	return a, nil
 }
 

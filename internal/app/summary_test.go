@@ -16,6 +16,7 @@ func TestStartupSaysWhereItStands(t *testing.T) {
 		s.Access.KeylessNetworks = []string{"192.168.0.0/16"}
 		s.Listen.Keyless = "127.0.0.1:0"
 	})
+	a.logSummary(t.Context())
 	a.log.await(t, "level=INFO msg=listening url=https://"+a.Addr().String())
 	a.log.await(t, `level=INFO msg="access keys" inForce=phone,tablet expired=old`)
 	a.log.await(t, `level=INFO msg="open without a key" options="access.publicRoutes=ping,oauth access.keylessNetworks=192.168.0.0/16 listen.keyless=`+a.listeners.Keyless.Addr().String())
@@ -31,6 +32,7 @@ func TestStartupSaysThatImmichIsDown(t *testing.T) {
 		s.Upstreams = []string{"http://127.0.0.1:1"}
 		s.Access.RequireKey = "false"
 	})
+	a.logSummary(t.Context())
 	a.log.await(t, `level=INFO msg="open without a key" options="access.requireKey=false"`)
 	a.log.await(t, `level=WARN msg="Immich does not answer yet" upstream=http://127.0.0.1:1 error=`)
 }
