@@ -166,7 +166,7 @@ func (a *App) logSummary(ctx context.Context) {
 		a.logger.Warn("the keys can't be listed", "error", err)
 		return
 	}
-	a.logger.Info("listening", "url", strings.Join(s.URLs, ","))
+	a.logger.Info("reachable", "url", strings.Join(s.URLs, ","))
 	a.logger.Info("access keys", "inForce", s.KeysText(), "expired", s.ExpiredText(), "clientCertificates", a.settings.Access.ClientCertificates)
 	a.logger.Info("open without a key", "options", s.OpenText())
 	go a.logUpstreams(ctx, a.settings.Upstreams)

@@ -17,7 +17,7 @@ func TestStartupSaysWhereItStands(t *testing.T) {
 		s.Listen.Keyless = "127.0.0.1:0"
 	})
 	a.logSummary(t.Context())
-	a.log.await(t, "level=INFO msg=listening url=https://"+a.Addr().String())
+	a.log.await(t, "level=INFO msg=reachable url=https://"+a.Addr().String())
 	a.log.await(t, `level=INFO msg="access keys" inForce=phone,tablet expired=old`)
 	a.log.await(t, `level=INFO msg="open without a key" options="access.publicRoutes=ping,oauth access.keylessNetworks=192.168.0.0/16 listen.keyless=`+a.listeners.Keyless.Addr().String())
 	a.log.await(t, `level=INFO msg="Immich answers" upstream=`+a.settings.Upstreams[0])
