@@ -44,11 +44,15 @@ func (e *entry) isUnrestricted() bool {
 	return e.expiresAt.IsZero() && e.methods == nil
 }
 
+func (e *entry) hasExpired() bool {
+	return !e.expiresAt.IsZero() && !time.Now().Before(e.expiresAt)
+}
+
 // forbids returns why the key is not valid for the request, nil if it is. An upgraded connection carries every method, so it
 // needs all of them.
 func (e *entry) forbids(r *http.Request) *denial {
 	switch {
-	case !e.expiresAt.IsZero() && !time.Now().Before(e.expiresAt):
+	case e.hasExpired():
 		return &denial{reason: expiredKey, key: e.name}
 	case e.methods != nil && !e.methods[r.Method]:
 		return &denial{reason: "method not allowed for this key", key: e.name}

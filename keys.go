@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/http"
+	"sort"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -128,4 +129,22 @@ func (k *keyring) lookup(values []string) (*entry, *denial) {
 
 func (k *keyring) byName(name string) *entry {
 	return k.set.Load().(*keySet).byName[name]
+}
+
+// KeyNames returns the names of the keys of keys and keysFile, those that are valid and those that have expired, in order. It is
+// for programs that tell their users who gets in.
+func KeyNames(config *Config) (valid, expired []string, err error) {
+	var errs problems
+	s := &settings{}
+	s.parseKeys(config, &errs)
+	for name, e := range s.keys.byName {
+		if e.hasExpired() {
+			expired = append(expired, name)
+		} else {
+			valid = append(valid, name)
+		}
+	}
+	sort.Strings(valid)
+	sort.Strings(expired)
+	return valid, expired, errs.err("")
 }

@@ -11,7 +11,12 @@ import (
 	"github.com/immichaccess/immichaccess/internal/config"
 )
 
-const healthTimeout = 5 * time.Second
+const (
+	healthTimeout = 5 * time.Second
+	// invalidHost makes the proxy answer 400 before it looks for a key: the request counts as no denial, is not logged as one, and
+	// never reaches Immich.
+	invalidHost = "[healthcheck]"
+)
 
 // healthcheck asks the proxy that runs with the same configuration, for container images without a shell.
 func healthcheck(c *console) error {
@@ -28,9 +33,7 @@ func healthcheck(c *console) error {
 	if err != nil {
 		return fmt.Errorf("healthcheck: %w", err)
 	}
-	if len(loaded.Domains) > 0 {
-		request.Host = hostOf(loaded.Domains[0]) // requests for other hosts don't reach Immich
-	}
+	request.Host = invalidHost
 	response, err := client.Do(request)
 	if err != nil {
 		return fmt.Errorf("healthcheck: %w", err)
@@ -42,7 +45,7 @@ func healthcheck(c *console) error {
 	return nil
 }
 
-// healthURL prefers the admin listener. Without one, any response of the proxy will do, including that a key is needed.
+// healthURL prefers the admin listener. Without one, any response of the proxy will do, be it an error of the client.
 func healthURL(loaded *config.Loaded) string {
 	if loaded.Admin.Address != "" {
 		return "http://" + loopback(loaded.Admin.Address) + "/healthz"

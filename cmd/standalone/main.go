@@ -2,6 +2,7 @@
 package main
 
 import (
+	"context"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"github.com/immichaccess/immichaccess/internal/app"
 	"github.com/immichaccess/immichaccess/internal/config"
 )
 
@@ -107,7 +109,36 @@ func check(c *console) error {
 	if err != nil {
 		return err
 	}
-	return loaded.Show(c.out)
+	if err := loaded.Show(c.out); err != nil {
+		return err
+	}
+	return c.printVerdict(loaded)
+}
+
+// printVerdict says what the configuration amounts to. It is valid even while Immich is down.
+func (c *console) printVerdict(loaded *config.Loaded) error {
+	s, err := app.Summarize(&loaded.Settings)
+	if err != nil {
+		return usageError{err}
+	}
+	c.print("\nThe configuration is valid.\n")
+	c.print("reachable at: %s\n", strings.Join(s.URLs, ", "))
+	for i, err := range app.PingUpstreams(context.Background(), loaded.Upstreams) {
+		if err != nil {
+			c.print("Immich at %s does not answer: %v\n", loaded.Upstreams[i], err)
+		} else {
+			c.print("Immich at %s answers\n", loaded.Upstreams[i])
+		}
+	}
+	c.print("keys in force: %s\n", s.KeysText())
+	if len(s.ExpiredKeys) > 0 {
+		c.print("expired keys: %s\n", s.ExpiredText())
+	}
+	if loaded.Access.ClientCertificates {
+		c.print("client certificates count as keys\n")
+	}
+	c.print("open without a key: %s\n", s.OpenText())
+	return nil
 }
 
 func version(c *console) error {

@@ -34,6 +34,9 @@ func Run(load func() (*config.Loaded, error), log io.Writer, signals <-chan os.S
 	if err != nil {
 		return err
 	}
+	ctx, end := context.WithCancel(context.Background())
+	defer end()
+	a.logSummary(ctx)
 	server.Notify("READY=1")
 	return a.serve(load, file, signals)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"syscall"
 
 	"github.com/immichaccess/immichaccess/internal/config"
 )
@@ -66,7 +67,7 @@ func open(l *net.Listener, option, address string) (err error) {
 	*l, err = net.Listen("tcp", address)
 	if err != nil {
 		*l = nil
-		return fmt.Errorf("%s: %w", option, err)
+		return fmt.Errorf("%s: %w%s", option, err, remedy(err))
 	}
 	return nil
 }
@@ -79,9 +80,21 @@ func openQUIC(conn *net.PacketConn, option string, https net.Listener) (err erro
 	*conn, err = net.ListenPacket("udp", https.Addr().String())
 	if err != nil {
 		*conn = nil
-		return fmt.Errorf("%s for HTTP/3: %w; turn it off with http3=false", option, err)
+		return fmt.Errorf("%s for HTTP/3 (UDP): %w%s; or turn HTTP/3 off with http3=false", option, err, remedy(err))
 	}
 	return nil
+}
+
+// remedy says what to do about an address that can't be listened on, as the end of the error.
+func remedy(err error) string {
+	switch {
+	case errors.Is(err, syscall.EACCES):
+		return "; ports below 1024 need a privilege: have systemd hold the socket (docs/standalone.md), allow it with " +
+			"setcap cap_net_bind_service=+ep and the path of the binary, or choose another port, such as :8443"
+	case errors.Is(err, syscall.EADDRINUSE):
+		return "; another program listens there: see which with ss -ltnp (ss -lunp for UDP), and stop it, or choose another port, such as :8443"
+	}
+	return ""
 }
 
 // Close closes what is open.

@@ -1,0 +1,57 @@
+package app
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/immichaccess/immichaccess/internal/config"
+)
+
+func TestStartupSaysWhereItStands(t *testing.T) {
+	t.Parallel()
+	a := open(t, func(s *config.Settings) {
+		s.Access.Keys = []string{"phone:" + key, "tablet:another-horse-battery-staple", "old:former-horse-battery-staple expires=2020-01-31"}
+		s.Access.PublicRoutes = []string{"ping", "oauth"}
+		s.Access.KeylessNetworks = []string{"192.168.0.0/16"}
+		s.Listen.Keyless = "127.0.0.1:0"
+	})
+	a.logSummary(t.Context())
+	a.log.await(t, "level=INFO msg=reachable url=https://"+a.Addr().String())
+	a.log.await(t, `level=INFO msg="access keys" inForce=phone,tablet expired=old`)
+	a.log.await(t, `level=INFO msg="open without a key" options="access.publicRoutes=ping,oauth access.keylessNetworks=192.168.0.0/16 listen.keyless=`+a.listeners.Keyless.Addr().String())
+	a.log.await(t, `level=INFO msg="Immich answers" upstream=`+a.settings.Upstreams[0])
+	if strings.Contains(a.log.String(), "horse") {
+		t.Errorf("the log tells a secret:\n%s", a.log)
+	}
+}
+
+func TestStartupSaysThatImmichIsDown(t *testing.T) {
+	t.Parallel()
+	a := open(t, func(s *config.Settings) {
+		s.Upstreams = []string{"http://127.0.0.1:1"}
+		s.Access.RequireKey = "false"
+	})
+	a.logSummary(t.Context())
+	a.log.await(t, `level=INFO msg="open without a key" options="access.requireKey=false"`)
+	a.log.await(t, `level=WARN msg="Immich does not answer yet" upstream=http://127.0.0.1:1 error=`)
+}
+
+func TestURLs(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		domains []string
+		listen  config.Listen
+		want    []string
+	}{
+		{[]string{"a.example.com", "b.example.com"}, config.Listen{HTTPS: ":443"}, []string{"https://a.example.com", "https://b.example.com"}},
+		{[]string{"a.example.com"}, config.Listen{HTTPS: "[::]:8443"}, []string{"https://a.example.com:8443"}},
+		{nil, config.Listen{HTTPS: "[::]:443"}, []string{"https://localhost"}},
+		{nil, config.Listen{HTTPS: "[fd00::1]:443"}, []string{"https://[fd00::1]"}},
+		{[]string{"a.example.com"}, config.Listen{Plain: "127.0.0.1:8080"}, []string{"http://127.0.0.1:8080"}},
+	} {
+		if got := urls(c.domains, c.listen); !slices.Equal(got, c.want) {
+			t.Errorf("%v %+v: %v", c.domains, c.listen, got)
+		}
+	}
+}
