@@ -74,7 +74,7 @@ func withoutPort(host string) string {
 
 func (l *login) refuseForm(w http.ResponseWriter, r *http.Request) {
 	l.deny.logKey(r, &denial{reason: "form of another site"})
-	content := loginPage("", "/")
+	content := loginPage(l.keys.header, "", "/")
 	if r.URL.Path == logoutPath {
 		content = logoutPage()
 	}
@@ -88,7 +88,7 @@ func (l *login) host(r *http.Request) string {
 }
 
 func (l *login) showLogin(w http.ResponseWriter, r *http.Request) {
-	writePage(w, r, http.StatusOK, loginPage("", "/"))
+	writePage(w, r, http.StatusOK, loginPage(l.keys.header, "", "/"))
 }
 
 func (l *login) logIn(w http.ResponseWriter, r *http.Request) {
@@ -101,7 +101,7 @@ func (l *login) logIn(w http.ResponseWriter, r *http.Request) {
 	e, denied := l.checkTypedKey(r, r.PostForm.Get("key"))
 	if denied != nil {
 		l.deny.logKey(r, denied)
-		writePage(w, r, l.deny.statusAndHeaders(w, denied), loginPage(explain(denied), to))
+		writePage(w, r, l.deny.statusAndHeaders(w, denied), loginPage(l.keys.header, explain(denied), to))
 		return
 	}
 	l.sessions.begin(w, r, e)
