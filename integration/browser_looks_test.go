@@ -37,7 +37,7 @@ func TestLoginPageLooks(t *testing.T) {
 				b.photograph("the fake Immich")
 				b.visit(s.origin + "/.immichaccess/logout")
 				b.look("log out")
-				b.navigate(chromedp.Click(chromedp.CSS("form button")))
+				b.navigate(chromedp.Click(chromedp.CSS("form > button")))
 				b.look("logged out")
 				b.visit(s.origin + "/")
 				b.visit(s.origin + "/.immichaccess#" + familyKey)

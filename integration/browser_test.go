@@ -268,7 +268,7 @@ func logoutScenario(t *testing.T, s site) {
 	if len(b.cookies()) != 1 {
 		t.Error("looking at the page is enough to log out")
 	}
-	b.navigate(chromedp.Click(chromedp.CSS("form button")))
+	b.navigate(chromedp.Click(chromedp.CSS("form > button")))
 	wantLoginPage(b)
 	if cookies := b.cookies(); len(cookies) != 0 {
 		t.Errorf("afterwards there is %s", cookies[0].Name)
@@ -302,7 +302,7 @@ func linkScenario(t *testing.T, s site) {
 			t.Errorf("the history has %s", entry.URL)
 		}
 	}
-	if status := b.navigate(chromedp.Click(chromedp.CSS("form button"))); status != http.StatusOK {
+	if status := b.navigate(chromedp.Click(chromedp.CSS("form > button"))); status != http.StatusOK {
 		t.Errorf("the key of the link: status %d", status)
 	}
 	wantImmich(b, s.origin+"/")
@@ -352,7 +352,7 @@ func noScriptScenario(t *testing.T, s site) {
 		t.Errorf("the browser is at %s", address)
 	}
 	b.visit(s.origin + "/.immichaccess/logout")
-	b.navigate(chromedp.Click(chromedp.CSS("form button")))
+	b.navigate(chromedp.Click(chromedp.CSS("form > button")))
 	if cookies := b.cookies(); len(cookies) != 0 {
 		t.Errorf("after logging out there is %s", cookies[0].Name)
 	}
@@ -379,7 +379,7 @@ func foreignFormScenario(t *testing.T, s site, host string) {
 	}
 	b := s.browser.open(t)
 	b.visit(serveElsewhere(t, s, host, form("/.immichaccess")))
-	if status := b.navigate(chromedp.Click(chromedp.CSS("form button"))); status < 400 {
+	if status := b.navigate(chromedp.Click(chromedp.CSS("form > button"))); status < 400 {
 		t.Errorf("logging in: status %d", status)
 	}
 	if cookies := b.cookies(); len(cookies) != 0 {
@@ -388,7 +388,7 @@ func foreignFormScenario(t *testing.T, s site, host string) {
 	b = s.login(t, familyKey)
 	other := b.beside()
 	other.visit(serveElsewhere(t, s, host, form("/.immichaccess/logout")))
-	if status := other.navigate(chromedp.Click(chromedp.CSS("form button"))); status < 400 {
+	if status := other.navigate(chromedp.Click(chromedp.CSS("form > button"))); status < 400 {
 		t.Errorf("logging out: status %d", status)
 	}
 	if len(b.cookies()) != 1 {
