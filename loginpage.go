@@ -68,7 +68,7 @@ const pageStyle = `
 * { box-sizing: border-box; }
 body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1rem; background: var(--ground); color: var(--text);
 	font: 1rem/1.5 system-ui, sans-serif; }
-main { width: 100%; max-width: 24rem; padding: 2rem; border-radius: 1rem; background: var(--card); box-shadow: 0 1px 3px #0003; }
+main { width: 100%; max-width: 24rem; padding: 1.5rem; border-radius: 1rem; background: var(--card); box-shadow: 0 1px 3px #0003; }
 h1 { margin: 0 0 1rem; font-size: 1.5rem; line-height: 1.2; }
 p { margin: 0 0 1rem; }
 [role=alert] { color: var(--alarm); font-weight: 600; }
@@ -77,7 +77,7 @@ input, button, summary { padding: .75rem 1rem; border: 1px solid var(--line); bo
 button, summary { color: var(--accent); font-weight: 600; cursor: pointer; }
 form > button { width: 100%; border-color: var(--accent); background: var(--accent); color: var(--card); }
 .row { display: flex; gap: .5rem; margin-bottom: 1rem; }
-.row input { flex: 1; min-width: 0; }
+.row input { flex: 1; width: 100%; min-width: 0; padding: .75rem; }
 .row button { min-width: 5.5rem; padding: .75rem .5rem; }
 .note { margin: 1rem 0 0; }
 details { margin-top: 1rem; }
