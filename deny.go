@@ -94,7 +94,7 @@ func (d *denyResponder) showLogin(w http.ResponseWriter, r *http.Request, status
 	if denied.reason == sessionEnded {
 		d.sessions.clear(w, r)
 	}
-	writePage(w, r, status, loginPage(explain(denied), r.URL.RequestURI()))
+	writePage(w, r, status, loginPage(d.header, explain(denied), r.URL.RequestURI()))
 }
 
 func (d *denyResponder) logKey(r *http.Request, denied *denial) {

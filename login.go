@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode"
 )
 
 const (
@@ -73,7 +74,7 @@ func withoutPort(host string) string {
 
 func (l *login) refuseForm(w http.ResponseWriter, r *http.Request) {
 	l.deny.logKey(r, &denial{reason: "form of another site"})
-	content := loginPage("", "/")
+	content := loginPage(l.keys.header, "", "/")
 	if r.URL.Path == logoutPath {
 		content = logoutPage()
 	}
@@ -87,7 +88,7 @@ func (l *login) host(r *http.Request) string {
 }
 
 func (l *login) showLogin(w http.ResponseWriter, r *http.Request) {
-	writePage(w, r, http.StatusOK, loginPage("", "/"))
+	writePage(w, r, http.StatusOK, loginPage(l.keys.header, "", "/"))
 }
 
 func (l *login) logIn(w http.ResponseWriter, r *http.Request) {
@@ -100,7 +101,7 @@ func (l *login) logIn(w http.ResponseWriter, r *http.Request) {
 	e, denied := l.checkTypedKey(r, r.PostForm.Get("key"))
 	if denied != nil {
 		l.deny.logKey(r, denied)
-		writePage(w, r, l.deny.statusAndHeaders(w, r, denied), loginPage(explain(denied), to))
+		writePage(w, r, l.deny.statusAndHeaders(w, r, denied), loginPage(l.keys.header, explain(denied), to))
 		return
 	}
 	l.sessions.begin(w, r, e)
@@ -109,15 +110,51 @@ func (l *login) logIn(w http.ResponseWriter, r *http.Request) {
 
 // checkTypedKey checks a key as for the GET request that follows.
 func (l *login) checkTypedKey(r *http.Request, key string) (*entry, *denial) {
-	var typed []string
-	if key = strings.TrimSpace(key); key != "" {
-		typed = []string{key}
-	}
-	e, denied := l.keys.lookup(typed)
+	e, denied := l.lookupTyped(strings.TrimSpace(key))
 	if denied == nil {
 		denied = e.forbids(&http.Request{Method: http.MethodGet})
 	}
 	return e, l.lockout.review(l.forwarding.client(r), denied)
+}
+
+// lookupTyped returns the entry of a key as it was typed or, failing that, of the generated key that it may stand for. If
+// both are wrong, the first counts: were it the second, all spellings of a key that is no generated one would count once.
+func (l *login) lookupTyped(key string) (*entry, *denial) {
+	if key == "" {
+		return l.keys.lookup(nil)
+	}
+	e, denied := l.keys.lookup([]string{key})
+	if denied == nil {
+		return e, nil
+	}
+	if generated := asGenerated(key); generated != "" {
+		if e, wrong := l.keys.lookup([]string{generated}); wrong == nil {
+			return e, nil
+		}
+	}
+	return nil, denied
+}
+
+const (
+	generatedLength = 26 // characters of a key that immichaccess key makes, for 128 bits
+	base32Alphabet  = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+)
+
+// asGenerated returns the generated key that somebody may have meant who typed it in lower case, or in groups: base32 has
+// no case, and neither blanks nor dashes. It returns "" for what can't be one.
+func asGenerated(typed string) string {
+	key := strings.ToUpper(strings.Map(dropSeparator, typed))
+	if len(key) < generatedLength || strings.Trim(key, base32Alphabet) != "" {
+		return ""
+	}
+	return key
+}
+
+func dropSeparator(c rune) rune {
+	if unicode.IsSpace(c) || unicode.Is(unicode.Dash, c) {
+		return -1
+	}
+	return c
 }
 
 func (l *login) showLogout(w http.ResponseWriter, r *http.Request) {

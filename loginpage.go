@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// page is shown instead of Immich. It works without its script, which only fills in the key of a link, and it loads nothing.
+// page is what a browser shows in place of Immich. It loads nothing, and logging in works without its script.
 var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -25,7 +25,7 @@ var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <body>
 <main>
 <h1>{{.Title}}</h1>
-{{with .Message}}<p role="alert">{{.}}</p>
+{{with .Message}}<p id="message" role="alert">{{.}}</p>
 {{end}}{{if .Logout}}<p>This browser will ask for the access key again.</p>
 <form method="post" action="` + logoutPath + `">
 <button>Log out</button>
@@ -33,10 +33,28 @@ var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 {{else if .Advice}}<p>{{.Advice}}</p>
 {{else}}<form method="post" action="` + loginPath + `">
 <label for="key">The photos behind this page are private. Enter the access key that you were given.</label>
-<input id="key" name="key" type="password" required autofocus autocomplete="current-password" autocapitalize="none" spellcheck="false">
+<div class="row">
+<input id="key" name="key" type="password" required autofocus autocomplete="current-password" autocapitalize="none" spellcheck="false"
+	{{if .Message}}aria-describedby="message"{{end}}>
+<button id="show" type="button" aria-label="Show the key" aria-controls="key" hidden>Show</button>
+</div>
 <input name="to" type="hidden" value="{{.To}}">
 <button>Open</button>
 </form>
+<noscript><p class="note">This browser does not run scripts. If you opened a link that has a key, enter what follows the # in it.</p></noscript>
+<template>
+<details>
+<summary>Use in the Immich app</summary>
+<p>In the app, tap the gear on the login screen, or open Settings. Under <b>Advanced&nbsp;→ Custom proxy headers</b>, add this header:</p>
+<label for="header-name">Header name</label>
+<div class="row"><input id="header-name" value="{{.Header}}" readonly><button type="button" aria-label="Copy the header name">Copy</button></div>
+<label for="header-value">Header value</label>
+<div class="row"><input id="header-value" readonly><button type="button" aria-label="Copy the header value">Copy</button></div>
+<label for="server">Server address</label>
+<div class="row"><input id="server" readonly><button type="button" aria-label="Copy the server address">Copy</button></div>
+</details>
+</template>
+<p id="status" role="status"></p>
 <script>{{.Script}}</script>
 {{end}}</main>
 </body>
@@ -52,32 +70,97 @@ const errorStyle = `
 * { box-sizing: border-box; }
 body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1rem; background: var(--ground); color: var(--text);
 	font: 1rem/1.5 system-ui, sans-serif; }
-main { width: 100%; max-width: 24rem; padding: 2rem; border-radius: 1rem; background: var(--card); box-shadow: 0 1px 3px #0003; }
+main { width: 100%; max-width: 24rem; padding: 1.5rem; border-radius: 1rem; background: var(--card); box-shadow: 0 1px 3px #0003; }
 h1 { margin: 0 0 1rem; font-size: 1.5rem; line-height: 1.2; }
 p { margin: 0 0 1rem; }
 [role=alert] { color: var(--alarm); font-weight: 600; }
 `
 
 const pageStyle = errorStyle + `label { display: block; margin-bottom: 1rem; }
-input, button { width: 100%; padding: .75rem 1rem; border-radius: .5rem; font: inherit; }
-input { border: 1px solid var(--line); background: transparent; color: inherit; }
-button { margin-top: 1rem; border: 0; background: var(--accent); color: var(--card); font-weight: 600; cursor: pointer; }
-form > button:first-child { margin-top: 0; }
+input, button, summary { padding: .75rem 1rem; border: 1px solid var(--line); border-radius: .5rem; background: transparent; color: inherit; font: inherit; }
+button, summary { color: var(--accent); font-weight: 600; cursor: pointer; }
+form > button { width: 100%; border-color: var(--accent); background: var(--accent); color: var(--card); }
+.row { display: flex; gap: .5rem; margin-bottom: 1rem; }
+.row input { flex: 1; width: 100%; min-width: 0; padding: .75rem; }
+.row button { min-width: 5.5rem; padding: .75rem .5rem; }
+.note { margin: 1rem 0 0; }
+details { margin-top: 1rem; }
+summary { list-style: none; text-align: center; }
+summary::-webkit-details-marker { display: none; }
+details p { margin-top: 1rem; }
+details label { margin-bottom: .25rem; }
+details .row:last-child { margin-bottom: 0; }
+[role=status] { position: absolute; width: 1px; height: 1px; margin: -1px; overflow: hidden; clip-path: inset(50%); }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 `
 
-// pageScript fills in the key of a link such as https://photos.example.com/.immichaccess#KEY. Browsers keep what follows the
-// # to themselves, so no log has it; here it is also removed from the address bar and the history.
+// pageScript shows what was typed, and offers what to do with the key of a link such as
+// https://photos.example.com/.immichaccess#KEY. Browsers keep what follows the # to themselves, so no log has it; here it is
+// also removed from the address bar and the history.
+//
+// A page that answers a form gets the address of the page that was asked for first: a reload, or going back, then asks for
+// that one, and neither sends the wrong key again nor shows its message.
 const pageScript = `
-function fill() {
-	var key = location.hash.slice(1);
-	try { key = decodeURIComponent(key); } catch (e) {}
-	if (!key) return;
-	document.getElementById("key").value = key;
-	history.replaceState(null, "", location.pathname + location.search);
+var byID = document.getElementById.bind(document);
+var key = byID("key"), form = key.form, show = byID("show"), submit = form.lastElementChild, loginPath = form.getAttribute("action");
+
+function say(text) { byID("status").textContent = text; }
+
+function reveal(shown) {
+	key.type = shown ? "text" : "password";
+	show.textContent = shown ? "Hide" : "Show";
+	show.setAttribute("aria-label", show.textContent + " the key");
 }
-addEventListener("hashchange", fill);
-fill();
+
+function copy(button) {
+	var field = button.previousElementSibling, name = document.querySelector("label[for=" + field.id + "]").textContent;
+	function end(text, message) {
+		document.querySelectorAll("details button").forEach(function (other) { other.textContent = "Copy"; });
+		button.textContent = text;
+		say(name + message);
+	}
+	function copySelection() {
+		field.select();
+		if (document.execCommand("copy")) end("Copied", " copied");
+		else end("Selected", " can't be copied by the page; it is selected, so copy it yourself");
+	}
+	if (!navigator.clipboard) return copySelection();
+	navigator.clipboard.writeText(field.value).then(function () { end("Copied", " copied"); }, copySelection);
+}
+
+function offer(secret) {
+	key.value = secret;
+	form.querySelector("label").textContent = "This link has an access key to private photos. Use it here, or in the app, or both.";
+	submit.textContent = "Open in this browser";
+	submit.focus();
+	if (!document.querySelector("details")) {
+		byID("status").before(document.querySelector("template").content.cloneNode(true));
+		document.querySelectorAll("details button").forEach(function (button) {
+			button.onclick = function () { copy(button); };
+		});
+	}
+	byID("header-value").value = secret;
+	byID("server").value = location.origin;
+}
+
+function takeLink() {
+	var secret = location.hash.slice(1);
+	try { secret = decodeURIComponent(secret); } catch (e) {}
+	if (!secret || location.pathname !== loginPath) return;
+	history.replaceState(null, "", location.pathname + location.search);
+	offer(secret);
+}
+
+show.hidden = false;
+show.onclick = function () {
+	reveal(key.type === "password");
+	say(key.type === "text" ? "The key is shown" : "The key is hidden");
+};
+form.onsubmit = function () { reveal(false); };
+addEventListener("pageshow", function (event) { if (event.persisted) location.reload(); });
+addEventListener("hashchange", takeLink);
+if (byID("message") && location.pathname === loginPath) history.replaceState(null, "", form.elements.to.value);
+takeLink();
 `
 
 // pagePolicy allows the page its own style and script, an icon, and a form to this host.
@@ -92,9 +175,9 @@ func sourceHash(source string) string {
 	return "'sha256-" + base64.StdEncoding.EncodeToString(digest[:]) + "'"
 }
 
-// loginPage and logoutPage return the content of the page.
-func loginPage(message, to string) map[string]any {
-	return map[string]any{"Title": "Access key", "Message": message, "To": to}
+// loginPage and logoutPage return the content of the page. The header is the one that carries the key.
+func loginPage(header, message, to string) map[string]any {
+	return map[string]any{"Title": "Access key", "Header": header, "Message": message, "To": to}
 }
 
 func logoutPage() map[string]any {

@@ -13,14 +13,19 @@ import (
 	"time"
 )
 
-// logIn types the key into the login page of a handler and returns the cookie, as the browser sends it back.
-func logIn(t *testing.T, handler http.Handler, key string) string {
-	t.Helper()
+// typeKey sends the form of the login page.
+func typeKey(handler http.Handler, key string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodPost, "https://photos.example.com"+loginPath, strings.NewReader(url.Values{"key": {key}}.Encode()))
 	r.RemoteAddr = "192.0.2.1:1234"
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
-	w := ask(handler, r)
+	return ask(handler, r)
+}
+
+// logIn types the key into the login page of a handler and returns the cookie, as the browser sends it back.
+func logIn(t *testing.T, handler http.Handler, key string) string {
+	t.Helper()
+	w := typeKey(handler, key)
 	cookies := w.Result().Cookies()
 	if w.Code != http.StatusSeeOther || len(cookies) != 1 {
 		t.Fatalf("logging in with %s: status %d, cookies %v", key, w.Code, cookies)

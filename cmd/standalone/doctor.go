@@ -94,7 +94,7 @@ func parseAround(flags *flag.FlagSet, args []string) (others []string, err error
 	for len(args) > 0 {
 		if err := flags.Parse(args); err != nil {
 			if strings.HasPrefix(err.Error(), "bad flag syntax") {
-				return nil, errors.New("an option is like --slow or --keyFile=FILE") // the error has the whole argument, perhaps with the key
+				return nil, errors.New("an option is like --name or --name=VALUE") // the error has the whole argument, perhaps with the key
 			}
 			return nil, fmt.Errorf("%w; --help shows what there is", err)
 		}
@@ -167,8 +167,13 @@ func (f *doctorFlags) print(report *doctor.Report, c *console) error {
 	}
 	return report.WriteTable(c.out, doctor.Style{
 		Width: columns(c.out, c.environ),
-		Color: isTerminal(c.out) && variable(c.environ, "NO_COLOR") == "" && variable(c.environ, "TERM") != "dumb",
+		Color: c.isColored(),
 	})
+}
+
+// isColored tells whether the output is a terminal that shows colours, and the user wants them.
+func (c *console) isColored() bool {
+	return isTerminal(c.out) && variable(c.environ, "NO_COLOR") == "" && variable(c.environ, "TERM") != "dumb"
 }
 
 // progress is one line of a terminal that is written again and again.

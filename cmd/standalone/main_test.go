@@ -6,9 +6,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
+
+	"gopkg.in/yaml.v3"
 )
 
 // runCommand returns the exit code and what was written.
@@ -39,6 +42,8 @@ func TestCommands(t *testing.T) {
 		"unknown command":        {args: []string{"chekc"}, code: 2, err: `there is no command "chekc"`},
 		"key without name":       {args: []string{"key"}, code: 2, err: "give the new key a name"},
 		"key, wrong name":        {args: []string{"key", "my phone"}, code: 2, err: `"my phone" is not a name`},
+		"key, name of a hash":    {args: []string{"key", "sha256"}, code: 2, err: `"sha256" can't be the name of a key`},
+		"key, unknown option":    {args: []string{"key", "phone", "--domains=a"}, code: 2, err: "key: flag provided but not defined: -domains"},
 		"cert without name":      {args: []string{"cert"}, code: 2, err: "cert: give the new certificate a name"},
 		"cert, wrong name":       {args: []string{"cert", "my phone"}, code: 2, err: `cert: "my phone" is not a name`},
 		"cert, path":             {args: []string{"cert", "../phone"}, code: 2, err: `cert: "../phone" is not a name`},
@@ -78,6 +83,81 @@ func TestKeyMatchesItsEntry(t *testing.T) {
 	}
 	if _, again, _ := runCommand("key", "phone"); strings.Contains(again, secret) {
 		t.Error("it made the same key twice")
+	}
+}
+
+// Each place that key prints for the entry has to be one that the gateway, Traefik or Compose reads.
+func TestKeyPrintsWhereTheEntryGoes(t *testing.T) {
+	t.Parallel()
+	_, out, _ := runCommand("key", "mother.s-phone_2")
+	entry := regexp.MustCompile(`(?m)^    (mother\.s-phone_2:sha256:[0-9a-f]{64})$`).FindStringSubmatch(out)[1]
+	label := "traefik.http.middlewares.immich-key.plugin.immichaccess.keys=" + entry
+	for name, want := range map[string]any{
+		"In immichaccess.yml:":                          map[string]any{"access": map[string]any{"keys": []any{entry}}},
+		"As a flag:":                                    "--access.keys=" + entry,
+		"In the file of the option keysFile:":           entry,
+		"In Traefik's dynamic.yml:":                     traefikPlugin(map[string]any{"keys": []any{entry}}),
+		"As a Docker label for Traefik:":                label,
+		"In Docker Compose, with Traefik:":              map[string]any{"labels": []any{label}},
+		"In Docker Compose, with the standalone proxy:": map[string]any{"environment": map[string]any{"IMMICHACCESS_ACCESS_KEYS": entry}},
+	} {
+		block := regexp.MustCompile(`(?m)^  ` + regexp.QuoteMeta(name) + `\n((?:    .*\n)+)`).FindStringSubmatch(out)
+		if block == nil {
+			t.Errorf("%q is missing in\n%s", name, out)
+			continue
+		}
+		var got any
+		if err := yaml.Unmarshal([]byte(block[1]), &got); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s %v, want %v; error %v", name, got, want, err)
+		}
+	}
+	if code, _, errOut := runCommand("check", "--access.keys="+entry+","+strings.Replace(keyFlag, "--access.keys=", "", 1)); code != exitGood {
+		t.Errorf("the proxy does not accept the entry beside another: %s", errOut)
+	}
+}
+
+func traefikPlugin(options map[string]any) map[string]any {
+	return map[string]any{"http": map[string]any{"middlewares": map[string]any{
+		"immich-key": map[string]any{"plugin": map[string]any{"immichaccess": options}},
+	}}}
+}
+
+func TestKeyPrintsALink(t *testing.T) {
+	t.Parallel()
+	for domain, host := range map[string]string{
+		"photos.example.com":      "photos.example.com",
+		"Photos.Example.com:443":  "photos.example.com",
+		"photos.example.com:8443": "photos.example.com:8443",
+		"localhost":               "localhost",
+		"192.168.1.5:8443":        "192.168.1.5:8443",
+		"fotos.müller.example":    "fotos.xn--mller-kva.example",
+		"xn--mller-kva.example":   "xn--mller-kva.example",
+	} {
+		code, out, errOut := runCommand("key", "--domain="+domain, "phone")
+		secret := regexp.MustCompile(`header value +(\S+)`).FindStringSubmatch(out)
+		if code != exitGood || !strings.Contains(out, "\n    https://"+host+"/.immichaccess#"+secret[1]+"\n") || !strings.Contains(out, "server address  https://"+host+"\n") {
+			t.Errorf("%s: exit code %d\n%s\n%s", domain, code, out, errOut)
+		}
+		if strings.Contains(out, "\x1b") {
+			t.Errorf("%s: colours, though this is no terminal:\n%q", domain, out)
+		}
+	}
+}
+
+func TestKeyRefusesADomain(t *testing.T) {
+	t.Parallel()
+	for _, domain := range []string{
+		"", "https://photos.example.com", "photos.example.com/", "photos.example.com/photos", "photos.example.com#secret-secret", "x:secret@photos.example.com",
+		"photos.example.com:", "photos.example.com:0", "photos.example.com:65536", "photos.example.com:https", "photos.example.com.", "*.example.com", "photos..com",
+		"photos example.com", "-photos.example.com", "[::1]:443", "photos_1.example.com", "xn--a.example", strings.Repeat("a", 64) + ".com", strings.Repeat("a.", 127) + "com",
+	} {
+		code, out, errOut := runCommand("key", "phone", "--domain="+domain)
+		if code != exitUsage || out != "" || !strings.Contains(errOut, "allowed is a host name, such as photos.example.com") {
+			t.Errorf("%q: exit code %d\n%s\n%s", domain, code, out, errOut)
+		}
+		if strings.Contains(errOut, "secret") {
+			t.Errorf("%q: the error shows a key: %s", domain, errOut)
+		}
 	}
 }
 

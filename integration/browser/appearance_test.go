@@ -37,7 +37,7 @@ func TestLoginPageAppearance(t *testing.T) {
 				b.takePicture("the fake Immich")
 				b.visit(s.origin + "/.immichaccess/logout")
 				b.check("log out")
-				b.navigate(chromedp.Click(chromedp.CSS("form button")))
+				b.navigate(chromedp.Click(chromedp.CSS("form > button")))
 				b.check("logged out")
 				b.visit(s.origin + "/")
 				b.visit(s.origin + "/.immichaccess#" + familyKey)

@@ -174,7 +174,7 @@ func (b *tab) visit(url string) int64 {
 // typeKey fills in the form as a person does, and returns the status of the page that follows.
 func (b *tab) typeKey(key string) int64 {
 	b.t.Helper()
-	return b.navigate(chromedp.SendKeys(chromedp.CSS("input[name=key]"), key), chromedp.Click(chromedp.CSS("form button")))
+	return b.navigate(chromedp.SendKeys(chromedp.CSS("input[name=key]"), key), chromedp.Click(chromedp.CSS("form > button")))
 }
 
 // eval returns the value of an expression, or that of its promise.

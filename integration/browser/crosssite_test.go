@@ -35,7 +35,7 @@ func crossSiteFormScenario(t *testing.T, s site, host string) {
 	}
 	b := s.browser.open(t)
 	b.visit(serveOtherSite(t, s, host, form("/.immichaccess")))
-	if status := b.navigate(chromedp.Click(chromedp.CSS("form button"))); status < 400 {
+	if status := b.navigate(chromedp.Click(chromedp.CSS("form > button"))); status < 400 {
 		t.Errorf("logging in: status %d", status)
 	}
 	if cookies := b.cookies(); len(cookies) != 0 {
@@ -44,7 +44,7 @@ func crossSiteFormScenario(t *testing.T, s site, host string) {
 	b = s.login(t, familyKey)
 	other := b.newTab()
 	other.visit(serveOtherSite(t, s, host, form("/.immichaccess/logout")))
-	if status := other.navigate(chromedp.Click(chromedp.CSS("form button"))); status < 400 {
+	if status := other.navigate(chromedp.Click(chromedp.CSS("form > button"))); status < 400 {
 		t.Errorf("logging out: status %d", status)
 	}
 	if len(b.cookies()) != 1 {

@@ -96,7 +96,7 @@ func logoutScenario(t *testing.T, s site) {
 	if len(b.cookies()) != 1 {
 		t.Error("opening the page is enough to log out")
 	}
-	b.navigate(chromedp.Click(chromedp.CSS("form button")))
+	b.navigate(chromedp.Click(chromedp.CSS("form > button")))
 	wantLoginPage(b)
 	if cookies := b.cookies(); len(cookies) != 0 {
 		t.Errorf("afterwards there is %s", cookies[0].Name)
@@ -130,7 +130,7 @@ func linkScenario(t *testing.T, s site) {
 			t.Errorf("the history has %s", entry.URL)
 		}
 	}
-	if status := b.navigate(chromedp.Click(chromedp.CSS("form button"))); status != http.StatusOK {
+	if status := b.navigate(chromedp.Click(chromedp.CSS("form > button"))); status != http.StatusOK {
 		t.Errorf("the key of the link: status %d", status)
 	}
 	wantImmich(b, s.origin+"/")
@@ -173,7 +173,7 @@ func noScriptScenario(t *testing.T, s site) {
 		t.Errorf("the browser is at %s", address)
 	}
 	b.visit(s.origin + "/.immichaccess/logout")
-	b.navigate(chromedp.Click(chromedp.CSS("form button")))
+	b.navigate(chromedp.Click(chromedp.CSS("form > button")))
 	if cookies := b.cookies(); len(cookies) != 0 {
 		t.Errorf("after logging out there is %s", cookies[0].Name)
 	}

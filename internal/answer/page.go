@@ -34,7 +34,7 @@ const pageStyle template.CSS = `
 * { box-sizing: border-box; }
 body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1rem; background: var(--ground); color: var(--text);
 	font: 1rem/1.5 system-ui, sans-serif; }
-main { width: 100%; max-width: 24rem; padding: 2rem; border-radius: 1rem; background: var(--card); box-shadow: 0 1px 3px #0003; }
+main { width: 100%; max-width: 24rem; padding: 1.5rem; border-radius: 1rem; background: var(--card); box-shadow: 0 1px 3px #0003; }
 h1 { margin: 0 0 1rem; font-size: 1.5rem; line-height: 1.2; }
 p { margin: 0 0 1rem; }
 [role=alert] { color: var(--alarm); font-weight: 600; }

@@ -15,11 +15,14 @@ import (
 	"github.com/immichaccess/immichaccess/internal/fakeimmich"
 )
 
-var forBrowsers = Options{"keys": []string{"phone:" + Key, "guest:" + guestKey + " methods=GET", "phrase:sha256:" + phraseDigest}, "browserLogin": true, "keyNameHeader": "X-Key-Name", "browserSession": "48h", "publicRoutes": "ping"}
+var forBrowsers = Options{"keys": []string{"phone:" + Key, "guest:" + guestKey + " methods=GET", "phrase:sha256:" + phraseDigest, "generated:" + generatedKey, "own:" + ownKey}, "browserLogin": true, "keyNameHeader": "X-Key-Name", "browserSession": "48h", "publicRoutes": "ping", "maxWrongKeys": 100}
 
 const (
 	guestKey = "the-key-of-a-guest-who-looks"
-	phrase   = "correct horse, battery staple" // which only a digest can stand for
+	// generatedKey is like those of immichaccess key: base32, which has no case. ownKey has the same alphabet, but has case.
+	generatedKey = "54WSS2MTF7L3ZFAARZ6N4UEDNE"
+	ownKey       = "CaseMattersInKeysThatYouMakeUp"
+	phrase       = "correct horse, battery staple" // which only a digest can stand for
 	// phraseDigest is its SHA-256 digest.
 	phraseDigest = "5a7d3eb121a0c6078f9dc2b16ffc84bdf6abae60f704834708b3fa9076d9b8b5"
 )
@@ -36,6 +39,7 @@ func browsers(t *testing.T, proxy Proxy) {
 	for name, test := range map[string]func(browser){
 		"who gets the page":      browser.whoGetsThePage,
 		"login":                  browser.login,
+		"typed keys":             browser.typedKeys,
 		"cookies":                browser.cookies,
 		"open tabs":              browser.openTabs,
 		"tossed cookies":         browser.tossedCookies,
@@ -148,6 +152,36 @@ func (b browser) login() {
 			b.t.Errorf("the key %q: status %d, Location %q", key, response.StatusCode, response.Header.Get("Location"))
 		}
 		b.wantCookie(response, 48*60*60)
+	}
+}
+
+// typedKeys may be written in any case and in groups where the key is a generated one. That holds for the form only.
+func (b browser) typedKeys() {
+	for typed, want := range map[string]int{
+		generatedKey:                                http.StatusSeeOther,
+		strings.ToLower(generatedKey):               http.StatusSeeOther,
+		"54Wss2mtf7l3zfaarz6n4uedne":                http.StatusSeeOther,
+		" 54ws s2mt f7l3 zfaa rz6n 4ued ne ":        http.StatusSeeOther,
+		"54wss2mt-f7l3zfaa\u2013rz6n4ued\u00a0ne\n": http.StatusSeeOther,
+		"54wss2mtf7l3zfaarz6n4uedn":                 http.StatusForbidden,
+		"54wss2mtf7l3zfaarz6n4uedne2":               http.StatusForbidden,
+		"54wss2mtf7l3zfaarz6n4uedne.":               http.StatusForbidden,
+		ownKey:                                      http.StatusSeeOther,
+		strings.ToLower(ownKey):                     http.StatusForbidden,
+		strings.ToUpper(ownKey):                     http.StatusForbidden,
+		strings.ToUpper(Key):                        http.StatusForbidden,
+		strings.ReplaceAll(Key, "-", ""):            http.StatusForbidden,
+	} {
+		response, _ := b.ask("POST", "/.immichaccess", loginForm(typed, "/"), ownForm)
+		if response.StatusCode != want {
+			b.t.Errorf("%q, typed: status %d, want %d", typed, response.StatusCode, want)
+		}
+	}
+	for key, want := range map[string]int{generatedKey: http.StatusOK, strings.ToLower(generatedKey): http.StatusForbidden, "54WSS2MT-F7L3ZFAA-RZ6N4UED-NE": http.StatusForbidden} {
+		response, _ := b.ask("GET", "/photos", "", header{"X-Access-Key": {key}})
+		if response.StatusCode != want {
+			b.t.Errorf("%q, in the header: status %d, want %d", key, response.StatusCode, want)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ type base1DCode struct {
 	*BitList
 	kind    string
 	content string
+	color   barcode.ColorScheme
 }
 
 type base1DCodeIntCS struct {
@@ -28,7 +29,11 @@ func (c *base1DCode) Metadata() barcode.Metadata {
 }
 
 func (c *base1DCode) ColorModel() color.Model {
-	return color.Gray16Model
+	return c.color.Model
+}
+
+func (c *base1DCode) ColorScheme() barcode.ColorScheme {
+	return c.color
 }
 
 func (c *base1DCode) Bounds() image.Rectangle {
@@ -37,9 +42,9 @@ func (c *base1DCode) Bounds() image.Rectangle {
 
 func (c *base1DCode) At(x, y int) color.Color {
 	if c.GetBit(x) {
-		return color.Black
+		return c.color.Foreground
 	}
-	return color.White
+	return c.color.Background
 }
 
 func (c *base1DCodeIntCS) CheckSum() int {
@@ -48,10 +53,20 @@ func (c *base1DCodeIntCS) CheckSum() int {
 
 // New1DCodeIntCheckSum creates a new 1D barcode where the bars are represented by the bits in the bars BitList
 func New1DCodeIntCheckSum(codeKind, content string, bars *BitList, checksum int) barcode.BarcodeIntCS {
-	return &base1DCodeIntCS{base1DCode{bars, codeKind, content}, checksum}
+	return &base1DCodeIntCS{base1DCode{bars, codeKind, content, barcode.ColorScheme16}, checksum}
+}
+
+// New1DCodeIntCheckSum creates a new 1D barcode where the bars are represented by the bits in the bars BitList
+func New1DCodeIntCheckSumWithColor(codeKind, content string, bars *BitList, checksum int, color barcode.ColorScheme) barcode.BarcodeIntCS {
+	return &base1DCodeIntCS{base1DCode{bars, codeKind, content, color}, checksum}
 }
 
 // New1DCode creates a new 1D barcode where the bars are represented by the bits in the bars BitList
 func New1DCode(codeKind, content string, bars *BitList) barcode.Barcode {
-	return &base1DCode{bars, codeKind, content}
+	return &base1DCode{bars, codeKind, content, barcode.ColorScheme16}
+}
+
+// New1DCode creates a new 1D barcode where the bars are represented by the bits in the bars BitList
+func New1DCodeWithColor(codeKind, content string, bars *BitList, color barcode.ColorScheme) barcode.Barcode {
+	return &base1DCode{bars, codeKind, content, color}
 }
