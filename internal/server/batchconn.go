@@ -15,6 +15,8 @@ const (
 	batchSize = 128 << 10
 	// maxBatches is how many buffers all connections together may use; those that get none write for themselves.
 	maxBatches = 128
+	// closeTime is how long a client may take nothing of what is still to be written when the connection is closed.
+	closeTime = 5 * time.Second
 	// busyTime is how soon after another a write is taken for one of many.
 	busyTime = 300 * time.Microsecond
 )
@@ -250,6 +252,19 @@ func (c *batchConn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
+// Close waits until everything is written, unless the client takes nothing any more: TLS waits before, for its alert, but without it
+// nobody does.
+func (c *batchConn) Close() error {
+	c.mu.Lock()
+	if c.writing {
+		c.deadline, c.patience = time.Now().Add(closeTime), closeTime
+		_ = c.Conn.SetWriteDeadline(c.deadline)
+		_ = c.await()
+	}
+	c.mu.Unlock()
+	return c.Conn.Close()
+}
+
 // CloseWrite ends what is sent when all is written.
 func (c *batchConn) CloseWrite() error {
 	c.mu.Lock()
@@ -258,5 +273,5 @@ func (c *batchConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && err == nil {
 		return half.CloseWrite()
 	}
-	return errors.Join(err, c.Close())
+	return errors.Join(err, c.Conn.Close())
 }

@@ -194,6 +194,25 @@ func TestBatchesAreBounded(t *testing.T) {
 	}
 }
 
+// TestCloseLosesNothing has a server that closes the connection as soon as it has written, as net/http does after a response that ends
+// a connection without TLS.
+func TestCloseLosesNothing(t *testing.T) {
+	t.Parallel()
+	for range 50 {
+		conn, peer := batchPair(t, time.Hour)
+		const writes = 20
+		for range writes {
+			if _, err := conn.Write(record); err != nil {
+				t.Fatal(err)
+			}
+		}
+		go func() { _ = conn.Close() }()
+		if got, err := io.ReadAll(peer); err != nil || len(got) != writes*len(record) {
+			t.Fatalf("%d of %d bytes, %v", len(got), writes*len(record), err)
+		}
+	}
+}
+
 func TestAbandonedBatchesDoNotDelayClose(t *testing.T) {
 	t.Parallel()
 	conn, _ := stalledConn(t)
