@@ -161,7 +161,7 @@ func (b browser) typedKeys() {
 		generatedKey:                                http.StatusSeeOther,
 		strings.ToLower(generatedKey):               http.StatusSeeOther,
 		"54Wss2mtf7l3zfaarz6n4uedne":                http.StatusSeeOther,
-		" 54ws s2mt f7l3 zfaa rz6n 4ued ne ":        http.StatusSeeOther,
+		" 54ws s2mt f7l3 zfaa rz6n 4ued ne ":        http.StatusSeeOther, //nolint:gocritic // mapKey: the blanks are what is tested
 		"54wss2mt-f7l3zfaa\u2013rz6n4ued\u00a0ne\n": http.StatusSeeOther,
 		"54wss2mtf7l3zfaarz6n4uedn":                 http.StatusForbidden,
 		"54wss2mtf7l3zfaarz6n4uedne2":               http.StatusForbidden,

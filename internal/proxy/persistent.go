@@ -50,7 +50,7 @@ func (c *persistentConn) begin(ctx context.Context) {
 }
 
 func (c *persistentConn) close() {
-	_ = c.upstreamConn.Close()
+	_ = c.Close()
 }
 
 // abandon closes the connection in the middle of a response.
@@ -104,7 +104,7 @@ func (c *persistentConn) isUsable() bool {
 	err := c.socket.Read(func(fd uintptr) bool {
 		var next [1]byte
 		_, _, err := syscall.Recvfrom(int(fd), next[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		usable = err == syscall.EAGAIN //nolint:errorlint // Recvfrom returns nothing else
+		usable = err == syscall.EAGAIN
 		return true
 	})
 	return err == nil && usable

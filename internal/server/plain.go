@@ -29,7 +29,7 @@ func (l *http2Listener) handOver(next http.Handler) http.Handler {
 		if err != nil {
 			return // the client has gone
 		}
-		rest, _ := buffered.Reader.Peek(buffered.Reader.Buffered()) // can't fail
+		rest, _ := buffered.Peek(buffered.Reader.Buffered()) // can't fail
 		limited := limitedConnOf(conn)
 		limited.tracked.startOver()
 		l.serve(&prefixedConn{Conn: conn, prefix: append([]byte(http1Preface), rest...)}, limited, nil)

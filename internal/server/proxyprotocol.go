@@ -101,10 +101,10 @@ var errNoRoom = errors.New("the client has too many connections")
 // readHeader finds out who the client is: the peer, if there is no header or it names nobody.
 func (c *proxiedConn) readHeader() {
 	c.client = c.Conn.RemoteAddr()
-	_ = c.Conn.SetReadDeadline(time.Now().Add(c.protocol.timeout))
+	_ = c.SetReadDeadline(time.Now().Add(c.protocol.timeout))
 	reader := bufio.NewReaderSize(c.Conn, proxyBuffer)
 	header, err := readProxyHeader(reader)
-	_ = c.Conn.SetReadDeadline(time.Time{})
+	_ = c.SetReadDeadline(time.Time{})
 	switch {
 	case errors.Is(err, proxyproto.ErrNoProxyProtocol):
 	case err != nil:
