@@ -48,7 +48,7 @@ type Listen struct {
 	// HTTP is the address for plain HTTP, which answers ACME's HTTP-01 challenges and redirects to HTTPS. Empty turns it off.
 	// Default: :80.
 	HTTP string `yaml:"http"`
-	// Plain is an address for HTTP without TLS, for a proxy or a tunnel that terminates TLS; list that in [Config.TrustedProxies].
+	// Plain is an address for HTTP without TLS, for a proxy or a tunnel that terminates TLS; list its address in [Config.TrustedProxies].
 	// Default: none.
 	Plain string `yaml:"plain"`
 	// Keyless is an address of a second HTTPS listener, whose clients need no key, for the network at home.
@@ -62,7 +62,7 @@ type Listen struct {
 
 // TLS is for a certificate of your own. Without one and without domains, the certificate is self-signed, for localhost.
 type TLS struct {
-	// CertFile is a PEM file with the certificate and its chain. A change takes effect within a second.
+	// CertFile is a PEM file with the certificate and its chain. A change takes effect within two seconds.
 	// Default: none.
 	CertFile string `yaml:"certFile"`
 	// KeyFile is a PEM file with the private key of [TLS.CertFile].
@@ -122,13 +122,13 @@ type Timeouts struct {
 	// Default: 10m.
 	Idle types.Duration `yaml:"idle"`
 	// Header is how long a client may take for the TLS handshake and for the head of a request. It also ends idle connections
-	// on which no request was let in.
+	// on which no request has been authorized.
 	// Default: 30s.
 	Header types.Duration `yaml:"header"`
 	// Upstream is how long Immich may take to begin its response.
 	// Default: 10m.
 	Upstream types.Duration `yaml:"upstream"`
-	// KeepAlive is how long idle connections of clients stay open, once a request was let in.
+	// KeepAlive is how long idle connections of clients stay open, once a request has been authorized.
 	// Default: 10m.
 	KeepAlive types.Duration `yaml:"keepAlive"`
 	// Shutdown is how long running transfers may take to finish after SIGTERM. A second signal ends them at once.

@@ -1,3 +1,4 @@
+// Package testbed has what the failure tests need: programs that can be made to fail, clients that note how each transfer ended, a CA and a network.
 package testbed
 
 import (
