@@ -20,7 +20,7 @@ import (
 // and contains no secret. KeysFile is watched until ctx is done; Traefik cancels it at a reload.
 //
 // A request reaches next with X-Real-Ip, X-Forwarded-Proto and X-Forwarded-Host set, and with X-Forwarded-For as far as
-// trusted proxies report it. Next must append the peer's address, and drop the headers that Connection names, as
+// trusted proxies report it, absent without them. Next must append the peer's address, and drop the headers that Connection names, as
 // httputil.ReverseProxy and Traefik do.
 func New(ctx context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
 	if next == nil || config == nil {
@@ -39,8 +39,9 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 	return g.handler(), nil
 }
 
-// guard decides on each request. fastPath alone lets in a request with a valid key that has no restrictions, if no keyNameHeader
-// is set (the standalone proxy always sets one); everything else goes through authorizeSlow.
+// guard decides on each request. fastPath itself admits a request with a valid key that has no restrictions. Others are decided by
+// authorize, except public routes (publicPath) and sessions that were verified before (browserPath). If a keyNameHeader is set, as
+// always in the standalone proxy, authorize decides on every key.
 type guard struct {
 	next       http.Handler
 	keys       *keyring
@@ -85,7 +86,8 @@ func newGuard(next http.Handler, s *settings, log *denialLog) *guard {
 }
 
 // handler returns the path of a request. What was added last comes first: login page and session, Basic, public routes, and then
-// fastPath. With client certificates, authorize decides on public routes as well, since a certificate gives more.
+// fastPath. With client certificates, publicPath is left out, and authorize tries the certificate before the public routes, so
+// that a request with one keeps all its credentials.
 func (g *guard) handler() http.Handler {
 	path := g.fastPath(g.keys.checked(), g.lockout.active)
 	if len(g.public) > 0 && g.keys.required && g.certificates == nil {
@@ -100,9 +102,9 @@ func (g *guard) handler() http.Handler {
 	return path
 }
 
-// fastPath returns the path of a request, with or without a look at its key, and at whether some client is locked out. It
-// is a closure over plain variables, and tests one thing at a time, since Yaegi pays for each field that a method reads
-// and for each expression.
+// fastPath returns the path of a request. Without checkKey, the request is already authorized, and only forwarded. lockoutActive
+// is not empty while some client is locked out; nil skips that test. It is a closure over plain variables, and tests one thing at
+// a time, since in Yaegi each field that a method reads and each expression costs time.
 func (g *guard) fastPath(checkKey bool, lockoutActive chan struct{}) http.Handler {
 	next, authorizeSlow, upload, duringLockout := g.next, g.authorizeSlow, g.limit.serve, g.duringLockout
 	keyHeader, stripHeader, mayBeTrusted, resolve := g.keys.header, g.keys.stripHeader, g.forwarding.mayBeTrusted, g.forwarding.resolve
@@ -198,8 +200,8 @@ func (g *guard) certificate(r *http.Request) (name string, denied *denial) {
 }
 
 // authorize returns the name of the key that the request or its session has, "" without one, or why it is denied. In this order:
-// a key or session, a certificate, a keyless network. During a lockout, a locked-out client is denied even with a valid key; a
-// public route is open to it all the same.
+// a key or session, a certificate, a keyless network, the lockout, which denies even a valid key, and a public route. So a
+// certificate, a keyless network and a public route admit a locked-out client, too.
 func (g *guard) authorize(r *http.Request, s *session) (name string, denied *denial) {
 	if !g.keys.required {
 		return "", nil

@@ -1,6 +1,7 @@
 // Package app puts the standalone proxy together from certificates, server, access-key handler, reverse proxy and metrics; it
-// runs, reloads and stops it. A request goes through HSTS, the client certificate, tracking and the access log, the check of its
-// Host, the access-key handler, and the reverse proxy: see handlers in listeners.go, and reloadable.go.
+// runs, reloads and stops it. A request to listen.https goes through HSTS, the client certificate, tracking and the access log, the
+// check of its Host, the access-key handler, and the reverse proxy; listen.plain and listen.keyless have no client certificates, and
+// listen.http only answers ACME challenges and redirects. See handlers in listeners.go, and reloadable.go.
 package app
 
 import (
