@@ -143,7 +143,9 @@ func (c *client) askOnOneConn(r *http.Request, count, answer int) error {
 		if err != nil {
 			return err
 		}
-		if n, err := io.Copy(io.Discard, response.Body); err != nil || response.StatusCode != http.StatusOK || n != int64(answer) {
+		n, err := io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+		if err != nil || response.StatusCode != http.StatusOK || n != int64(answer) {
 			return fmt.Errorf("status %d, %d bytes, %w", response.StatusCode, n, err)
 		}
 	}

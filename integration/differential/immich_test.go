@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -42,6 +43,11 @@ type match struct {
 }
 
 type credential struct{ Place, Value string }
+
+// isStartupPing tells whether the standalone proxy itself asks whether Immich answers: it does so once, and names no client.
+func (u understanding) isStartupPing() bool {
+	return u.Mark == "" && u.Method == http.MethodGet && u.URL == "/api/server/ping" && len(u.Credentials) == 0 && !slices.Contains(u.Headers, "X-Real-Ip")
+}
 
 func (u understanding) took() credential {
 	if len(u.Credentials) == 0 {
@@ -124,7 +130,9 @@ func (im *immich) listen(lines *json.Decoder) {
 			close(passed)
 			continue
 		}
-		im.receive(u)
+		if !u.isStartupPing() {
+			im.receive(u)
+		}
 	}
 }
 
