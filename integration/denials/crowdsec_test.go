@@ -33,8 +33,8 @@ prometheus: {enabled: false}
 // newCrowdSec returns the path of the configuration.
 func newCrowdSec(t *testing.T) string {
 	t.Helper()
-	need(t, "crowdsec")
-	need(t, "cscli")
+	harness.Tool(t, "crowdsec")
+	harness.Tool(t, "cscli")
 	dir, address := t.TempDir(), harness.FreeAddress(t)
 	run(t, "cp", "-r", "/etc/crowdsec/patterns", dir)
 	for to, from := range map[string]string{

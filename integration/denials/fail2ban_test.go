@@ -4,10 +4,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/immichaccess/immichaccess/integration/harness"
 )
 
 func TestFail2ban(t *testing.T) {
-	need(t, "fail2ban-regex")
+	harness.Tool(t, "fail2ban-regex")
 	for name, makeLog := range logs {
 		t.Run(name, func(t *testing.T) {
 			text := makeLog(t)
@@ -30,7 +32,7 @@ func TestFail2ban(t *testing.T) {
 
 // A line of the journal, as fail2ban reads it, has the names of host and program before it.
 func TestFail2banInTheJournal(t *testing.T) {
-	need(t, "fail2ban-regex")
+	harness.Tool(t, "fail2ban-regex")
 	line := proxyLine(t)
 	found := run(t, "fail2ban-regex", "-o", "ip", "photos immichaccess[123]: "+line, examples+"/fail2ban/filter.d/immichaccess.conf")
 	if got := strings.TrimSpace(found); got != attacker4 {
@@ -51,7 +53,7 @@ func proxyLine(t *testing.T) string {
 
 // The jail is loaded beside the distribution's configuration.
 func TestFail2banJail(t *testing.T) {
-	need(t, "fail2ban-client")
+	harness.Tool(t, "fail2ban-client")
 	config := t.TempDir()
 	run(t, "cp", "-r", "/etc/fail2ban/.", config)
 	for _, name := range []string{"filter.d/immichaccess.conf", "jail.d/immichaccess.conf"} {

@@ -42,7 +42,7 @@ backend elsewhere
 
 func runHAProxy(t *testing.T, s *site, config string) {
 	t.Helper()
-	haproxy := requireTool(t, "haproxy")
+	haproxy := harness.Tool(t, "haproxy")
 	file := filepath.Join(s.Dir, "haproxy.cfg")
 	harness.WriteFile(t, file, config)
 	s.runProxy(t, harness.Program{Path: haproxy, Arguments: []string{"-db", "-f", file}})

@@ -9,8 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -134,23 +132,6 @@ func (s *site) runProxy(t *testing.T, program harness.Program) {
 	t.Helper()
 	program.StopSignal = syscall.SIGTERM // nginx ends its workers
 	program.Start(t).AwaitListening(t, s.Addr, s.HTTPAddr)
-}
-
-// requireTool finds a program. Where tests have to be complete, that it is missing is a failure.
-func requireTool(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		path, err = exec.LookPath("/usr/sbin/" + name)
-	}
-	switch {
-	case err == nil:
-	case os.Getenv("CI") != "":
-		t.Fatalf("%s is not installed", name)
-	default:
-		t.Skipf("%s is not installed", name)
-	}
-	return path
 }
 
 // logPipe is Immich's log, as it is followed: writing never waits for a reader.

@@ -58,7 +58,7 @@ http {
 
 func runNginx(t *testing.T, s *site, config string) {
 	t.Helper()
-	nginx := requireTool(t, "nginx")
+	nginx := harness.Tool(t, "nginx")
 	file := filepath.Join(s.Dir, "nginx.conf")
 	harness.WriteFile(t, file, config)
 	s.runProxy(t, harness.Program{Path: nginx, Arguments: []string{"-c", file, "-p", s.Dir, "-e", "stderr"}})

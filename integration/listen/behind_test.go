@@ -38,7 +38,7 @@ func startNginx(t *testing.T, s *site, plain string) {
 	}
 	config := s.write(t, "nginx.conf", user+"daemon off;\nmaster_process off;\npid "+s.file("nginx.pid")+";\nerror_log stderr warn;\n"+
 		"events { worker_connections 256; }\nhttp {\naccess_log off;\n"+temporary+"include "+server+";\n}\n")
-	s.awaitListening(t, harness.Start(t, tool(t, "nginx"), "-c", config, "-p", s.dir, "-e", "stderr"), s.front)
+	s.awaitListening(t, harness.Start(t, harness.Tool(t, "nginx"), "-c", config, "-p", s.dir, "-e", "stderr"), s.front)
 }
 
 func startCaddy(edits ...string) func(t *testing.T, s *site, plain string) {
@@ -59,7 +59,7 @@ func startHAProxy(edits ...string) func(t *testing.T, s *site, plain string) {
 		t.Helper()
 		edits := append([]string{":443", s.front, "/etc/haproxy/photos.example.com.pem", s.file("both.pem"), "127.0.0.1:8080", plain}, edits...)
 		config := s.write(t, "haproxy.cfg", example(t, "behind-a-proxy/haproxy.cfg", edits...))
-		s.awaitListening(t, harness.Start(t, tool(t, "haproxy"), "-db", "-f", config), s.front)
+		s.awaitListening(t, harness.Start(t, harness.Tool(t, "haproxy"), "-db", "-f", config), s.front)
 	}
 }
 

@@ -189,23 +189,6 @@ func example(t *testing.T, file string, replace ...string) string {
 	return text
 }
 
-// tool finds a program. Where tests have to be complete, that it is missing is a failure.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		path, err = exec.LookPath("/usr/sbin/" + name)
-	}
-	switch {
-	case err == nil:
-	case os.Getenv("CI") != "":
-		t.Fatalf("%s is not installed", name)
-	default:
-		t.Skipf("%s is not installed", name)
-	}
-	return path
-}
-
 // buildCaddy compiles it from the module that the doctor's tests have.
 func buildCaddy(t *testing.T) string {
 	t.Helper()

@@ -25,7 +25,7 @@ func startRelay(t *testing.T, s *site, https, plainHTTP, version string) (http, 
 		"10.8.0.2:443 send-proxy-v2 check", https+" source "+vps+" "+version+" check check-ssl verify none inter 100ms",
 		"10.8.0.2:80 send-proxy-v2 check", plainHTTP+" source "+vps+" "+version+" check inter 100ms")
 	config := s.write(t, "haproxy.cfg", "global\n  stats socket "+status+"\n"+text)
-	s.awaitListening(t, harness.Start(t, tool(t, "haproxy"), "-db", "-f", config), s.front)
+	s.awaitListening(t, harness.Start(t, harness.Tool(t, "haproxy"), "-db", "-f", config), s.front)
 	return http, status
 }
 

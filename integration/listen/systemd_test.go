@@ -111,7 +111,7 @@ func TestGatewayOfAContainer(t *testing.T) {
 	}
 	run := func(name string, args ...string) {
 		t.Helper()
-		if output, err := exec.CommandContext(t.Context(), tool(t, name), args...).CombinedOutput(); err != nil {
+		if output, err := exec.CommandContext(t.Context(), harness.Tool(t, name), args...).CombinedOutput(); err != nil {
 			t.Fatalf("%s %v: %v\n%s", name, args, err, output)
 		}
 	}
@@ -128,7 +128,7 @@ func TestGatewayOfAContainer(t *testing.T) {
 	run("ip", "-n", namespace, "link", "set", "lo", "up")
 	run("ip", "-n", namespace, "route", "add", "default", "via", gateway)
 
-	proxy := harness.Start(t, tool(t, "ip"), "netns", "exec", namespace, "env", "container=oci", harness.Binary(t),
+	proxy := harness.Start(t, harness.Tool(t, "ip"), "netns", "exec", namespace, "env", "container=oci", harness.Binary(t),
 		"--listen.https=", "--listen.plain="+address+":8080", "--access.trustedProxies=127.0.0.1", "--access.requireKey=false", "--acme.storage="+t.TempDir())
 	harness.Await(t, "the proxy to listen", func() bool { return strings.Contains(proxy.Log.String(), "msg=listening") })
 	for range 3 {

@@ -256,7 +256,7 @@ func goBackAfterWrongKey(t *testing.T, s site) {
 	b.want("location.href", s.origin+firstPage)
 }
 
-// Who goes back from Immich to the page of the link finds it as a new visitor does: without the key.
+// Who goes back from Immich to the page of the link finds it as it is without a link: without the key.
 func goBackToLink(t *testing.T, s site) {
 	b := open(s.chromium, t, phone)
 	b.visit(s.link)
