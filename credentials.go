@@ -53,7 +53,6 @@ func isFilled(values []string) bool {
 type others struct {
 	headers    []string
 	parameters *regexp.Regexp // names of parameters that are read as one of them
-	noneIn     *regexp.Regexp // queries, as most are, that need no closer look
 }
 
 // othersThan returns all credentials but one.
@@ -71,24 +70,28 @@ func othersThan(passes string) *others {
 	}
 	// Each word of a name counts, since qs, a parser for Express, reads key[]=x and [key]=x as key.
 	o.parameters = regexp.MustCompile(`(^|[^a-z])(` + strings.Join(names, "|") + `)([^a-z]|$)`)
-	plain := commonParameters
-	if c := credentials[passes]; c != nil {
-		plain = append(c.queries, plain...)
-	}
-	o.noneIn = regexp.MustCompile(`^(?:(?:` + strings.Join(plain, "|") + `)=(?:[0-9A-Za-z_.~-]|%2[BFbf]|%3[Dd])*(?:&|$))*$`)
 	return o
 }
 
-// commonParameters are those that the pages of shared links send, beside the credential.
-var commonParameters = []string{"size", "edited", "c", "albumId", "timeBucket", "order", "visibility", "withStacked", "withCoordinates"}
+// usualQuery matches the queries that the pages of shared links send, with the credential once where one is needed.
+func usualQuery(needs *credential) string {
+	const (
+		value = `(?:[0-9A-Za-z_.~-]|%2[BFbf]|%3[Dd])`
+		usual = `(?:size|edited|c|albumId|timeBucket|order|visibility|withStacked|withCoordinates)=` + value + `*`
+	)
+	if needs == nil {
+		return `(?:` + usual + `(?:&|$))*`
+	}
+	return `(?:` + usual + `&)*(?:` + strings.Join(needs.queries, "|") + `)=` + value + `+(?:&` + usual + `)*`
+}
 
 // from removes them from the request. It returns false where that can't be done for certain.
 func (o *others) from(r *http.Request) bool {
-	query := r.URL.RawQuery
-	if (len(query) > mostParameters || !o.noneIn.MatchString(query)) && !o.removeParameters(r, query) {
-		return false
-	}
-	h := r.Header
+	o.fromHeaders(r.Header)
+	return o.removeParameters(r, r.URL.RawQuery)
+}
+
+func (o *others) fromHeaders(h http.Header) {
 	delete(h, "Upgrade") // no public route needs a connection of its own
 	for _, name := range o.headers {
 		delete(h, name)
@@ -96,7 +99,6 @@ func (o *others) from(r *http.Request) bool {
 	if cookies := h["Cookie"]; len(cookies) > 0 {
 		removeUserCookies(h, cookies)
 	}
-	return true
 }
 
 // ambiguous is what Immich reads in ways of its own in a query: blanks and bytes beyond ASCII, and a "#", where Express ends
@@ -106,15 +108,6 @@ var ambiguous = regexp.MustCompile(`[^!-~]|#`)
 // mostParameters is more than any page of Immich's sends, and few enough for Yaegi to look at each. Express ends a query after
 // 1000.
 const mostParameters = 200
-
-func containsAny(text string, words []string) bool {
-	for _, word := range words {
-		if strings.Contains(text, word) {
-			return true
-		}
-	}
-	return false
-}
 
 // removeParameters removes the parameters from the query, in whatever way they are written. It takes ";" for a separator too,
 // which Traefik forwards as "&". It returns false for a query that can't be taken apart.
@@ -146,11 +139,12 @@ func (o *others) isNamed(parameter string) bool {
 	return err != nil || o.parameters.MatchString(strings.ToLower(decoded))
 }
 
-// userCookies log users in. The cookie of a shared link with a password, immich_shared_link_token, is not among them.
-var userCookies = []string{"immich_access_token", "immich_maintenance_token"}
-
-// userCookie matches such a cookie as browsers send it.
+// userCookie matches a cookie that logs a user in, as browsers send it. The cookie of a shared link with a password,
+// immich_shared_link_token, is not among them.
 var userCookie = regexp.MustCompile(`immich_(?:access|maintenance)_token=[^;]*(?:; )?`)
+
+// userCookieName matches the name of such a cookie anywhere.
+var userCookieName = regexp.MustCompile(`(?i)immich_(?:access|maintenance)_token`)
 
 func removeUserCookies(h http.Header, lines []string) {
 	cookies := lines[0]
@@ -158,7 +152,7 @@ func removeUserCookies(h http.Header, lines []string) {
 		cookies = strings.Join(lines, "; ")
 	}
 	kept := userCookie.ReplaceAllString(cookies, "")
-	if containsAny(strings.ToLower(kept), userCookies) {
+	if userCookieName.MatchString(kept) {
 		kept = withoutUserCookies(kept)
 	}
 	if kept != cookies {
@@ -170,7 +164,7 @@ func removeUserCookies(h http.Header, lines []string) {
 func withoutUserCookies(cookies string) string {
 	var kept []string
 	for _, cookie := range strings.Split(cookies, ";") {
-		if !containsAny(strings.ToLower(cookie), userCookies) {
+		if !userCookieName.MatchString(cookie) {
 			kept = append(kept, strings.Trim(cookie, " \t"))
 		}
 	}

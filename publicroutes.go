@@ -77,10 +77,11 @@ var passing = []struct{ routes, credential string }{
 // routes are those that were made public.
 type routes []*routeGroup
 
-// routeGroup holds routes that are alike in what their requests must carry, and may. Their requests, "METHOD /path", are one
-// pattern: Yaegi pays more for a few calls than for a long regular expression.
+// routeGroup holds routes that are alike in what their requests must carry, and may. All of them are one pattern: Yaegi pays more
+// for a few calls than for a long regular expression.
 type routeGroup struct {
-	plain   *regexp.Regexp // paths that are canonical at first sight, as most are
+	plain   *regexp.Regexp // paths without anything to decode, and
+	usual   *regexp.Regexp // queries that carry what is needed and nothing to remove, as Immich's pages send them
 	any     *regexp.Regexp // decoded paths
 	needs   *credential    // nil: none
 	removes *others        // the credentials that do not pass
@@ -104,8 +105,9 @@ func parsePublicRoutes(names []string, errs *problems) routes {
 		for _, needs := range []string{p.credential, ""} {
 			if paths := pathsOf(lines, needs); paths != nil {
 				rs = append(rs, &routeGroup{
-					plain:   requestPattern(paths, plainSegment),
-					any:     requestPattern(paths, anySegment),
+					plain:   regexp.MustCompile("^" + requestPattern(paths, plainSegment) + "$"),
+					usual:   regexp.MustCompile("^" + usualQuery(credentials[needs]) + "$"),
+					any:     regexp.MustCompile("^" + requestPattern(paths, anySegment) + "$"),
 					needs:   credentials[needs],
 					removes: othersThan(p.credential),
 				})
@@ -124,12 +126,12 @@ func publicNames() []string {
 	return names
 }
 
-// pathsOf returns the methods and paths of the lines with that credential.
+// pathsOf returns the requests of the lines with that credential, split at each slash of the path; the first part is the method.
 func pathsOf(lines []string, credential string) [][]string {
 	var paths [][]string
 	for _, line := range lines {
 		if fields := strings.Fields(line); len(fields) == 2 && credential == "" || len(fields) == 3 && fields[2] == credential {
-			paths = append(paths, fields)
+			paths = append(paths, strings.Split(fields[0]+" "+fields[1], "/"))
 		}
 	}
 	return paths
@@ -142,24 +144,39 @@ const (
 	anySegment   = `[^/]+`
 )
 
-func requestPattern(paths [][]string, segment string) *regexp.Regexp {
-	var patterns []string
-	for _, fields := range paths {
-		method := fields[0]
-		if method == http.MethodGet {
-			method = "(?:GET|HEAD)"
+// requestPattern matches the paths. What they have in common in front stands in it once: package regexp is several times slower
+// with programs of more than 500 instructions.
+func requestPattern(paths [][]string, segment string) string {
+	var firsts, patterns []string
+	rests := map[string][][]string{}
+	for _, path := range paths {
+		if len(path) == 0 {
+			patterns = append(patterns, "")
+			continue
 		}
-		patterns = append(patterns, method+" "+pathPattern(fields[1], segment))
+		first := path[0]
+		if rests[first] == nil {
+			firsts = append(firsts, first)
+		}
+		rests[first] = append(rests[first], path[1:])
 	}
-	return regexp.MustCompile("^(?:" + strings.Join(patterns, "|") + ")$")
+	for _, first := range firsts {
+		patterns = append(patterns, partPattern(first, segment)+requestPattern(rests[first], segment))
+	}
+	return "(?:" + strings.Join(patterns, "|") + ")"
 }
 
-func pathPattern(path, segment string) string {
-	pattern := strings.NewReplacer(`\{id\}`, uuid, `\{any\}`, segment).Replace(regexp.QuoteMeta(path))
-	if strings.HasSuffix(pattern, `/\*`) {
-		return strings.TrimSuffix(pattern, `/\*`) + `(?:/` + segment + `)+`
+func partPattern(part, segment string) string {
+	switch part {
+	case "GET ":
+		return "(?:GET|HEAD) "
+	case "POST ", "DELETE ":
+		return part
+	case "*":
+		return `(?:/` + segment + `)+`
 	}
-	return strings.Replace(pattern, `\*`, `(?:`+segment+`)?`, 1)
+	pattern := strings.NewReplacer(`\{id\}`, uuid, `\{any\}`, segment).Replace(regexp.QuoteMeta(part))
+	return "/" + strings.Replace(pattern, `\*`, `(?:`+segment+`)?`, 1)
 }
 
 // admit reports whether the request needs no key. It then removes every credential but that of the shared link or session that
@@ -169,22 +186,18 @@ func (rs routes) admit(r *http.Request) bool {
 	if len(cookies) > 0 && (len(cookies) > 1 || len(cookies[0]) > mostCookies) && hasTooManyCookies(cookies) {
 		return false
 	}
+	u := r.URL
+	request := r.Method + " " + u.Path
 	for _, group := range rs {
-		if group.match(r) {
+		if group.plain.MatchString(request) && u.RawPath == "" && len(u.RawQuery) <= mostParameters && group.usual.MatchString(u.RawQuery) {
+			group.removes.fromHeaders(r.Header)
+			return true
+		}
+		if group.any.MatchString(request) && isCanonicalPath(r) && (group.needs == nil || group.needs.isIn(r)) {
 			return group.removes.from(r)
 		}
 	}
 	return false
-}
-
-func (g *routeGroup) match(r *http.Request) bool {
-	request := r.Method + " " + r.URL.Path
-	if r.URL.RawPath != "" || !g.plain.MatchString(request) {
-		if !g.any.MatchString(request) || !isCanonicalPath(r) {
-			return false
-		}
-	}
-	return g.needs == nil || g.needs.isIn(r)
 }
 
 // publicPath is the path of a request where routes are public: without a key, it is decided here.

@@ -198,6 +198,7 @@ func TestPublicRequestsAreBounded(t *testing.T) {
 	}{
 		"parameters":                {strings.Repeat("a=b&", mostParameters), nil, http.StatusOK},
 		"too many parameters":       {strings.Repeat("a=b&", mostParameters+1), nil, http.StatusForbidden},
+		"too many usual parameters": {strings.Repeat("c=1&", mostParameters+1), nil, http.StatusForbidden},
 		"too many with semicolons":  {strings.Repeat("&;", mostParameters/2) + ";", nil, http.StatusForbidden},
 		"cookies":                   {"", []string{strings.Repeat("a=b;", mostCookies-1)}, http.StatusOK},
 		"too many cookies":          {"", []string{strings.Repeat("a=b;", mostCookies)}, http.StatusForbidden},
