@@ -115,6 +115,7 @@ func (s served) dial(t *testing.T, protocol string) net.Conn {
 	return conn
 }
 
+// dialQUIC waits for the server's first stream: a client has completed its handshake before the server has, and before that counts.
 func (s served) dialQUIC(t *testing.T) *quic.Conn {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -124,6 +125,9 @@ func (s served) dialQUIC(t *testing.T) *quic.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.CloseWithError(0, "") })
+	if _, err := conn.AcceptUniStream(ctx); err != nil {
+		t.Fatal(err)
+	}
 	return conn
 }
 
