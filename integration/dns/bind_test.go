@@ -77,12 +77,11 @@ func startNameservers(folder string) error {
 			fmt.Fprintf(&two, "zone %q { type primary; file %q; };\n", z.name, z.name)
 		}
 	}
-	for address, config := range map[string]string{primary: one.String(), secondary: two.String()} {
-		if err := startNameserver(filepath.Join(folder, address), address, config); err != nil {
-			return err
-		}
+	if err := startNameserver(filepath.Join(folder, primary), primary, one.String()); err != nil {
+		return err
 	}
-	return nil
+	// The secondary has its zones from the primary, and asks again only after a minute if that does not run yet.
+	return startNameserver(filepath.Join(folder, secondary), secondary, two.String())
 }
 
 func startNameserver(folder, address, config string) error {
