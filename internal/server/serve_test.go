@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -39,6 +40,9 @@ func serve(t *testing.T, change func(*config.Settings)) served {
 	log := &lines{}
 	logger := slog.New(slog.NewTextHandler(log, nil))
 	listeners, err := Listen(settings)
+	for tries := 1; errors.Is(err, syscall.EADDRINUSE) && tries < 10; tries++ { // the number is free for TCP, but not for UDP
+		listeners, err = Listen(settings)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
