@@ -9,7 +9,10 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
 )
 
 // Nameservers. The primary is also what the system asks, so that it follows CNAME records.
@@ -35,9 +38,7 @@ const (
 // zone is one of the primary's.
 type zone struct {
 	name string
-	// refresh is how often the secondary looks for changes, if it has the zone.
-	refresh int
-	// second is how the secondary has it: not at all, "secondary", or "primary", a copy that never changes.
+	// second is how the secondary has it: not at all, "secondary", a copy that notify brings up to date, or "primary", one that never changes.
 	second  string
 	records string
 }
@@ -45,13 +46,13 @@ type zone struct {
 var zones = []zone{
 	{name: "example.com", records: "photos A " + nobody + "\nmute A " + mute + "\nelsewhere A " + elsewhere + "\n_acme-challenge.alias CNAME alias.delegated.test."},
 	{name: "delegated.test"},
-	{name: "delayed.test", refresh: 3, second: "secondary"},
-	{name: "stale.test", refresh: 3600, second: "primary"},
+	{name: "delayed.test", second: "secondary"},
+	{name: "stale.test", second: "primary"},
 	{name: "duckdns.org", records: "www A " + duckDNS},
 }
 
 func (z zone) text() string {
-	text := fmt.Sprintf("$ORIGIN %s.\n$TTL 5\n@ SOA ns1 admin 1 %d 1 3600 5\n@ NS ns1\nns1 A %s\n", z.name, max(z.refresh, 1), primary)
+	text := fmt.Sprintf("$ORIGIN %s.\n$TTL 5\n@ SOA ns1 admin 1 3600 1 3600 5\n@ NS ns1\nns1 A %s\n", z.name, primary)
 	if z.second != "" {
 		text += "@ NS ns2\nns2 A " + secondary + "\n"
 	}
@@ -60,7 +61,7 @@ func (z zone) text() string {
 
 const serverOptions = `
 options { directory %q; listen-on { %s; }; listen-on-v6 { none; }; recursion yes; notify no; allow-transfer { any; };
-	pid-file "named.pid"; session-keyfile "session.key"; dnssec-validation no; min-refresh-time 1; max-refresh-time 3600; };
+	pid-file "named.pid"; session-keyfile "session.key"; dnssec-validation no; };
 controls { };
 key %q { algorithm hmac-sha256; secret %q; };
 `
@@ -77,12 +78,11 @@ func startNameservers(folder string) error {
 			fmt.Fprintf(&two, "zone %q { type primary; file %q; };\n", z.name, z.name)
 		}
 	}
-	for address, config := range map[string]string{primary: one.String(), secondary: two.String()} {
-		if err := startNameserver(filepath.Join(folder, address), address, config); err != nil {
-			return err
-		}
+	if err := startNameserver(filepath.Join(folder, primary), primary, one.String()); err != nil {
+		return err
 	}
-	return nil
+	// The secondary has its zones from the primary, and asks again only after a minute if that does not run yet.
+	return startNameserver(filepath.Join(folder, secondary), secondary, two.String())
 }
 
 func startNameserver(folder, address, config string) error {
@@ -140,4 +140,30 @@ func at(address string) *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(address, "53"))
 	}}
+}
+
+// notify tells the secondary, as a primary would, to look for changes of a zone.
+func notify(t *testing.T, zone string) {
+	t.Helper()
+	name, err := dnsmessage.NewName(zone + ".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const opcodeNotify = 4 // RFC 1996
+	message := dnsmessage.Message{
+		Header:    dnsmessage.Header{OpCode: opcodeNotify, Authoritative: true},
+		Questions: []dnsmessage.Question{{Name: name, Type: dnsmessage.TypeSOA, Class: dnsmessage.ClassINET}},
+	}
+	packet, err := message.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("udp", net.JoinHostPort(secondary, "53"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.Write(packet); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -16,15 +16,17 @@ const (
 )
 
 var ports struct {
-	mu   sync.Mutex
-	next int
+	mu    sync.Mutex
+	next  int
+	taken []net.PacketConn // until the process ends
 }
 
 func init() {
-	ports.next = rand.IntN(portCount) // so that two runs rarely meet
+	ports.next = rand.IntN(portCount) // so that runs seldom try the same
 }
 
-// FreeAddress returns an address of loopback on which nothing listens, neither by TCP nor by UDP, and which it has not returned before.
+// FreeAddress returns an address of loopback on which nothing listens, neither by TCP nor by UDP, and which no test has got before, in this
+// process or in others that still run.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
 	address, err := FindFreeAddress()
@@ -41,11 +43,22 @@ func FindFreeAddress() (string, error) {
 	for range portCount {
 		address := fmt.Sprintf("127.0.0.1:%d", firstPort+ports.next)
 		ports.next = (ports.next + 1) % portCount
-		if isFree(address) {
+		if isFree(address) && take(address) {
 			return address, nil
 		}
 	}
 	return "", errors.New("all ports are taken")
+}
+
+// take is false if another process has taken the address, where the program that is to listen there may not run yet. A socket in Linux's
+// abstract namespace tells of that, which ends with the process.
+func take(address string) bool {
+	conn, err := net.ListenPacket("unixgram", "@immichaccess-test-"+address)
+	if err != nil {
+		return false
+	}
+	ports.taken = append(ports.taken, conn)
+	return true
 }
 
 func isFree(address string) bool {

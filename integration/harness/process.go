@@ -1,12 +1,15 @@
 package harness
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -59,11 +62,7 @@ func (p Program) Start(t testing.TB) *Process {
 			t.Fatal(err)
 		}
 	}
-	start := command.Start
-	if p.Enter != nil {
-		start = func() error { return p.Enter(command.Start) }
-	}
-	if err := start(); err != nil {
+	if err := p.launch(command); err != nil {
 		t.Fatal(err)
 	}
 	started := &Process{Process: command.Process, Log: log, name: filepath.Base(p.Path), ended: make(chan struct{})}
@@ -78,6 +77,35 @@ func (p Program) Start(t testing.TB) *Process {
 		}
 	})
 	return started
+}
+
+// launch starts the command so that the kernel ends it with the test's process, which runs no cleanups when its time is over. A program
+// that is started somewhere else is left out: the thread that starts it may end before.
+func (p Program) launch(command *exec.Cmd) error {
+	if p.Enter != nil {
+		return p.Enter(command.Start)
+	}
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: cmp.Or(p.StopSignal, syscall.SIGKILL)}
+	return onLastingThread(command.Start)
+}
+
+var starts = sync.OnceValue(func() chan<- func() {
+	calls := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for call := range calls {
+			call()
+		}
+	}()
+	return calls
+})
+
+// onLastingThread runs something on a thread that lasts as long as the process. Linux sends Pdeathsig when the thread ends that has started
+// the program.
+func onLastingThread(what func() error) error {
+	done := make(chan error)
+	starts() <- func() { done <- what() }
+	return <-done
 }
 
 // stop kills the program, after it had time to end by itself if there is a signal.

@@ -192,8 +192,8 @@ func TestEarlyResponseThatClosesSaysSo(t *testing.T) {
 		headers  []string
 		status   int
 	}{
-		"nobody there":         {"http://" + nobody(t), []string{"Content-Length: 100"}, http.StatusBadGateway},
-		"nobody there, chunks": {"http://" + nobody(t), []string{"Transfer-Encoding: chunked"}, http.StatusBadGateway},
+		"nobody there":         {"http://" + nobody, []string{"Content-Length: 100"}, http.StatusBadGateway},
+		"nobody there, chunks": {"http://" + nobody, []string{"Transfer-Encoding: chunked"}, http.StatusBadGateway},
 		"answer instead of 100 Continue": {rawImmich(t, func(conn net.Conn, _ *bufio.Reader) {
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 		}), []string{"Content-Length: 100", "Expect: 100-continue"}, http.StatusOK},

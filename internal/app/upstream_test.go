@@ -31,7 +31,7 @@ func TestUpstreamErrors(t *testing.T) {
 		page     []string
 	}{
 		"no connection": {
-			upstream: "http://" + nobody(t),
+			upstream: "http://" + nobody,
 			status:   http.StatusBadGateway,
 			answer:   `{"message":"Immich does not answer","error":"Bad Gateway","statusCode":502}`,
 			page:     []string{"<h1>Immich does not answer</h1>", "It may be starting; try again in a minute."},
@@ -97,17 +97,11 @@ func navigate(t *testing.T, client *http.Client, url string) (status int, conten
 	return response.StatusCode, response.Header.Get("Content-Type"), string(answer)
 }
 
-// nobody returns an address where nobody listens.
-func nobody(t *testing.T) string {
-	t.Helper()
-	var config net.ListenConfig
-	l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
-}
+// nobody is an address where nothing listens. A port that was only free a moment ago may be another test's by now.
+const nobody = "127.0.0.1:1"
+
+// named is the address of servers that end and start again: no other test takes their ports in between.
+const named = "127.0.0.2:0"
 
 // namedServer is an Immich that says who it is, and what it has got.
 type namedServer struct {
@@ -141,7 +135,7 @@ func startNamed(t *testing.T, name, address string) namedServer {
 
 func TestSeveralUpstreams(t *testing.T) {
 	t.Parallel()
-	servers := map[string]namedServer{"a": startNamed(t, "a", "127.0.0.1:0"), "b": startNamed(t, "b", "127.0.0.1:0")}
+	servers := map[string]namedServer{"a": startNamed(t, "a", named), "b": startNamed(t, "b", named)}
 	a := open(t, func(s *config.Settings) {
 		s.Upstreams = []string{"http://" + servers["a"].address, "http://" + servers["b"].address}
 	})
@@ -177,7 +171,7 @@ func TestUploadsFindTheOtherServer(t *testing.T) {
 	t.Parallel()
 	const size = 1 << 20
 	onEachProtocol(t, func(t *testing.T, _ string, client *http.Client) {
-		servers := map[string]namedServer{"a": startNamed(t, "a", "127.0.0.1:0"), "b": startNamed(t, "b", "127.0.0.1:0")}
+		servers := map[string]namedServer{"a": startNamed(t, "a", named), "b": startNamed(t, "b", named)}
 		a := open(t, func(s *config.Settings) {
 			s.Upstreams = []string{"http://" + servers["a"].address, "http://" + servers["b"].address}
 		})

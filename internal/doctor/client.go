@@ -109,8 +109,14 @@ func (e *examination) exchange(ctx context.Context, client *http.Client, method,
 	return e.read(response)
 }
 
+// read takes a body of known length without the end of the stream: a server that answers before it has all of a request may hold
+// that back, or reset the stream, and an answer that is complete counts all the same (RFC 9113, section 8.1).
 func (e *examination) read(response *http.Response) *answer {
-	body, err := io.ReadAll(io.LimitReader(response.Body, bodyLimit))
+	limit := int64(bodyLimit)
+	if response.ContentLength >= 0 {
+		limit = min(limit, response.ContentLength)
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, limit))
 	a := &answer{err: err, status: response.StatusCode, proto: response.Proto, header: response.Header, body: body}
 	e.traces.note(a)
 	return a

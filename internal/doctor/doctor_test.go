@@ -11,6 +11,8 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -47,14 +49,21 @@ func (g *gate) record(r *http.Request) {
 func startGate(t *testing.T, change func(*httptest.Server)) *gate {
 	t.Helper()
 	g := &gate{keys: map[string]bool{}, roots: x509.NewCertPool()}
-	immich := fakeimmich.NewWithLogin(io.Discard)
+	immich := httptest.NewServer(fakeimmich.NewWithLogin(io.Discard))
+	t.Cleanup(immich.Close)
+	target, err := url.Parse(immich.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forward := httputil.NewSingleHostReverseProxy(target) // Immich itself has no HTTP/2
+	forward.ErrorLog = log.New(io.Discard, "", 0)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.record(r)
 		if r.Header.Get("X-Access-Key") != testKey {
 			http.Error(w, "no", http.StatusForbidden)
 			return
 		}
-		immich.ServeHTTP(w, r)
+		forward.ServeHTTP(w, r)
 	}))
 	server.EnableHTTP2 = true
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that are cut short are part of the test
@@ -161,6 +170,37 @@ func TestWrongKeyIsTheOnlyOne(t *testing.T) {
 	defer g.mu.Unlock()
 	if len(g.keys) != 1 {
 		t.Errorf("%d wrong keys were sent, want 1", len(g.keys))
+	}
+}
+
+// A server may answer an upload before it has the body, and then end the stream with an error, or not at all.
+func TestEarlyAnswerNeedsNoEndOfItsStream(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*http.Request){
+		"reset": func(*http.Request) { panic(http.ErrAbortHandler) },
+		"open":  func(r *http.Request) { <-r.Context().Done() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			answered := make(chan bool, 1)
+			g := startGate(t, func(server *httptest.Server) {
+				next := server.Config.Handler
+				server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					next.ServeHTTP(w, r)
+					if r.ProtoMajor == 2 && r.Method == http.MethodPost && r.URL.Path == "/api/assets" && r.Header.Get("X-Access-Key") == testKey {
+						_ = http.NewResponseController(w).Flush()
+						answered <- true
+						end(r)
+					}
+				})
+			})
+			if report := g.examine(t, nil); report.Broken() {
+				t.Errorf("%+v", report.Findings)
+			}
+			if len(answered) != 1 {
+				t.Error("no upload came by HTTP/2")
+			}
+		})
 	}
 }
 

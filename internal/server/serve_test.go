@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -39,6 +40,9 @@ func serve(t *testing.T, change func(*config.Settings)) served {
 	log := &lines{}
 	logger := slog.New(slog.NewTextHandler(log, nil))
 	listeners, err := Listen(settings)
+	for tries := 1; errors.Is(err, syscall.EADDRINUSE) && tries < 10; tries++ { // the number is free for TCP, but not for UDP
+		listeners, err = Listen(settings)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,6 +119,7 @@ func (s served) dial(t *testing.T, protocol string) net.Conn {
 	return conn
 }
 
+// dialQUIC waits for the server's first stream: a client has completed its handshake before the server has, and before that counts.
 func (s served) dialQUIC(t *testing.T) *quic.Conn {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -124,6 +129,9 @@ func (s served) dialQUIC(t *testing.T) *quic.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.CloseWithError(0, "") })
+	if _, err := conn.AcceptUniStream(ctx); err != nil {
+		t.Fatal(err)
+	}
 	return conn
 }
 
