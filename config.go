@@ -172,6 +172,13 @@ func parse(config *Config, name string) (*settings, error) {
 	return s, errs.err(name)
 }
 
+// Validate returns the error that [New] would return, which lists every invalid option. It reads KeysFile and SessionSecretFile, and
+// logs nothing.
+func (c *Config) Validate() error {
+	_, err := parse(c, "")
+	return err
+}
+
 func (s *settings) parseCertificates(config *Config, errs *problems) {
 	c := &clientCertificates{revokedNames: map[string]bool{}, revokedSerials: map[string]bool{}}
 	c.parseRevoked(config.RevokedCertificates, errs)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
@@ -126,8 +124,7 @@ func parseKey(args []string) (name, host string, err error) {
 func checkEntry(entry string) error {
 	config := immichaccess.CreateConfig()
 	config.Keys = []string{entry}
-	_, err := immichaccess.New(context.Background(), http.NotFoundHandler(), config, "key")
-	return err
+	return config.Validate()
 }
 
 var hostName = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"runtime/debug"
 	"strings"
 
+	"github.com/immichaccess/immichaccess"
 	"github.com/immichaccess/immichaccess/internal/app"
 	"github.com/immichaccess/immichaccess/internal/config"
 )
@@ -112,7 +114,18 @@ func check(c *console) error {
 	if err := loaded.Show(c.out); err != nil {
 		return err
 	}
+	if err := warn(&loaded.Access); err != nil {
+		return usageError{err}
+	}
 	return c.printVerdict(loaded)
+}
+
+// warn has the gateway log what it warns of at startup, such as keys that are too short.
+func warn(access *immichaccess.Config) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	_, err := immichaccess.New(ctx, http.NotFoundHandler(), access, "")
+	return err
 }
 
 // printVerdict says what the configuration amounts to. It is valid even while Immich is down.

@@ -42,6 +42,19 @@ func TestAddressInUseComesWithTheRemedy(t *testing.T) {
 	}
 }
 
+// Not parallel: the warning goes to slog's default logger.
+func TestCheckWarnsOnce(t *testing.T) {
+	log := &safeBuffer{}
+	before := slog.Default()
+	t.Cleanup(func() { slog.SetDefault(before) })
+	slog.SetDefault(slog.New(slog.NewTextHandler(log, nil)))
+
+	code, _, errOut := runCommand("check", "--access.keys=phone:short", "--upstreams=http://127.0.0.1:1")
+	if code != exitGood || strings.Count(log.String(), "phone") != 1 {
+		t.Errorf("exit code %d, %s\n%s", code, errOut, log)
+	}
+}
+
 // Not parallel: the line about a denial goes to slog's default logger.
 func TestHealthcheckIsNotLoggedAsDenied(t *testing.T) {
 	log := &safeBuffer{}

@@ -67,15 +67,12 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-// TestDocumentedCommands runs those of docs/doctor.md, with another address and another Docker.
+// TestDocumentedCommands runs those of docs/doctor.md and docs/symptoms.md, with another address and another Docker.
 func TestDocumentedCommands(t *testing.T) {
 	t.Parallel()
-	docs, err := os.ReadFile("../../docs/doctor.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := regexp.MustCompile("(?ms)^```sh\n(.*?)^```$").FindAllStringSubmatch(string(docs), -1)
-	if len(blocks) < 2 {
+	docs := harness.ReadFile(t, "../../docs/doctor.md") + harness.ReadFile(t, "../../docs/symptoms.md")
+	blocks := regexp.MustCompile("(?ms)^```sh\n(.*?)^```$").FindAllStringSubmatch(docs, -1)
+	if len(blocks) < 3 {
 		t.Fatalf("there are %d commands", len(blocks))
 	}
 	for _, block := range blocks {

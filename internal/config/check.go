@@ -1,13 +1,11 @@
 package config
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"regexp"
@@ -15,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/immichaccess/immichaccess"
 	"github.com/immichaccess/immichaccess/internal/clientcert"
 	"github.com/immichaccess/immichaccess/internal/dnschallenge"
 	"github.com/traefik/paerser/types"
@@ -189,10 +186,7 @@ func checkWord(option, word string, allowed []string, errs *problems) {
 
 // checkAccess has the handler check its own options, so that the rules exist once.
 func (s *Settings) checkAccess(errs *problems) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	access := s.Access
-	if _, err := immichaccess.New(ctx, http.NotFoundHandler(), &access, ""); err != nil {
+	if err := s.Access.Validate(); err != nil {
 		for _, problem := range partsOf(err) {
 			*errs = append(*errs, fmt.Errorf("access.%w", problem)) // which begins with the option
 		}
