@@ -2,9 +2,9 @@
 // key, sets forwarding headers that Immich can rely on, and limits the size of uploads without ever buffering them.
 //
 // It is a middleware: [New] wraps the handler that leads to Immich. Traefik runs the package as a plugin, in the Yaegi
-// interpreter, so everything here keeps to the standard library of Go 1.22. What a request costs there decides the shape
-// of the code: everything is prepared in New, and rare paths live in functions of their own, because Yaegi pays for every
-// expression of a function it enters, evaluated or not.
+// interpreter, so everything here keeps to the standard library of Go 1.22. The cost of a request in Yaegi determines the
+// structure of the code: New prepares everything it can, and rare paths are functions of their own, because a call costs time
+// for every expression in the function, evaluated or not.
 package immichaccess
 
 import (
@@ -19,9 +19,9 @@ import (
 // package log as text. Without a name they go to slog's default logger, with attributes. The error lists every invalid option,
 // and contains no secret. KeysFile is watched until ctx is done; Traefik cancels it at a reload.
 //
-// A request reaches next with X-Real-Ip, X-Forwarded-Proto and X-Forwarded-Host set, and with X-Forwarded-For as far as
-// trusted proxies report it, absent without them. Next must append the peer's address, and drop the headers that Connection names, as
-// httputil.ReverseProxy and Traefik do.
+// A request reaches next with X-Real-Ip, X-Forwarded-Proto and X-Forwarded-Host set. X-Forwarded-For contains the part that
+// trusted proxies vouch for, and is absent without them. Next must append the peer's address, and drop the headers that
+// Connection names, as httputil.ReverseProxy and Traefik do.
 func New(ctx context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
 	if next == nil || config == nil {
 		return nil, errors.New("immichaccess: New needs a next handler and a configuration")
@@ -56,8 +56,8 @@ type guard struct {
 
 	certificates *clientCertificates // nil without clientCertificates
 
-	forward             http.Handler // the fast path of requests that are authorized
-	withoutLockoutCheck http.Handler // of those whose client can't be locked out
+	forward             http.Handler // fastPath for a request that is authorized already
+	withoutLockoutCheck http.Handler // fastPath for a client that can't be locked out
 }
 
 func newGuard(next http.Handler, s *settings, log *denialLog) *guard {
@@ -85,9 +85,9 @@ func newGuard(next http.Handler, s *settings, log *denialLog) *guard {
 	return g
 }
 
-// handler returns the path of a request. What was added last comes first: login page and session, Basic, public routes, and then
-// fastPath. With client certificates, publicPath is left out, and authorize tries the certificate before the public routes, so
-// that a request with one keeps all its credentials.
+// handler returns the path of a request, from the last handler that is added here to the first: login page and session, HTTP
+// Basic, public routes, and then fastPath. With client certificates, publicPath is left out, and authorize tries the
+// certificate before the public routes, so that a request with one keeps all its credentials.
 func (g *guard) handler() http.Handler {
 	path := g.fastPath(g.keys.checked(), g.lockout.active)
 	if len(g.public) > 0 && g.keys.required && g.certificates == nil {
@@ -174,12 +174,12 @@ func (g *guard) duringLockout(w http.ResponseWriter, r *http.Request) {
 	g.withoutLockoutCheck.ServeHTTP(w, r)
 }
 
-// authorizeSlow takes a closer look at a request's key.
+// authorizeSlow decides on a request that fastPath can't authorize by itself.
 func (g *guard) authorizeSlow(w http.ResponseWriter, r *http.Request) {
 	g.decide(w, r, nil)
 }
 
-// decide forwards a request, or says why not.
+// decide forwards a request if it is authorized, and denies it otherwise.
 func (g *guard) decide(w http.ResponseWriter, r *http.Request, s *session) {
 	name, denied := g.authorize(r, s)
 	if denied != nil {

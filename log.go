@@ -26,7 +26,7 @@ type denialLog struct {
 	logDenied bool
 
 	mu     sync.Mutex
-	second int64 // since 1970, of the lines counted; guarded by mu
+	second int64 // Unix time of the lines counted; guarded by mu
 	shown  int   // guarded by mu
 	hidden int   // guarded by mu
 }

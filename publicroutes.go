@@ -68,8 +68,8 @@ var publicRoutes = map[string]string{
 		GET    /api/timeline/bucket                                   link`,
 }
 
-// passing names the credential that requests to the routes may carry. Their order is Immich's: where a route is public by
-// two names, the link counts first.
+// passing names the credential that requests to the routes may carry. The order is Immich's: if two names make a route public,
+// the link is used first.
 var passing = []struct{ routes, credential string }{
 	{"shared-links", "link"}, {"session-media", "session"}, {"oauth", ""}, {"ping", ""}, {"well-known", ""},
 }
@@ -77,8 +77,8 @@ var passing = []struct{ routes, credential string }{
 // routes are those that were made public.
 type routes []*routeGroup
 
-// routeGroup holds routes that are alike in what their requests must carry, and may. Their requests, "METHOD /path", are one
-// pattern: Yaegi pays more for a few calls than for a long regular expression.
+// routeGroup holds routes whose requests must carry the same credential, and may carry the same. Their requests, "METHOD
+// /path", are one pattern: in Yaegi, a few calls cost more than a long regular expression.
 type routeGroup struct {
 	plain   *regexp.Regexp // paths that are canonical at first sight, as most are
 	any     *regexp.Regexp // decoded paths
@@ -162,8 +162,8 @@ func pathPattern(path, segment string) string {
 	return strings.Replace(pattern, `\*`, `(?:`+segment+`)?`, 1)
 }
 
-// admit reports whether the request needs no key. It then removes every credential but that of the shared link or session that
-// the route is for, so that safety does not depend on both sides parsing the request in the same way.
+// admit reports whether the request needs no key. It then removes every credential except that of the shared link or session
+// that the route is for, so that safety does not depend on the gateway and Immich parsing the request in the same way.
 func (rs routes) admit(r *http.Request) bool {
 	cookies := r.Header["Cookie"]
 	if len(cookies) > 0 && (len(cookies) > 1 || len(cookies[0]) > mostCookies) && hasTooManyCookies(cookies) {
@@ -187,7 +187,7 @@ func (g *routeGroup) match(r *http.Request) bool {
 	return g.needs == nil || g.needs.isIn(r)
 }
 
-// publicPath is the path of a request where routes are public: without a key, it is decided here.
+// publicPath is the path of a request if there are public routes. It decides on requests without a key.
 func (g *guard) publicPath(withKey http.Handler) http.Handler {
 	keyHeader, lockoutActive, admit, forward, deny := g.keys.header, g.lockout.active, g.public.admit, g.forward, g.deny
 	if g.keys.nameHeader != "" || len(g.keyless.lengths) > 0 {

@@ -120,7 +120,7 @@ func readFile(path string, errs *problems) (layer []assignment, readable bool) {
 	return layer, true
 }
 
-// isSection tells whether options begin with this name.
+// isSection reports whether options begin with this name.
 func isSection(name string) bool {
 	return slices.ContainsFunc(options, func(o Option) bool {
 		return strings.HasPrefix(strings.ToLower(o.Name), strings.ToLower(name)+".")
