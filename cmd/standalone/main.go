@@ -28,7 +28,7 @@ func main() {
 	os.Exit(mainImpl(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
-// console is what a command gets from, and writes to, the process that it runs in.
+// console is a command's arguments, environment and output.
 type console struct {
 	args    []string
 	environ []string
@@ -115,7 +115,7 @@ func check(c *console) error {
 	return c.printVerdict(loaded)
 }
 
-// printVerdict says what the configuration amounts to. It is valid even while Immich is down.
+// printVerdict summarizes a valid configuration. Immich may be down.
 func (c *console) printVerdict(loaded *config.Loaded) error {
 	s, err := app.Summarize(&loaded.Settings)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/immichaccess/immichaccess/internal/config"
 )
 
-func TestStartupSaysWhereItStands(t *testing.T) {
+func TestSummaryIsLogged(t *testing.T) {
 	t.Parallel()
 	a := open(t, func(s *config.Settings) {
 		s.Access.Keys = []string{"phone:" + key, "tablet:another-horse-battery-staple", "old:former-horse-battery-staple expires=2020-01-31"}
@@ -22,11 +22,11 @@ func TestStartupSaysWhereItStands(t *testing.T) {
 	a.log.await(t, `level=INFO msg="open without a key" options="access.publicRoutes=ping,oauth access.keylessNetworks=192.168.0.0/16 listen.keyless=`+a.listeners.Keyless.Addr().String())
 	a.log.await(t, `level=INFO msg="Immich answers" upstream=`+a.settings.Upstreams[0])
 	if strings.Contains(a.log.String(), "horse") {
-		t.Errorf("the log tells a secret:\n%s", a.log)
+		t.Errorf("the log contains a secret:\n%s", a.log)
 	}
 }
 
-func TestStartupSaysThatImmichIsDown(t *testing.T) {
+func TestSummaryReportsThatImmichIsDown(t *testing.T) {
 	t.Parallel()
 	a := open(t, func(s *config.Settings) {
 		s.Upstreams = []string{"http://127.0.0.1:1"}

@@ -16,7 +16,7 @@ import (
 	"github.com/traefik/paerser/types"
 )
 
-// Programs get errors in the shape of Immich's own, and people at a browser a page that says what to do.
+// Programs get errors in the format of Immich's own, and browsers a page that says what to do.
 func TestUpstreamErrors(t *testing.T) {
 	t.Parallel()
 	closing := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
@@ -31,7 +31,7 @@ func TestUpstreamErrors(t *testing.T) {
 		page     []string
 	}{
 		"no connection": {
-			upstream: "http://" + nobody(t),
+			upstream: "http://" + unusedAddress(t),
 			status:   http.StatusBadGateway,
 			answer:   `{"message":"Immich does not answer","error":"Bad Gateway","statusCode":502}`,
 			page:     []string{"<h1>Immich does not answer</h1>", "It may be starting; try again in a minute."},
@@ -75,7 +75,7 @@ func TestUpstreamErrors(t *testing.T) {
 	}
 }
 
-// navigate asks as a browser does for a page.
+// navigate requests a page as a browser does.
 func navigate(t *testing.T, client *http.Client, url string) (status int, contentType, body string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
@@ -97,8 +97,8 @@ func navigate(t *testing.T, client *http.Client, url string) (status int, conten
 	return response.StatusCode, response.Header.Get("Content-Type"), string(answer)
 }
 
-// nobody returns an address where nobody listens.
-func nobody(t *testing.T) string {
+// unusedAddress returns an address on which nothing listens.
+func unusedAddress(t *testing.T) string {
 	t.Helper()
 	var config net.ListenConfig
 	l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -109,7 +109,7 @@ func nobody(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// namedServer is an Immich that says who it is, and what it has got.
+// namedServer is an Immich that responds with its name, and keeps what it receives.
 type namedServer struct {
 	*http.Server
 
@@ -133,7 +133,7 @@ func startNamed(t *testing.T, name, address string) namedServer {
 			}
 		}),
 	}}
-	s.SetKeepAlivesEnabled(false) // so that one that has ended can't be reached at all
+	s.SetKeepAlivesEnabled(false) // so that a stopped one can't be reached at all
 	go func() { _ = s.Serve(l) }()
 	t.Cleanup(func() { _ = s.Close() })
 	return s
@@ -157,12 +157,12 @@ func TestSeveralUpstreams(t *testing.T) {
 	_ = servers[first].Close()
 	_, second := get(t, client, a.url("/"))
 	if second == first || second == "" {
-		t.Fatalf("%q answers, though %q has ended", second, first)
+		t.Fatalf("%q answers, though %q has stopped", second, first)
 	}
 
 	_ = servers[second].Close()
 	if status, _ := get(t, client, a.url("/")); status != http.StatusBadGateway {
-		t.Errorf("status %d with nobody there", status)
+		t.Errorf("status %d without any server", status)
 	}
 
 	startNamed(t, first, servers[first].address)
@@ -172,7 +172,7 @@ func TestSeveralUpstreams(t *testing.T) {
 	})
 }
 
-// An upload that meets a server which has just ended goes whole to the other.
+// An upload to a server that has just stopped is sent whole to the other one.
 func TestUploadsFindTheOtherServer(t *testing.T) {
 	t.Parallel()
 	const size = 1 << 20
@@ -191,7 +191,7 @@ func TestUploadsFindTheOtherServer(t *testing.T) {
 	})
 }
 
-// That Immich closes the connection of one request does not make the server unhealthy for others.
+// A connection that Immich closes for one request does not make the server unhealthy for others.
 func TestClosedConnectionLeavesTheServerHealthy(t *testing.T) {
 	t.Parallel()
 	fragile := func() string {
@@ -215,7 +215,8 @@ func TestClosedConnectionLeavesTheServerHealthy(t *testing.T) {
 	}
 }
 
-// A GET with a body was sent to Immich, and may have had an effect there. One without is asked of the next server.
+// A GET with a body is not repeated once it was sent, since it may have had an effect. One without a body is sent to the next
+// server.
 func TestGetWithABodyIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	var requests atomic.Int64
