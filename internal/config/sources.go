@@ -206,7 +206,7 @@ func fromTOML(value any) any {
 // leaf is a value in a file and its full name, such as listen.https.
 type leaf struct {
 	name  string
-	value any // nil where nothing is written, as after a bare "access:"
+	value any // nil if nothing is written, as after a bare "access:"
 }
 
 func (s section) leaves(prefix string) []leaf {

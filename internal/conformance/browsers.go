@@ -19,7 +19,8 @@ var forBrowsers = Options{"keys": []string{"phone:" + Key, "guest:" + guestKey +
 
 const (
 	guestKey = "the-key-of-a-guest-who-looks"
-	// generatedKey is like those of immichaccess key: base32, which has no case. ownKey has the same alphabet, but has case.
+	// generatedKey is like those of immichaccess key: base32, which has no case. ownKey has the same alphabet, but is not
+	// generated, and has case.
 	generatedKey = "54WSS2MTF7L3ZFAARZ6N4UEDNE"
 	ownKey       = "CaseMattersInKeysThatYouMakeUp"
 	phrase       = "correct horse, battery staple" // which only a digest can stand for
@@ -33,20 +34,20 @@ var (
 	ownForm    = header{"Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"document"}, "Sec-Fetch-Site": {"same-origin"}}
 )
 
-// browsers tests what people get who open Immich in a browser. The tests in integration/ use a real one.
+// browsers tests what browsers get. The tests in integration/ use a real one.
 func browsers(t *testing.T, proxy Proxy) {
 	gateway := proxy.Open(t, forBrowsers)
 	for name, test := range map[string]func(browser){
-		"who gets the page":      browser.whoGetsThePage,
-		"login":                  browser.login,
-		"typed keys":             browser.typedKeys,
-		"cookies":                browser.cookies,
-		"open tabs":              browser.openTabs,
-		"tossed cookies":         browser.tossedCookies,
-		"forged forms":           browser.forgedForms,
-		"where a login leads":    browser.targets,
-		"bodies that never come": browser.unread,
-		"logout":                 browser.logout,
+		"requests that get the page": browser.whoGetsThePage,
+		"login":                      browser.login,
+		"typed keys":                 browser.typedKeys,
+		"cookies":                    browser.cookies,
+		"open tabs":                  browser.openTabs,
+		"tossed cookies":             browser.tossedCookies,
+		"forged forms":               browser.forgedForms,
+		"targets of a login":         browser.targets,
+		"bodies that never arrive":   browser.unread,
+		"logout":                     browser.logout,
 	} {
 		t.Run(name, func(t *testing.T) { test(browser{t, gateway}) })
 	}
@@ -155,7 +156,7 @@ func (b browser) login() {
 	}
 }
 
-// typedKeys may be written in any case and in groups where the key is a generated one. That holds for the form only.
+// typedKeys tests that a generated key may be typed in any case and in groups, but only in the form.
 func (b browser) typedKeys() {
 	for typed, want := range map[string]int{
 		generatedKey:                                http.StatusSeeOther,
@@ -185,7 +186,7 @@ func (b browser) typedKeys() {
 	}
 }
 
-// wantCookie wants the one cookie, and returns it as the browser sends it.
+// wantCookie expects exactly one cookie, and returns it as the browser sends it back.
 func (b browser) wantCookie(response *http.Response, maxAge int) string {
 	b.t.Helper()
 	cookies := response.Cookies()
@@ -240,8 +241,8 @@ func (b browser) cookies() {
 		{"alone", "GET", "/photos", header{"Cookie": {cookie}}, 200, "", "phone"},
 		{"API", "GET", "/api/users/me", header{"Cookie": {cookie}}, 200, "", "phone"},
 		{"between others", "GET", "/photos", header{"Cookie": {`a=(1,2); ` + cookie + "; immich_access_token=x%3D="}}, 200, `a=(1,2); immich_access_token=x%3D=`, "phone"},
-		{"name of another's end", "GET", "/photos", header{"Cookie": {"not" + cookie + "; " + cookie}}, 200, "not" + cookie, "phone"},
-		{"key in the header comes first", "GET", "/photos", header{"Cookie": {cookie}, "X-Access-Key": {guestKey}}, 200, "", "guest"},
+		{"name that ends in the cookie's", "GET", "/photos", header{"Cookie": {"not" + cookie + "; " + cookie}}, 200, "not" + cookie, "phone"},
+		{"key in the header takes precedence", "GET", "/photos", header{"Cookie": {cookie}, "X-Access-Key": {guestKey}}, 200, "", "guest"},
 		{"wrong key in the header", "GET", "/photos", header{"Cookie": {cookie}, "X-Access-Key": {"wrong"}}, 403, "", ""},
 		{"guest", "GET", "/photos", header{"Cookie": {guest}}, 200, "", "guest"},
 		{"phrase", "GET", "/photos", header{"Cookie": {phrase}}, 200, "", "phrase"},
@@ -292,7 +293,7 @@ func (b browser) cookies() {
 	b.plantedCookie(strings.TrimPrefix(cookie, name+"="))
 }
 
-// changed returns the text with another character at that place.
+// changed returns the text with another character at index i.
 func changed(text string, at int) string {
 	other := "1"
 	if text[at] == '1' {
@@ -301,7 +302,7 @@ func changed(text string, at int) string {
 	return text[:at] + other + text[at+1:]
 }
 
-// openTabs tests the errors that pages of Immich's show that were open when the session ended.
+// openTabs tests the errors that Immich's pages show if they were open when the session ended.
 func (b browser) openTabs() {
 	name := "immichaccess"
 	if b.gateway.TLS != nil {
@@ -328,7 +329,7 @@ func (b browser) openTabs() {
 	}
 }
 
-// tossedCookies tests that cookies never lock anybody out.
+// tossedCookies tests that no cookies can lock a browser out.
 func (b browser) tossedCookies() {
 	cookie := b.session(Key)
 	name, _, _ := strings.Cut(cookie, "=")
