@@ -199,7 +199,7 @@ func waitFor(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// dial opens a plain TLS connection.
+// dial opens a raw TLS connection.
 func (o opened) dial(t *testing.T, protocols ...string) net.Conn {
 	t.Helper()
 	return dial(t, &tls.Dialer{Config: trusting(protocols...)}, o.Addr())

@@ -63,7 +63,7 @@ func (a *App) serve(load func() (*config.Loaded, error), file *filewatch.Files, 
 	}
 }
 
-// stopOn cancels the returned context at the second signal.
+// stopOn stops the proxy, at once if a second signal comes.
 func (a *App) stopOn(signals <-chan os.Signal) error {
 	server.Notify("STOPPING=1")
 	patience, end := context.WithCancelCause(context.Background())
