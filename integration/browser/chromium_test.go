@@ -83,7 +83,7 @@ type tab struct {
 	errors   []string // on the console; guarded by mu
 }
 
-// open returns a tab that may go anywhere.
+// open returns a tab that may request any host.
 func (b *browser) open(t *testing.T) *tab {
 	t.Helper()
 	return openTab(b.ctx, t, chromedp.WithNewBrowserContext())
@@ -119,7 +119,7 @@ func (b *tab) record(event any) {
 		b.requests = append(b.requests, e.URL)
 	case *log.EventEntryAdded:
 		bad := e.Entry.Level == log.EntryLevelWarning || e.Entry.Level == log.EntryLevelError
-		if bad && e.Entry.Source != log.EntrySourceNetwork { // which reports each 403
+		if bad && e.Entry.Source != log.EntrySourceNetwork { // which reports every 403
 			b.errors = append(b.errors, e.Entry.Text)
 		}
 	case *runtime.EventExceptionThrown:
@@ -151,7 +151,7 @@ func run[T any](b *tab, action chromedp.Action[T]) T {
 	return result
 }
 
-// navigate runs steps that open another page, and returns the status of that page when it is loaded.
+// navigate performs actions that open another page, and returns the status of that page when it has loaded.
 func (b *tab) navigate(steps ...chromedp.Action[chromedp.Void]) int64 {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, harness.Patience)
@@ -171,7 +171,7 @@ func (b *tab) visit(url string) int64 {
 	return b.navigate(chromedp.Navigate(url))
 }
 
-// typeKey fills in the form as a person does, and returns the status of the page that follows.
+// typeKey submits the form as a user does, and returns the status of the page that follows.
 func (b *tab) typeKey(key string) int64 {
 	b.t.Helper()
 	return b.navigate(chromedp.SendKeys(chromedp.CSS("input[name=key]"), key), chromedp.Click(chromedp.CSS("form > button")))
@@ -187,11 +187,11 @@ func eval[T any](b *tab, expression string) T {
 func (b *tab) await(expression string) {
 	b.t.Helper()
 	if !harness.Eventually(func() bool { return eval[bool](b, "!!("+expression+")") }) {
-		b.t.Fatalf("waited in vain for %s; the page is\n%s", expression, eval[string](b, "document.documentElement.outerHTML"))
+		b.t.Fatalf("timed out waiting for %s; the page is\n%s", expression, eval[string](b, "document.documentElement.outerHTML"))
 	}
 }
 
-// fetched is an answer that a page's script gets.
+// fetched is a response to a page's script.
 type fetched struct {
 	Status int
 	Type   string

@@ -1,4 +1,5 @@
-// Package examples checks what users copy: the files in examples/traefik, and the commands, the YAML and the links of the documentation.
+// Package examples checks what users copy: the files in examples/traefik, and the commands, the YAML and the links of the
+// documentation.
 package examples
 
 import (

@@ -20,7 +20,7 @@ type Program struct {
 	Through    []string                       // a command that runs the program, such as prlimit
 	Enter      func(start func() error) error // starts it somewhere else, such as in a network namespace
 	Files      []*os.File                     // that it inherits, from descriptor 3 on
-	Log        *Log                           // of an earlier run, to be continued
+	Log        *Log                           // of an earlier run, which is continued
 	OwnsStdin  bool                           // it reads the end of its standard input when the test's process ends
 	StopSignal syscall.Signal                 // sent at the end of the test, before SIGKILL
 }
@@ -80,7 +80,7 @@ func (p Program) Start(t testing.TB) *Process {
 	return started
 }
 
-// stop kills the program, after it had time to end by itself if there is a signal.
+// stop kills the program, unless it ends after its stop signal, if it has one.
 func (p *Process) stop(signal syscall.Signal) {
 	if signal != 0 && p.Signal(signal) == nil {
 		select {
@@ -91,7 +91,7 @@ func (p *Process) stop(signal syscall.Signal) {
 	_ = p.Kill()
 }
 
-// Kill ends the program at once, and returns when it has ended.
+// Kill ends the program immediately, and returns when it has ended.
 func (p *Process) Kill() error {
 	err := p.Process.Kill()
 	<-p.ended
@@ -109,7 +109,7 @@ func (p *Process) Send(t testing.TB, signal syscall.Signal) {
 	}
 }
 
-// Ended is true of a program that runs no more.
+// Ended reports whether the program has ended.
 func (p *Process) Ended() bool {
 	select {
 	case <-p.ended:

@@ -95,7 +95,7 @@ func outcomeOf(o testbed.Outcome) string {
 	}
 }
 
-// write writes the report, which says so if not everything was run.
+// write writes the report, which says so if not every scenario was run.
 func (c *collection) write(file string, good bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

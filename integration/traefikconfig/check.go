@@ -13,7 +13,7 @@ import (
 	"github.com/traefik/traefik/v3/pkg/config/static"
 )
 
-// Routes have, by entry point and rule, whether a key is required.
+// Routes maps entry points and rules to whether a key is required.
 type Routes map[string]bool
 
 // ImmichRoutes are those of the examples.
@@ -33,11 +33,11 @@ func CheckStatic(t *testing.T, config *static.Configuration) {
 		checkEntryPoint(t, name, config.EntryPoints[name])
 	}
 	if to := config.EntryPoints["web"].HTTP.Redirections.EntryPoint.To; config.EntryPoints[to] == nil {
-		t.Errorf("web redirects to %q, which is no entry point", to)
+		t.Errorf("web redirects to %q, which is not an entry point", to)
 	}
 	for name, resolver := range config.CertificatesResolvers {
 		if over := resolver.ACME.HTTPChallenge.EntryPoint; config.EntryPoints[over] == nil {
-			t.Errorf("%s has its challenge on %q, which is no entry point", name, over)
+			t.Errorf("%s has its challenge on %q, which is not an entry point", name, over)
 		}
 	}
 	checkLogs(t, config)
@@ -89,7 +89,7 @@ func CheckPluginSource(t *testing.T, experimental *static.Experimental) {
 	}
 }
 
-// CheckDynamic requires exactly these routes, that all references exist, and that the service suits Immich.
+// CheckDynamic requires exactly these routes, that all references exist, and that the service's settings are right for Immich.
 func CheckDynamic(t *testing.T, config *static.Configuration, dyn *dynamic.Configuration, want Routes) {
 	t.Helper()
 	got := Routes{}
