@@ -81,3 +81,9 @@ func MustGoBuild(t testing.TB, name, directory, target string) string {
 	}
 	return program
 }
+
+// BuildCaddy compiles Caddy, which has its own module here, and returns the path of the program.
+func BuildCaddy(t testing.TB) string {
+	t.Helper()
+	return MustGoBuild(t, "caddy", filepath.Join(ModuleDir(), "doctor", "caddy"), "github.com/caddyserver/caddy/v2/cmd/caddy")
+}

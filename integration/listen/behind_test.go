@@ -50,7 +50,7 @@ func startCaddy(edits ...string) func(t *testing.T, s *site, plain string) {
 			"127.0.0.1:8080", plain,
 		}, edits...)
 		config := s.write(t, "Caddyfile", "{\n\tadmin off\n\tpersist_config off\n\tauto_https off\n}\n"+example(t, "behind-a-proxy/Caddyfile", edits...))
-		s.awaitListening(t, harness.Start(t, buildCaddy(t), "run", "--config", config, "--adapter", "caddyfile"), s.front)
+		s.awaitListening(t, harness.Start(t, harness.BuildCaddy(t), "run", "--config", config, "--adapter", "caddyfile"), s.front)
 	}
 }
 

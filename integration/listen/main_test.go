@@ -18,10 +18,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -188,25 +186,3 @@ func example(t *testing.T, file string, replace ...string) string {
 	}
 	return text
 }
-
-// buildCaddy compiles it from the module that the doctor's tests have.
-func buildCaddy(t *testing.T) string {
-	t.Helper()
-	path, err := caddy()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-var caddy = sync.OnceValues(func() (string, error) {
-	path, err := filepath.Abs("../build/listen/caddy")
-	if err != nil {
-		return "", err
-	}
-	command := exec.CommandContext(context.Background(), "go", "build", "-o", path, "github.com/caddyserver/caddy/v2/cmd/caddy")
-	command.Dir = "../doctor/caddy"
-	command.Env = append(os.Environ(), "CGO_ENABLED=0")
-	command.Stderr = os.Stderr
-	return path, command.Run()
-})
