@@ -9,7 +9,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,6 +20,7 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/immichaccess/immichaccess/integration/chromium"
 	"github.com/immichaccess/immichaccess/integration/harness"
 )
 
@@ -32,30 +32,10 @@ type browser struct {
 
 func startBrowser(t *testing.T) *browser {
 	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatalf("Debian's package chromium is needed: %v", err)
-	}
 	folder := t.TempDir()
 	b := &browser{certFile: filepath.Join(folder, "cert.pem"), keyFile: filepath.Join(folder, "key.pem")}
 	harness.WriteCertificate(t, b.certFile, b.keyFile)
-	ctx, end := chromedp.NewExecAllocator(context.Background(),
-		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.NoFirstRun, chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-dev-shm-usage", true),
-		chromedp.Flag("password-store", "basic"),
-		chromedp.Flag("host-resolver-rules", "MAP *.example.com 127.0.0.1, MAP *.example.net 127.0.0.1, MAP * ~NOTFOUND"),
-		chromedp.Flag("ignore-certificate-errors-spki-list", publicKeyDigest(t, b)))
-	t.Cleanup(end)
-	b.ctx, _ = chromedp.NewContext(ctx)
-	if err := chromedp.Do(b.ctx); err != nil {
-		t.Fatalf("Chromium does not start: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := chromedp.Cancel(b.ctx); err != nil {
-			t.Errorf("Chromium does not end: %v", err)
-		}
-	})
+	b.ctx = chromium.Start(t, "ignore-certificate-errors-spki-list", publicKeyDigest(t, b))
 	return b
 }
 

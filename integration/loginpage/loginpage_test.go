@@ -14,6 +14,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/immichaccess/immichaccess"
+	"github.com/immichaccess/immichaccess/integration/chromium"
 	"github.com/immichaccess/immichaccess/integration/harness"
 	"github.com/immichaccess/immichaccess/internal/fakeimmich"
 )
@@ -45,7 +46,7 @@ func startSite(t *testing.T) site {
 	address := harness.FreeAddress(t)
 	host := "photos.example.com:" + address[strings.LastIndexByte(address, ':')+1:]
 	made := makeKey(t, host)
-	s := site{chromium: startChromium(t), origin: "https://" + host, link: decode(t, made)}
+	s := site{chromium: chromium.Start(t, "ignore-certificate-errors", true), origin: "https://" + host, link: decode(t, made)}
 	_, s.secret, _ = strings.Cut(s.link, "#")
 	s.process = harness.Start(t, harness.Binary(t), "--upstreams="+upstream.URL, "--listen.https="+address, "--listen.http=", "--log.access=true",
 		"--access.browserLogin=true", "--access.maxWrongKeys=0", regexp.MustCompile(`--access\.keys=\S+`).FindString(made))
