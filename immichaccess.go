@@ -39,14 +39,14 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 	return g.handler(), nil
 }
 
-// guard decides on each request. fastPath itself admits a request with a valid key that has no restrictions. Others are decided by
-// authorize, except public routes (publicPath) and sessions that were verified before (browserPath). If a keyNameHeader is set, as
-// always in the standalone proxy, authorize decides on every key.
+// guard decides on each request. A request reaches next in one of three ways: fastPath itself admits a valid key that has no
+// restrictions; publicPath and browserPath admit public routes, and sessions that were verified before; authorize decides on all
+// others. If a keyNameHeader is set, as always in the standalone proxy, authorize decides on every key.
 type guard struct {
 	next       http.Handler
 	keys       *keyring
 	forwarding *forwarding
-	keyless    *networks
+	keyless    *networks // whose clients need no key
 	public     routes
 	lockout    *lockout
 	sessions   *sessions // nil without browserLogin
@@ -123,7 +123,7 @@ func (g *guard) fastPath(checkKey bool, lockoutActive chan struct{}) http.Handle
 				authorizeSlow(w, r)
 				return
 			}
-			known := keys
+			known := keys // those of New, which are all without a keysFile
 			if keysChange {
 				known = latestKeys().(digests)
 			}
@@ -164,7 +164,7 @@ func (g *guard) fastPath(checkKey bool, lockoutActive chan struct{}) http.Handle
 	})
 }
 
-// duringLockout takes over while some client is locked out, and sends the requests of others back to the fast path.
+// duringLockout decides while some client is locked out. Requests of clients that certainly are not stay on the fast path.
 func (g *guard) duringLockout(w http.ResponseWriter, r *http.Request) {
 	// mayConcern is true of an address of fewer than three characters.
 	if g.lockout.mayConcern(r.RemoteAddr) || g.forwarding.mayBeTrusted[r.RemoteAddr[:3]] {

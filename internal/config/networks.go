@@ -16,8 +16,8 @@ var networkNames = map[string][]string{
 	"private":  {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"}, // RFC 1918, RFC 4193
 }
 
-// ParseNetworks reads the same texts as the handler does, which can't lend its own parser: Traefik interprets it. The error tells
-// of each text that is wrong.
+// ParseNetworks accepts what the handler accepts, whose own parser is not exported, to keep the plugin's API small; a test compares
+// the two. The error lists each text that is invalid.
 func ParseNetworks(texts []string) (Networks, error) {
 	var networks Networks
 	var errs []error
