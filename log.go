@@ -53,7 +53,7 @@ func (l *denialLog) denied(r *http.Request, client, reason, key string) {
 	l.warn("denied", attributes...)
 }
 
-// count tells whether this second has room for another line, and how many lines were left out before.
+// count reports whether this second has room for another line, and how many lines were left out before.
 func (l *denialLog) count(second int64) (show bool, hidden int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

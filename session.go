@@ -337,7 +337,7 @@ type logouts struct {
 	byKey map[[sha256.Size]byte]*keyLogouts // by digest, since another handler may give the name to another key; guarded by mu
 }
 
-// keyLogouts are the log-outs of one key, so that somebody who logs in and out all the time affects nobody else.
+// keyLogouts are the log-outs of one key, so that many log-ins and log-outs with one key do not affect others.
 type keyLogouts struct {
 	ended  map[string]*session // by id, at most mostLogouts
 	before int64               // sessions issued at this time or earlier have ended too: there was no room to store each

@@ -52,7 +52,7 @@ func (d *target) quicConnect(t *testing.T, count int, begin func(conn *quic.Conn
 	}
 }
 
-// sendStream opens a stream if it may do so at once.
+// sendStream opens a stream if it may do so immediately.
 func sendStream(conn *quic.Conn, content []byte) {
 	stream, err := conn.OpenStream()
 	if err != nil {

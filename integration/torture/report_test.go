@@ -36,7 +36,7 @@ type result struct {
 
 	mu      sync.Mutex
 	failing bool                                 // outcomes before and afterwards are not counted
-	slowest time.Duration                        // until a client was told
+	slowest time.Duration                        // until a client had the error
 	counts  map[string]map[string]map[string]int // by protocol, kind and outcome
 }
 

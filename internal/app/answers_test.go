@@ -108,7 +108,7 @@ func TestRefusalIsReadWithoutWaiting(t *testing.T) {
 	}
 }
 
-// TestImmichEndsDuringUpload wants the 502 at once, whole, whether the client goes on sending or not.
+// TestImmichEndsDuringUpload wants an immediate, complete 502, whether or not the client keeps sending.
 func TestImmichEndsDuringUpload(t *testing.T) {
 	t.Parallel()
 	dies := rawImmich(t, func(_ net.Conn, request *bufio.Reader) { _, _ = io.CopyN(io.Discard, request, 5) })
@@ -283,7 +283,7 @@ func early(conn net.Conn, request *bufio.Reader) {
 	_, _ = io.Copy(io.Discard, request)
 }
 
-// TestDrainIsBounded goes on sending after an early response.
+// TestDrainIsBounded keeps sending after an early response.
 func TestDrainIsBounded(t *testing.T) {
 	t.Parallel()
 	chunk := fmt.Sprintf("%x\r\n%s\r\n", 1<<10, strings.Repeat("x", 1<<10))

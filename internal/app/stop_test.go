@@ -17,7 +17,7 @@ import (
 	"github.com/immichaccess/immichaccess/internal/filewatch"
 )
 
-// heldUpload is an upload that runs until it is told to end.
+// heldUpload is an upload that runs until the test ends it.
 type heldUpload struct {
 	content *io.PipeWriter
 	status  chan int

@@ -131,7 +131,7 @@ type Timeouts struct {
 	// KeepAlive is how long idle connections of clients stay open, once a request has been authorized.
 	// Default: 10m.
 	KeepAlive types.Duration `yaml:"keepAlive"`
-	// Shutdown is how long running transfers may take to finish after SIGTERM. A second signal ends them at once.
+	// Shutdown is how long running transfers may take to finish after SIGTERM. A second signal ends them immediately.
 	// Default: 1m.
 	Shutdown types.Duration `yaml:"shutdown"`
 }

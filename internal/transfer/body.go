@@ -42,7 +42,7 @@ type requestBody struct {
 
 	http1   bool // on the others, the server stops the client itself
 	expects bool // the client waits for 100 Continue
-	close   bool // the client was told that the connection ends
+	close   bool // the connection has to end with the response
 }
 
 // takeBody sets the body of a request, which must be a copy of the server's: before net/http closes the connection on a client

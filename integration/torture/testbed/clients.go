@@ -58,7 +58,7 @@ func NewClient(t testing.TB, protocol string, options ClientOptions) *Client {
 // Close closes idle connections.
 func (c *Client) Close() { c.close() }
 
-// CloseAll closes all connections at once.
+// CloseAll closes all connections immediately.
 func (c *Client) CloseAll() {
 	c.close()
 	c.conns.closeAll()

@@ -65,7 +65,7 @@ func (c *Client) receive(ctx context.Context, transfer *Transfer, r *http.Reques
 	}
 }
 
-// ErrUndetected is the error of a download that is incomplete, although the client was not told so.
+// ErrUndetected is the error of a download that is incomplete, although the client got no error.
 var ErrUndetected = errors.New("the download looks complete to the client, and is not")
 
 // check compares a download that the client considers complete.
