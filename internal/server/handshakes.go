@@ -45,7 +45,7 @@ func (h *handshakes) begin(address net.Addr) *handshake {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.count >= maxHandshakes || h.clients[client] >= maxHandshakesPerClient {
-		h.log.warn("too many QUIC handshakes that do not end; new ones are refused for a while", "client", client)
+		h.log.warn("too many unfinished QUIC handshakes; new ones are refused for a while", "client", client)
 		return nil
 	}
 	h.count++

@@ -90,7 +90,7 @@ func (l *connLimiter) admit(address net.Addr, closeConn func()) *trackedConn {
 		return nil
 	}
 	if l.most > 0 && len(l.conns) >= l.most {
-		l.log.warn("there are as many connections as limits.connections allows; those that wait longest are closed", "limit", l.most)
+		l.log.warn("limits.connections is reached; connections without a complete request are closed first, new ones if all are busy", "limit", l.most)
 		if !l.makeRoom(l.conns) {
 			return nil
 		}
@@ -106,7 +106,7 @@ func (l *connLimiter) hasRoomFor(client netip.Prefix) bool {
 	if l.mostPerClient == 0 || len(l.clients[client]) < l.mostPerClient {
 		return true
 	}
-	l.log.warn("a client has as many connections as limits.connectionsPerClient allows; those that wait longest are closed",
+	l.log.warn("a client has reached limits.connectionsPerClient; its connections without a complete request are closed first, new ones if all are busy",
 		"client", client, "limit", l.mostPerClient)
 	return l.makeRoom(l.clients[client])
 }
@@ -345,7 +345,7 @@ func (c *trackedConn) charge() {
 		if worst == nil {
 			return
 		}
-		l.log.warn("too many connections with unfinished requests; those with the most of it, for the longest time, are closed",
+		l.log.warn("unfinished requests take too much memory; the connections with the largest and oldest ones are closed",
 			"client", worst.client)
 		l.evict(worst)
 	}
