@@ -1,4 +1,4 @@
-// Command immichaccess is an access-key gateway for Immich with TLS of its own, for users without Traefik.
+// Command immichaccess is an access-key gateway for Immich that terminates TLS itself, for users without Traefik.
 package main
 
 import (
