@@ -157,9 +157,7 @@ func testTraefikCompose(t *testing.T, e *engine) {
 		}
 	}
 	traefikImage(t, e, file.Services["traefik"].Image)
-	c := newComposition(t, e, filepath.Join(traefik.ExampleDir(), "docker-compose.yml"), traefik.Settings{
-		"services": traefik.Settings{"traefik": traefik.Settings{"command": withLocalPlugin(file.Services["traefik"].Command)}},
-	})
+	c := newComposition(t, e, filepath.Join(traefik.ExampleDir(), "docker-compose.yml"), nil)
 	c.compose(t, "up", "--detach", "--wait")
 
 	two := e.clients(t)["HTTP/2.0"]
@@ -184,29 +182,16 @@ func testTraefikCompose(t *testing.T, e *engine) {
 	}
 }
 
-// traefikImage replaces Traefik's, with this repository instead of the plugin from the catalog.
+// traefikImage replaces Traefik's.
 func traefikImage(t *testing.T, e *engine, name string) {
 	t.Helper()
 	directory := t.TempDir()
 	put(t, directory, "traefik", traefik.MustBuild(t))
-	sources, err := filepath.Glob(filepath.Join(harness.RepositoryDir(), "*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, source := range append(sources, filepath.Join(harness.RepositoryDir(), "go.mod"), filepath.Join(harness.RepositoryDir(), ".traefik.yml")) {
-		put(t, directory, filepath.Join("plugins-local/src/github.com/immichaccess/immichaccess", filepath.Base(source)), source)
-	}
 	write(t, directory, "tmp/empty", "")
 	e.image(t, name, directory, []string{`ENTRYPOINT ["/traefik"]`})
 }
 
-// withLocalPlugin uses the plugin in the image, instead of the catalog's.
-func withLocalPlugin(flags []string) []string {
-	kept := slices.DeleteFunc(slices.Clone(flags), func(f string) bool { return strings.HasPrefix(f, "--experimental.plugins.") })
-	return append(kept, "--experimental.localPlugins.immichaccess.moduleName=github.com/immichaccess/immichaccess")
-}
-
-// composition is a file of Docker Compose, and a second one with the changes for the test.
+// composition is a file of Docker Compose and, if the test needs changes, a second one.
 type composition struct {
 	engine  *engine
 	files   []string
@@ -215,14 +200,17 @@ type composition struct {
 
 func newComposition(t *testing.T, e *engine, file string, changes traefik.Settings) *composition {
 	t.Helper()
-	text, err := yaml.Marshal(changes)
-	if err != nil {
-		t.Fatal(err)
-	}
 	folder := t.TempDir()
-	write(t, folder, "test.yml", string(text))
-	c := &composition{e, []string{file, filepath.Join(folder, "test.yml")},
+	c := &composition{e, []string{file},
 		[]string{"UPLOAD_LOCATION=" + filepath.Join(folder, "library"), "DB_DATA_LOCATION=" + filepath.Join(folder, "postgres")}}
+	if len(changes) > 0 {
+		text, err := yaml.Marshal(changes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, folder, "test.yml", string(text))
+		c.files = append(c.files, filepath.Join(folder, "test.yml"))
+	}
 	t.Cleanup(func() {
 		if t.Failed() {
 			logs, _ := c.command(context.Background(), "logs", "--no-color").CombinedOutput()

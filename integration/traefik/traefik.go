@@ -81,7 +81,7 @@ func Start(ctx context.Context, binary, dir string, static, dynamic Settings, lo
 	return p, nil
 }
 
-// withLocalPlugin replaces a released plugin by that of this repository.
+// withLocalPlugin adds the plugin of this repository, in place of a released one.
 func (s Settings) withLocalPlugin() Settings {
 	local := Settings{"localPlugins": Settings{"immichaccess": Settings{"moduleName": "github.com/immichaccess/immichaccess"}}}
 	for name, value := range s {
