@@ -118,7 +118,7 @@ func (l *http2Listener) Addr() net.Addr {
 	return l.address
 }
 
-// http2Conn has no method ConnectionState: net/http uses this path for HTTP/2 only without it.
+// http2Conn has no method ConnectionState: with one, net/http would not look for HTTP/2 on the connection.
 type http2Conn struct {
 	net.Conn
 
