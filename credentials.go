@@ -53,7 +53,7 @@ func isFilled(values []string) bool {
 type others struct {
 	headers    []string
 	parameters *regexp.Regexp // names of parameters that are read as one of them
-	noneIn     *regexp.Regexp // queries that need no further check, as most do not
+	noneIn     *regexp.Regexp // queries, as most are, that need no closer look
 }
 
 // othersThan returns all credentials but one.
@@ -79,7 +79,7 @@ func othersThan(passes string) *others {
 	return o
 }
 
-// commonParameters are those that the pages of shared links send besides the credential.
+// commonParameters are those that the pages of shared links send, beside the credential.
 var commonParameters = []string{"size", "edited", "c", "albumId", "timeBucket", "order", "visibility", "withStacked", "withCoordinates"}
 
 // from removes them from the request. It returns false where that can't be done for certain.
@@ -116,8 +116,8 @@ func containsAny(text string, words []string) bool {
 	return false
 }
 
-// removeParameters removes the parameters from the query, in whatever way they are written. It treats ";" as a separator too,
-// which Traefik forwards as "&". It returns false for a query that can't be parsed.
+// removeParameters removes the parameters from the query, in whatever way they are written. It takes ";" for a separator too,
+// which Traefik forwards as "&". It returns false for a query that can't be taken apart.
 func (o *others) removeParameters(r *http.Request, query string) bool {
 	if ambiguous.MatchString(query) || strings.Count(query, "&")+strings.Count(query, ";") > mostParameters {
 		return false

@@ -77,8 +77,8 @@ var passing = []struct{ routes, credential string }{
 // routes are those that were made public.
 type routes []*routeGroup
 
-// routeGroup holds routes whose requests must carry the same credential, and may carry the same. Their requests, "METHOD
-// /path", are one pattern: in Yaegi, a few calls cost more than a long regular expression.
+// routeGroup holds routes that are alike in what their requests must carry, and may. Their requests, "METHOD /path", are one
+// pattern: Yaegi pays more for a few calls than for a long regular expression.
 type routeGroup struct {
 	plain   *regexp.Regexp // paths that are canonical at first sight, as most are
 	any     *regexp.Regexp // decoded paths
@@ -187,7 +187,7 @@ func (g *routeGroup) match(r *http.Request) bool {
 	return g.needs == nil || g.needs.isIn(r)
 }
 
-// publicPath is the path of a request if there are public routes. It decides on requests without a key.
+// publicPath is the path of a request where routes are public: without a key, it is decided here.
 func (g *guard) publicPath(withKey http.Handler) http.Handler {
 	keyHeader, lockoutActive, admit, forward, deny := g.keys.header, g.lockout.active, g.public.admit, g.forward, g.deny
 	if g.keys.nameHeader != "" || len(g.keyless.lengths) > 0 {
