@@ -12,7 +12,7 @@ help: ## list what there is
 
 ## Using
 
-# As a binary, and not by go run, which takes Ctrl+C for a failure.
+# As a binary, since go run reports Ctrl+C as a failure.
 .PHONY: demo
 demo: build ## run the standalone proxy in front of a fake Immich; ARGS=--listen.https=127.0.0.1:8444 uses another port
 	@build/immichaccess demo $(ARGS)
@@ -42,7 +42,7 @@ install: build ## install the standalone proxy as immichaccess, where go install
 test: ## run the tests, without Traefik; four minutes on two cores
 	go test $(RACE) -timeout 5m ./...
 
-# Go would take results from its cache: it does not see that these tests read and build what is outside their module.
+# Without -count 1, Go would use cached results: it does not notice that these tests read and build files outside their module.
 INTEGRATE = cd integration && go test -count 1 -timeout 40m
 
 .PHONY: integration
@@ -52,7 +52,7 @@ integration: ## run the plugin in Yaegi and in the real Traefik, and the proxy a
 	cd bench && go test -count 1 ./...
 
 .PHONY: slow
-slow: ## run the tests that take their time, such as an upload of more than a minute
+slow: ## run the tests that take minutes, such as an upload of more than a minute
 	$(INTEGRATE) -tags slow -run 'LongerThan' ./traefik
 
 .PHONY: torture
@@ -60,7 +60,7 @@ torture: ## try failures and ten minutes of generated requests, and write docs/t
 	@$(MAKE) torture-failures torture-requests
 
 .PHONY: torture-failures
-torture-failures: ## have everything around the proxy fail while it transfers
+torture-failures: ## make everything around the proxy fail while it transfers
 	$(INTEGRATE) -v ./torture -whole -rounds 3 -parallel 4 -report ../../docs/tested.md
 
 .PHONY: docker
@@ -82,7 +82,7 @@ fuzz: ## look for inputs that break the parsers, a minute each
 	go test -run '^$$' -fuzz FuzzProxyProtocol -fuzztime 1m ./internal/server
 
 .PHONY: torture-requests
-torture-requests: ## compare how the gateway and Immich read generated requests, for ten minutes in all
+torture-requests: ## compare how the gateway and Immich parse generated requests, for ten minutes in all
 	$(INTEGRATE) -v -run 'Standalone|Traefik' ./differential -args -for=200s -report ../../docs/tested.md
 
 .PHONY: bench
@@ -96,7 +96,7 @@ bench: ## measure what a request costs, in multiples of doing nothing, and how f
 bench-peers: ## compare the standalone proxy's processor time with nginx, HAProxy and Caddy; the first time this builds Caddy
 	cd bench && go run . -json results.json
 
-## Keeping
+## Maintenance
 
 .PHONY: lint
 lint: ## look for mistakes and bad style

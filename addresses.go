@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// networks is a set of addresses. Looking one up costs as much as there are prefix lengths, not networks.
+// networks is a set of addresses. A lookup costs one map access per prefix length in use, however many networks there are.
 type networks struct {
 	lengths  []int
 	prefixes map[netip.Prefix]bool

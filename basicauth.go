@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// basicPath takes the key from HTTP Basic (RFC 7617), for programs that are given no more than a URL, such as
-// https://x:KEY@photos.example.com. What follows finds the key in its header. Immich never sees a Basic password; its own
-// Authorization header, which is Bearer, passes.
+// basicPath moves the key from HTTP Basic (RFC 7617) to the key header, for programs that accept only a URL, such as
+// https://x:KEY@photos.example.com. Basic credentials are never forwarded; Immich's own Authorization header, which is Bearer,
+// is.
 func (g *guard) basicPath(next http.Handler) http.Handler {
 	keyHeader := g.keys.header
 
@@ -28,8 +28,8 @@ func useBasic(h http.Header, keyHeader string) {
 	}
 }
 
-// useBasicUnless makes the password the key, unless there is a valid session: a browser goes on sending a password that no longer
-// counts, even after somebody has logged in with another key. It reports whether there is a key now.
+// useBasicUnless makes the password the key, unless there is a valid session: a browser keeps sending a password that is no
+// longer valid, even after a login with another key. It reports whether there is a key now.
 func useBasicUnless(hasSession bool, h http.Header, keyHeader string) bool {
 	passwords := takeBasic(h)
 	if hasSession || len(passwords) == 0 {
@@ -71,8 +71,8 @@ func basicPassword(authorization string) (password string, isBasic bool) {
 	return password, true
 }
 
-// isFromBrowser tells whether a browser sends the request: it says so in Fetch Metadata or, where it can't, as over plain
-// HTTP, it asks for HTML.
+// isFromBrowser reports whether a browser sent the request: it has Fetch Metadata headers or, over plain HTTP, where browsers
+// omit them, it accepts HTML.
 func isFromBrowser(r *http.Request) bool {
 	return r.Header.Get("Sec-Fetch-Mode") != "" || strings.Contains(r.Header.Get("Accept"), "text/html")
 }

@@ -12,15 +12,15 @@ const (
 	longestSerial = 40 // hex digits (RFC 5280, section 4.1.2.2)
 )
 
-// clientCertificates decides which certificates of clients count as a key: those that TLS has verified, each time anew, since
-// a connection, or a TLS session that is resumed, may outlive its certificate.
+// clientCertificates decides which client certificates are accepted in place of a key: those that TLS has verified. It checks
+// them on every request, since a connection, or a resumed TLS session, may outlive its certificate.
 type clientCertificates struct {
 	forwarding     *forwarding
 	revokedNames   map[string]bool
-	revokedSerials map[string]bool // in hex, small letters, without leading zeros
+	revokedSerials map[string]bool // in lower-case hex, without leading zeros
 }
 
-// authorize returns the common name of the request's certificate, or why it does not count.
+// authorize returns the common name of the request's certificate, or why it is rejected.
 func (c *clientCertificates) authorize(r *http.Request) (name string, denied *denial) {
 	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
 		return "", &denial{reason: noKey}
@@ -69,7 +69,8 @@ func isCurrent(chain []*x509.Certificate, now time.Time) bool {
 	return true
 }
 
-// parseRevoked reads common names and serial numbers. What could be both is both: that shuts out one too many at worst.
+// parseRevoked reads common names and serial numbers. A text that could be either counts as both; at worst, that rejects one
+// certificate too many.
 func (c *clientCertificates) parseRevoked(texts []string, errs *problems) {
 	for _, text := range texts {
 		text = strings.TrimSpace(text)
@@ -81,7 +82,7 @@ func (c *clientCertificates) parseRevoked(texts []string, errs *problems) {
 		case isName(text) && len(text) <= longestName && strings.Trim(text, hexDigits) != "":
 			c.revokedNames[text] = true
 		default:
-			errs.add("revokedCertificates", "%q is neither a common name (letters, digits and ._-) nor a serial number (up to 40 hex digits, with colons or without; a fingerprint is none)", text)
+			errs.add("revokedCertificates", "%q is neither a common name (letters, digits and ._-) nor a serial number (up to 40 hex digits, with or without colons; a fingerprint is not a serial number)", text)
 		}
 	}
 }

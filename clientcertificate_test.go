@@ -11,14 +11,15 @@ import (
 	"time"
 )
 
-// certificate is one as TLS hands it over.
+// certificate returns one in the form in which TLS passes it on.
 func certificate(name string, notBefore, notAfter time.Duration) *x509.Certificate {
 	now := time.Now()
 	return &x509.Certificate{SerialNumber: big.NewInt(0x4f3a), Subject: pkix.Name{CommonName: name}, NotBefore: now.Add(notBefore), NotAfter: now.Add(notAfter)}
 }
 
-// The conformance table holds this to real certificates over TLS; here is what no CA would sign, and what takes years.
-func TestClientCertificateThatDoesNotCount(t *testing.T) {
+// The conformance table tests real certificates over TLS. These cases are what no CA would sign, or what would take years to
+// occur.
+func TestClientCertificateDecisions(t *testing.T) {
 	good, ca := certificate("phone", -time.Hour, time.Hour), certificate("CA", -time.Hour, time.Hour)
 	oldCA, laterCA := certificate("CA", -time.Hour, -time.Minute), certificate("CA", time.Minute, time.Hour)
 	for name, c := range map[string]presented{
@@ -53,7 +54,7 @@ func TestClientCertificateThatDoesNotCount(t *testing.T) {
 	}
 }
 
-// presented is a certificate, what TLS made of it, and what becomes of the request.
+// presented is a certificate, the result of verifying it, and the expected response.
 type presented struct {
 	peer   *x509.Certificate
 	chains [][]*x509.Certificate
@@ -65,7 +66,7 @@ func chainOf(leaf, ca *x509.Certificate, reason string) presented {
 	return presented{leaf, [][]*x509.Certificate{{leaf, ca}}, http.StatusForbidden, reason}
 }
 
-// A serial number counts however it is written.
+// A serial number matches in every notation.
 func TestRevokedSerialNumber(t *testing.T) {
 	for text, want := range map[string]int{
 		"4f3a": http.StatusForbidden, "4F:3A": http.StatusForbidden, "0x4f3A": http.StatusForbidden, "00:4f:3a": http.StatusForbidden,

@@ -16,13 +16,14 @@ import (
 // writes the reference, the help and the README's table. A text option that is left empty has its default, as when a label
 // contains a variable that is not set.
 type Config struct {
-	// Keys are the access keys, each as "[NAME:]SECRET [expires=2027-01-31] [methods=GET,HEAD]", where "SECRET" is the key itself or
-	// "sha256:" and its digest. A key is valid through the end of its last day, in UTC. In a list that commas separate, as in a
+	// Keys are the access keys, each as "[NAME:]SECRET [expires=2027-01-31] [methods=GET,HEAD]", where "SECRET" is the key itself
+	// or "sha256:" and its digest. A key is valid through the end of its last day, in UTC. In a comma-separated list, such as a
 	// label, write "methods=GET+HEAD".
 	// Default: none.
 	Keys []string `yaml:"keys" loggable:"false"`
 	// KeysFile is a file with more keys, written as in [Config.Keys], one per line; a change takes effect within 5 s. Lines that
-	// begin with "#" are comments. If the file can't be read or has an error, the keys stay as they were, and the log says why.
+	// begin with "#" are comments. If the file can't be read or has an error, the previous keys stay in effect, and the log says
+	// why.
 	// Default: none.
 	KeysFile string `yaml:"keysFile"`
 	// RequireKey is whether a request needs a key; "false" lets everybody in, so that only the forwarding headers and the upload
@@ -35,44 +36,45 @@ type Config struct {
 	// ForwardKey keeps the key header on the request to Immich. A browser session has no key to forward.
 	// Default: false.
 	ForwardKey bool `yaml:"forwardKey"`
-	// KeyNameHeader is a request header that tells Immich and the access log the name of the key. What a client sends in it is
-	// discarded.
+	// KeyNameHeader is a request header in which Immich and the access log receive the name of the key. A value that the client
+	// sends in it is discarded.
 	// Default: none.
 	KeyNameHeader string `yaml:"keyNameHeader"`
 	// MaxUploadSize is the largest request body, in bytes or with nginx's units "k", "m" and "g" (powers of 1024, upper or lower
 	// case); "0" is no limit. Larger requests get 413.
 	// Default: 50000M.
 	MaxUploadSize string `yaml:"maxUploadSize"`
-	// TrustedProxies are the IP addresses and CIDRs of proxies in front whose forwarding headers are trusted, and the words
-	// "loopback" (127.0.0.0/8 and ::1) and "private" (RFC 1918 and RFC 4193).
+	// TrustedProxies are the IP addresses and CIDRs of the proxies in front whose forwarding headers are trusted; "loopback" stands
+	// for 127.0.0.0/8 and ::1, "private" for the networks of RFC 1918 and RFC 4193.
 	// Default: none.
 	TrustedProxies []string `yaml:"trustedProxies"`
 	// KeylessNetworks are the networks whose clients need no key, such as your home network; written as in
-	// [Config.TrustedProxies]. Behind another proxy, list that proxy in [Config.TrustedProxies], or else its address counts.
+	// [Config.TrustedProxies]. Behind another proxy, list that proxy in [Config.TrustedProxies], or else all clients have its
+	// address.
 	// Default: none.
 	KeylessNetworks []string `yaml:"keylessNetworks"`
-	// PublicRoutes are routes of Immich's that need no key: "ping", "well-known", "oauth", "shared-links", "session-media".
+	// PublicRoutes are the Immich routes that need no key: "ping", "well-known", "oauth", "shared-links", "session-media".
 	// Default: none.
 	PublicRoutes []string `yaml:"publicRoutes"`
-	// BrowserLogin shows a browser without a key a page to enter it. A signed session cookie, which does not contain the key,
-	// then lets the browser in. The page is at "/.immichaccess", and "/.immichaccess/logout" ends the session.
+	// BrowserLogin shows a login page to browsers that send no key. A signed session cookie, which does not contain the key, then
+	// lets the browser in. The page is at "/.immichaccess", and "/.immichaccess/logout" ends the session.
 	// Default: false.
 	BrowserLogin bool `yaml:"browserLogin"`
 	// BrowserSession is how long a browser stays logged in.
 	// Default: 720h.
 	BrowserSession string `yaml:"browserSession"`
-	// SessionSecretFile is a file with at least 32 characters that sign the session cookies of [Config.BrowserLogin]. Instances
-	// that share it accept each other's sessions. Without it, the Traefik plugin makes a random secret, with which sessions
-	// survive a reload but not a restart; the standalone proxy keeps one in "acme.storage".
+	// SessionSecretFile is a file with a secret of at least 32 characters that signs the session cookies of [Config.BrowserLogin].
+	// Instances that share it accept each other's sessions. Without it, the Traefik plugin generates a random secret, with which
+	// sessions survive a reload but not a restart; the standalone proxy keeps one in "acme.storage".
 	// Default: none.
 	SessionSecretFile string `yaml:"sessionSecretFile"`
-	// BasicAuth takes the password of HTTP Basic as the key if there is no key header, as from "https://x:KEY@host", for programs
-	// that are given only a URL. Immich never sees it; with [Config.ForwardKey] it gets the key in [Config.KeyHeader].
+	// BasicAuth accepts the password of HTTP Basic as the key, as in "https://x:KEY@host", for programs that accept only a URL. A
+	// key header takes precedence. Immich never sees the password; with [Config.ForwardKey] it gets the key in [Config.KeyHeader].
 	// Default: false.
 	BasicAuth bool `yaml:"basicAuth"`
 	// ClientCertificates accepts a client certificate that TLS has verified in place of a key, named by its common name (letters,
-	// digits and "._-"). If a key is sent as well, the key decides. In Traefik, "tls.options.NAME.clientAuth" asks for
-	// certificates; in the standalone proxy, "tls.clientCA". The certificate of one of [Config.TrustedProxies] does not count.
+	// digits and "._-"). If a key is sent as well, the key decides. In Traefik, "tls.options.NAME.clientAuth" requests
+	// certificates; in the standalone proxy, "tls.clientCA". The certificate of one of [Config.TrustedProxies] is not accepted.
 	// Default: false.
 	ClientCertificates bool `yaml:"clientCertificates"`
 	// RevokedCertificates are the common names, or serial numbers in hex, of client certificates that are no longer accepted.

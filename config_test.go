@@ -113,7 +113,7 @@ var (
 	}
 )
 
-// Each option wrong in each way it can be: the error tells of that option alone, what it was and what is allowed.
+// Each option, with each kind of invalid value. The error is about that option only, and states the value and what is allowed.
 func TestWrongOption(t *testing.T) {
 	t.Parallel()
 	for name, c := range invalidEntries {
@@ -175,8 +175,8 @@ func TestWrongOption(t *testing.T) {
 	}
 }
 
-// Options that are each right, and together are not.
-func TestOptionsThatDoNotFit(t *testing.T) {
+// Options that are valid on their own, but not together.
+func TestConflictingOptions(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		config Config
@@ -219,26 +219,26 @@ func TestAllWrongOptionsAtOnce(t *testing.T) {
 		"maxWrongKeys", "publicRoutes", "requireKey", "trustedProxies", "trustedProxies", "wrongKeyWindow",
 	}
 	if got := optionsIn(err); !slices.Equal(got, want) {
-		t.Errorf("the error tells of %v, want %v: %v", got, want, err)
+		t.Errorf("the error is about %v, want %v: %v", got, want, err)
 	}
 	wantNoSecret(t, err.Error())
 	several, isList := err.(interface{ Unwrap() []error })
 	if !isList || len(several.Unwrap()) != len(want) {
-		t.Errorf("it can't be taken apart: %v", err)
+		t.Errorf("the error can't be unwrapped: %v", err)
 	}
 }
 
-func TestNothingToGuard(t *testing.T) {
+func TestNewWithoutHandlerOrConfig(t *testing.T) {
 	t.Parallel()
 	if _, err := New(t.Context(), nil, CreateConfig(), "test"); err == nil {
-		t.Error("New takes no next handler")
+		t.Error("New accepts a nil handler")
 	}
 	if _, err := New(t.Context(), &recorder{}, nil, "test"); err == nil {
-		t.Error("New takes no configuration")
+		t.Error("New accepts a nil configuration")
 	}
 }
 
-// An option that is empty, as from a variable that is not set, has its default.
+// An option that is empty, as from an unset variable, has its default.
 func TestEmptyOptionIsDefault(t *testing.T) {
 	t.Parallel()
 	handler := newTestHandler(t, &Config{Keys: []string{rightKey}}, &recorder{})
@@ -262,7 +262,7 @@ func newError(t *testing.T, config Config) error {
 		t.Fatalf("New takes %+v", config)
 	}
 	if !strings.HasPrefix(err.Error(), `immichaccess: the configuration of "test" is wrong: `) {
-		t.Errorf("the error does not say whose: %v", err)
+		t.Errorf("the error does not name the middleware: %v", err)
 	}
 	return err
 }
@@ -282,7 +282,7 @@ func wantWrong(t *testing.T, config Config, option string, texts ...string) {
 	wantNoSecret(t, err.Error())
 }
 
-// optionsIn returns the options that the error tells of, sorted, one for each problem.
+// optionsIn returns the options that the error is about, sorted, one for each problem.
 func optionsIn(err error) []string {
 	var found []string
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
@@ -317,7 +317,7 @@ func TestRevokedCertificates(t *testing.T) {
 	}
 }
 
-// Certificates can stand in for keys altogether, and where nobody asks for them, nobody gets in.
+// Certificates can replace keys altogether. Where TLS does not request any, all requests are denied.
 func TestCertificatesNeedNoKeys(t *testing.T) {
 	handler := newTestHandler(t, &Config{ClientCertificates: true}, &recorder{})
 	if got := ask(handler, newRequest(nil)); got.Code != http.StatusForbidden {

@@ -13,8 +13,8 @@ type credential struct {
 	headers []string
 }
 
-// credentials are those of Immich, by name. Of a request's, Immich takes the first that is not empty: link, session, user
-// (auth.service.ts, validate).
+// credentials are those of Immich, by name. If a request has several, Immich uses the first that is not empty: link, session,
+// user (auth.service.ts, validate).
 var credentials = map[string]*credential{
 	"link":    {queries: []string{"key", "slug"}, headers: []string{"X-Immich-Share-Key", "X-Immich-Share-Slug"}},
 	"session": {queries: []string{"sessionKey"}},
@@ -24,7 +24,7 @@ var credentials = map[string]*credential{
 	},
 }
 
-// isIn tells whether the request carries the credential, and it is not blank: Node trims header values, and Immich then takes
+// isIn reports whether the request carries the credential, and it is not blank: Node trims header values, and Immich then uses
 // the next credential. Go trims them only over HTTP/1.1.
 func (c *credential) isIn(r *http.Request) bool {
 	query := r.URL.Query()
@@ -101,11 +101,11 @@ func (o *others) fromHeaders(h http.Header) {
 	}
 }
 
-// ambiguous is what Immich reads in ways of its own in a query: blanks and bytes beyond ASCII, and a "#", where Express ends
-// it. A blank, which HTTP/2 and HTTP/3 can carry, would end the whole URL over HTTP/1.1, in which Immich gets it.
+// ambiguous matches what Immich may parse differently in a query: blanks, bytes beyond ASCII, and "#", where Express ends it. A
+// blank, which HTTP/2 and HTTP/3 can carry, would end the URL in the HTTP/1.1 request to Immich.
 var ambiguous = regexp.MustCompile(`[^!-~]|#`)
 
-// mostParameters is more than any page of Immich's sends, and few enough for Yaegi to look at each. Express ends a query after
+// mostParameters is more than any page of Immich sends, and few enough for Yaegi to check each. Express ends a query after
 // 1000.
 const mostParameters = 200
 
@@ -132,7 +132,7 @@ func (o *others) removeParameters(r *http.Request, query string) bool {
 	return true
 }
 
-// isNamed tells whether the parameter is one of them, as far as that can be told: a name that can't be decoded counts as well.
+// isNamed reports whether the parameter is one of them. A name that can't be decoded counts as one.
 func (o *others) isNamed(parameter string) bool {
 	name, _, _ := strings.Cut(parameter, "=")
 	decoded, err := url.QueryUnescape(name)
@@ -160,7 +160,7 @@ func removeUserCookies(h http.Header, lines []string) {
 	}
 }
 
-// withoutUserCookies removes each cookie in which one of the names stands, since parsers differ in what they trim from a name.
+// withoutUserCookies removes each cookie that contains one of the names, since parsers differ in what they trim from a name.
 func withoutUserCookies(cookies string) string {
 	var kept []string
 	for _, cookie := range strings.Split(cookies, ";") {

@@ -125,8 +125,8 @@ func (d *denyResponder) statusAndHeaders(w http.ResponseWriter, r *http.Request,
 	return d.status
 }
 
-// challenge says how to authenticate. Basic makes browsers ask for a password in a window of their own, so they do not get it
-// where there is the login page.
+// challenge returns the value of WWW-Authenticate. Basic makes browsers show their own password dialog, so browsers do not get
+// it if there is a login page.
 func (d *denyResponder) challenge(r *http.Request) string {
 	if d.basicAuth && (d.sessions == nil || !isFromBrowser(r)) {
 		return `Basic realm="Immich"`

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// denied are requests that are turned away by denyingConfig, and the lines that they leave in the log. The secrets of
-// wantNoSecret are all over them.
+// denied are requests that denyingConfig denies, and the resulting log lines. They are full of the secrets that wantNoSecret
+// looks for.
 var denied = map[string]struct {
 	method string // GET unless given
 	path   string // /api/albums unless given
@@ -93,7 +93,7 @@ func TestDenialLine(t *testing.T) {
 				t.Errorf("log line %q", lines[0])
 			}
 
-			// Without a name, the line is slog's. As text it is the same.
+			// Without a name, the line goes to slog. Its text is the same.
 			line := slogText(t, func() { ask(newUnnamedHandler(t, denyingConfig()), r.Clone(t.Context())) })
 			if want := "level=WARN msg=" + strings.TrimPrefix(lines[0], "immichaccess: test: ") + "\n"; !strings.HasSuffix(line, want) {
 				t.Errorf("slog writes %q, package log %q", line, lines[0])
@@ -133,7 +133,7 @@ func slogText(t *testing.T, do func()) string {
 	return out.String()
 }
 
-// A body that grows over the limit leaves a line too, one.
+// An upload that exceeds the limit while it is sent is logged, too, once.
 func TestDenialLineOfUnknownLength(t *testing.T) {
 	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
@@ -162,7 +162,7 @@ func TestNoLines(t *testing.T) {
 	})
 }
 
-// Ten lines a second, and then what was left out.
+// At most ten lines a second are logged, and then how many were left out.
 func TestDenialLinesAreBounded(t *testing.T) {
 	lines := logLines(func() {
 		synctest.Test(t, func(t *testing.T) {
@@ -192,7 +192,7 @@ func TestDenialLinesAreBounded(t *testing.T) {
 	wantLines(t, lines, want...)
 }
 
-// The answers have the shape of Immich's own, and say what to do.
+// Responses have the format of Immich's own errors, and say what to do.
 func TestDenialAnswer(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -226,7 +226,7 @@ func TestDenialAnswer(t *testing.T) {
 	}
 }
 
-// The body of a request that is turned away is not read, and the connection, which still holds it, is not used again.
+// The body of a denied request is not read, and the connection, on which it is still pending, is not reused.
 func TestDeniedBodyIsNotRead(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

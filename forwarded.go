@@ -66,14 +66,14 @@ func addBeginning(beginnings map[string]bool, text, next string) {
 	}
 }
 
-// source is where a request comes from, as far as its addresses show.
+// source is where a request comes from, according to the peer's address and X-Forwarded-For.
 type source struct {
-	trusted bool       // the peer is
+	trusted bool       // whether the peer is trusted
 	client  netip.Addr // not valid if the peer has no address
 	named   bool       // false if the client is a trusted proxy that names no other client
 	chain   []string   // from the client to the last proxy before the peer
 
-	realIP       []string // the headers that say so; nil: none
+	realIP       []string // the values of the headers for Immich; nil: none
 	forwardedFor []string
 }
 
@@ -81,7 +81,7 @@ type source struct {
 type claims struct {
 	*source
 	proto  []string // nil if the peer gives none, or none that is valid
-	host   string   // "" as well
+	host   string   // "" if the peer gives none, or none that is valid
 	port   []string
 	prefix []string
 }
@@ -102,7 +102,7 @@ func (f *forwarding) resolve(r *http.Request) *claims {
 	}
 }
 
-// sourceOf remembers what it has found, since the same clients come again and again.
+// sourceOf caches the results, since most requests come from the same few clients.
 func (f *forwarding) sourceOf(peer string, forwardedFor []string) *source {
 	colon := strings.LastIndexByte(peer, ':')
 	if colon < 0 || len(forwardedFor) > 1 {

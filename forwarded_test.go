@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// scribbles are what no peer has for an address.
-var scribbles = []string{
+// notAddresses are texts that no peer has as its address.
+var notAddresses = []string{
 	"", "@", " ", ":", ":80", "[", "]", "[]", "[]:80", "[:80", "unknown", "_hidden", "/run/immich.sock", "proxy.example.com:80",
 	"192.0.2.256", "192.0.2", "192.0.2.1:", "192.0.2.1:65536", "192.0.2.1:http", "192.0.2.1:80:80", "192.0.2.1/32", "192.0.2.1%eth0", "192.0.2.01",
 	"[192.0.2.1]:80", "2001:db8::1::2", "2001:db8::1]", "[2001:db8::1", "[2001:db8::1]80", "[2001:db8::1]]", "[2001:db8::1]:80:80", "12345::1", "fe80::1%",
@@ -55,7 +55,7 @@ func TestAddress(t *testing.T) {
 			t.Errorf("%q is read as %v, %v, want %s", text, addr, ok, want)
 		}
 	}
-	for _, text := range scribbles {
+	for _, text := range notAddresses {
 		if addr, ok := parseAddr(text); ok {
 			t.Errorf("%q is read as %v", text, addr)
 		}
@@ -132,7 +132,7 @@ func TestClaims(t *testing.T) {
 	}
 	const client, proxy = "203.0.113.9", "10.0.0.1:80"
 	cases := []testCase{
-		// Nobody believes a peer that is not trusted.
+		// Claims of a peer that is not trusted are ignored.
 		{"192.0.2.1:80", []string{client}, ""},
 		{"11.0.0.1:80", []string{client}, ""},
 		{"[2001:db8:2::1]:80", []string{client}, ""},
@@ -140,7 +140,7 @@ func TestClaims(t *testing.T) {
 		{"[::a00:1]:80", []string{client}, ""}, // not IPv4 in IPv6
 		{"[2001:db8:2::1]:80", []string{"10.0.0.1", "2001:db8:1::1"}, ""},
 
-		// A trusted one, in all its spellings.
+		// A trusted peer, in each notation.
 		{proxy, []string{client}, client},
 		{"10.255.255.255:80", []string{client}, client},
 		{"10.0.0.1", []string{client}, client},
@@ -150,7 +150,7 @@ func TestClaims(t *testing.T) {
 		{"[fe80::1%eth0]:80", []string{client}, client},
 		{"[::1]:80", []string{client}, client},
 
-		// As far as trust goes, from the right.
+		// Trusted addresses in X-Forwarded-For, from right to left.
 		{proxy, nil, ""},
 		{proxy, []string{""}, ""},
 		{proxy, []string{"6.6.6.6, " + client}, client},
@@ -165,7 +165,7 @@ func TestClaims(t *testing.T) {
 		{proxy, []string{"[2001:DB8:2::1]:443, [2001:db8:1::7]"}, "2001:db8:2::1 2001:db8:1::7"},
 		{proxy, []string{"6.6.6.6, fe80::1%eth0, 10.0.0.2"}, "6.6.6.6 fe80::1 10.0.0.2"},
 
-		// What is no address ends the walk.
+		// A value that is not an address ends the search.
 		{proxy, []string{"6.6.6.6, unknown"}, ""},
 		{proxy, []string{"6.6.6.6, unknown, 10.0.0.2"}, "10.0.0.2"},
 		{proxy, []string{"6.6.6.6,"}, ""},
@@ -177,9 +177,9 @@ func TestClaims(t *testing.T) {
 		{proxy, []string{"for=6.6.6.6"}, ""},
 		{proxy, []string{"10.0.0.0/8"}, ""},
 	}
-	for _, scribble := range scribbles {
-		if !strings.ContainsAny(scribble, "\n ") {
-			cases = append(cases, testCase{proxy, []string{"6.6.6.6, " + scribble + " , 10.0.0.2"}, "10.0.0.2"})
+	for _, text := range notAddresses {
+		if !strings.ContainsAny(text, "\n ") {
+			cases = append(cases, testCase{proxy, []string{"6.6.6.6, " + text + " , 10.0.0.2"}, "10.0.0.2"})
 		}
 	}
 	for _, c := range cases {
@@ -200,7 +200,7 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// A peer without an address, as on a Unix socket, is nobody: it is let in with a key, and no claim of its is believed.
+// A peer without an address, as on a Unix socket, needs a key, and its forwarding headers are ignored.
 func TestPeerWithoutAddress(t *testing.T) {
 	t.Parallel()
 	for _, peer := range []string{"", "@", "@immich", "/run/immich.sock", "pipe"} {
@@ -281,7 +281,7 @@ func TestForwardingHeaders(t *testing.T) {
 	}
 }
 
-// Several hosts, or what is no host, are not believed even of a trusted peer.
+// Several hosts, or an invalid one, are ignored even from a trusted peer.
 func TestClaimedHost(t *testing.T) {
 	t.Parallel()
 	for want, values := range map[string][]string{"": {"a", "b"}, "a:1": {"a:1"}} {
@@ -296,8 +296,9 @@ func TestClaimedHost(t *testing.T) {
 	}
 }
 
-// Whatever a client that is not trusted sends, a closer look at its address does not change the headers.
-func TestCloserLookAgrees(t *testing.T) {
+// Whatever an untrusted client sends, it gets the same headers from both branches: the one for peers that can't be trusted, and
+// the one that resolves the address.
+func TestResolvingSetsTheSameHeaders(t *testing.T) {
 	t.Parallel()
 	forged := http.Header{}
 	for _, family := range []string{"Forwarded-For", "Forwarded-Proto", "Forwarded-Host", "Forwarded-Port", "Forwarded-Prefix", "Forwarded-Server", "Real-IP"} {
@@ -359,7 +360,7 @@ func arrival(t *testing.T, config *Config, r *http.Request, mayBeTrusted bool) h
 }
 
 // mayBeTrusted rules out no peer that is trusted.
-func TestMayBeTrustedMissesNobody(t *testing.T) {
+func TestMayBeTrustedIncludesAllTrusted(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 1500 {
@@ -389,7 +390,7 @@ func randomPrefix(random *rand.Rand) netip.Prefix {
 	}
 	bits := random.IntN(addr.BitLen() + 1)
 	if random.IntN(2) == 0 {
-		bits = random.IntN(20) // where mayBeTrusted are made
+		bits = random.IntN(20) // so short that one has many beginnings
 	}
 	prefix, err := addr.Unmap().Prefix(min(bits, addr.Unmap().BitLen()))
 	if err != nil {
@@ -425,12 +426,12 @@ func within(random *rand.Rand, prefix netip.Prefix) netip.Addr {
 	}
 }
 
-// The client is the peer, or stands in X-Forwarded-For with none but trusted proxies between it and the peer.
+// The client is the peer, or it is in X-Forwarded-For with only trusted proxies between it and the peer.
 func FuzzClientAddress(f *testing.F) {
-	for _, peer := range append([]string{"10.0.0.1:80", "192.0.2.1:80", "[2001:db8:1::1]:443", "[fe80::1%eth0]:80", "[::ffff:10.0.0.1]:80"}, scribbles...) {
+	for _, peer := range append([]string{"10.0.0.1:80", "192.0.2.1:80", "[2001:db8:1::1]:443", "[fe80::1%eth0]:80", "[::ffff:10.0.0.1]:80"}, notAddresses...) {
 		f.Add(peer, "6.6.6.6, 203.0.113.9", "10.0.0.2")
 	}
-	for _, xff := range append([]string{"10.0.0.2,10.0.0.3", "[2001:db8::1]:443, 2001:db8:1::2", "fe80::1%eth0", "::ffff:6.6.6.6,::ffff:10.0.0.1"}, scribbles...) {
+	for _, xff := range append([]string{"10.0.0.2,10.0.0.3", "[2001:db8::1]:443, 2001:db8:1::2", "fe80::1%eth0", "::ffff:6.6.6.6,::ffff:10.0.0.1"}, notAddresses...) {
 		f.Add("10.0.0.1:80", xff, "10.0.0.2 , 10.0.0.3")
 		f.Add("10.0.0.1:80", "6.6.6.6", xff)
 	}
@@ -463,7 +464,7 @@ func FuzzClientAddress(f *testing.F) {
 		}
 		for _, hop := range hops[:last] {
 			if !isTrusted(hop) {
-				t.Errorf("%s stands left of %s, which is not trusted", hops[last], hop)
+				t.Errorf("%s is left of %s, which is not trusted", hops[last], hop)
 			}
 		}
 		parts := strings.Split(first+","+second, ",")
@@ -474,7 +475,7 @@ func FuzzClientAddress(f *testing.F) {
 				t.Errorf("hop %d is %s, but the header has %q", i, hops[i+1], part)
 			}
 			if i == last && ok && isTrusted(hops[last]) {
-				t.Errorf("the walk ends at %s, which is trusted, before %s", hops[last], addr)
+				t.Errorf("the search ends at %s, which is trusted, before %s", hops[last], addr)
 			}
 		}
 	})

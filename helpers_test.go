@@ -26,7 +26,7 @@ func newTestHandler(t *testing.T, config *Config, next http.Handler) http.Handle
 	return handler
 }
 
-// recorder is a next handler that keeps what has reached it.
+// recorder is a next handler that records the request that reaches it.
 type recorder struct {
 	w http.ResponseWriter
 	r *http.Request
@@ -96,7 +96,7 @@ func wantLines(t *testing.T, got []string, want ...string) {
 	wantNoSecret(t, strings.Join(got, "\n"))
 }
 
-// wantNoSecret looks for pieces, since a secret that is wrong may be shown in parts.
+// wantNoSecret looks for pieces, since an invalid secret may be shown in parts.
 func wantNoSecret(t *testing.T, text string) {
 	t.Helper()
 	for _, piece := range []string{"correct-horse", "battery-staple", "tr0ub4dor", rightDigest[:12]} {

@@ -2,9 +2,9 @@
 // key, sets forwarding headers that Immich can rely on, and limits the size of uploads without ever buffering them.
 //
 // It is a middleware: [New] wraps the handler that leads to Immich. Traefik runs the package as a plugin, in the Yaegi
-// interpreter, so everything here keeps to the standard library of Go 1.22. What a request costs there decides the shape
-// of the code: everything is prepared in New, and rare paths live in functions of their own, because Yaegi pays for every
-// expression of a function it enters, evaluated or not.
+// interpreter, so everything here keeps to the standard library of Go 1.22. The cost of a request in Yaegi determines the
+// structure of the code: New prepares everything it can, and rare paths are functions of their own, because a call costs time
+// for every expression in the function, evaluated or not.
 package immichaccess
 
 import (
@@ -19,9 +19,9 @@ import (
 // package log as text. Without a name they go to slog's default logger, with attributes. The error lists every invalid option,
 // and contains no secret. KeysFile is watched until ctx is done; Traefik cancels it at a reload.
 //
-// A request reaches next with X-Real-Ip, X-Forwarded-Proto and X-Forwarded-Host set, and with X-Forwarded-For as far as
-// trusted proxies report it, absent without them. Next must append the peer's address, and drop the headers that Connection names, as
-// httputil.ReverseProxy and Traefik do.
+// A request reaches next with X-Real-Ip, X-Forwarded-Proto and X-Forwarded-Host set. X-Forwarded-For contains the part that
+// trusted proxies vouch for, and is absent without them. Next must append the peer's address, and drop the headers that
+// Connection names, as httputil.ReverseProxy and Traefik do.
 func New(ctx context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
 	if next == nil || config == nil {
 		return nil, errors.New("immichaccess: New needs a next handler and a configuration")
@@ -39,14 +39,14 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 	return g.handler(), nil
 }
 
-// guard decides on each request. fastPath itself admits a request with a valid key that has no restrictions. Others are decided by
-// authorize, except public routes (publicPath) and sessions that were verified before (browserPath). If a keyNameHeader is set, as
-// always in the standalone proxy, authorize decides on every key.
+// guard decides on each request. A request reaches next in one of three ways: fastPath itself admits a valid key that has no
+// restrictions; publicPath and browserPath admit public routes, and sessions that were verified before; authorize decides on all
+// others. If a keyNameHeader is set, as always in the standalone proxy, authorize decides on every key.
 type guard struct {
 	next       http.Handler
 	keys       *keyring
 	forwarding *forwarding
-	keyless    *networks
+	keyless    *networks // whose clients need no key
 	public     routes
 	lockout    *lockout
 	sessions   *sessions // nil without browserLogin
@@ -56,8 +56,8 @@ type guard struct {
 
 	certificates *clientCertificates // nil without clientCertificates
 
-	forward             http.Handler // the fast path of requests that are authorized
-	withoutLockoutCheck http.Handler // of those whose client can't be locked out
+	forward             http.Handler // fastPath for a request that is authorized already
+	withoutLockoutCheck http.Handler // fastPath for a client that can't be locked out
 }
 
 func newGuard(next http.Handler, s *settings, log *denialLog) *guard {
@@ -85,9 +85,9 @@ func newGuard(next http.Handler, s *settings, log *denialLog) *guard {
 	return g
 }
 
-// handler returns the path of a request. What was added last comes first: login page and session, Basic, public routes, and then
-// fastPath. With client certificates, publicPath is left out, and authorize tries the certificate before the public routes, so
-// that a request with one keeps all its credentials.
+// handler returns the path of a request, from the last handler that is added here to the first: login page and session, HTTP
+// Basic, public routes, and then fastPath. With client certificates, publicPath is left out, and authorize tries the
+// certificate before the public routes, so that a request with one keeps all its credentials.
 func (g *guard) handler() http.Handler {
 	path := g.fastPath(g.keys.checked(), g.lockout.active)
 	if len(g.public) > 0 && g.keys.required && g.certificates == nil {
@@ -123,7 +123,7 @@ func (g *guard) fastPath(checkKey bool, lockoutActive chan struct{}) http.Handle
 				authorizeSlow(w, r)
 				return
 			}
-			known := keys
+			known := keys // those of New, which are all without a keysFile
 			if keysChange {
 				known = latestKeys().(digests)
 			}
@@ -164,7 +164,7 @@ func (g *guard) fastPath(checkKey bool, lockoutActive chan struct{}) http.Handle
 	})
 }
 
-// duringLockout takes over while some client is locked out, and sends the requests of others back to the fast path.
+// duringLockout decides while some client is locked out. Requests of clients that certainly are not stay on the fast path.
 func (g *guard) duringLockout(w http.ResponseWriter, r *http.Request) {
 	// mayConcern is true of an address of fewer than three characters.
 	if g.lockout.mayConcern(r.RemoteAddr) || g.forwarding.mayBeTrusted[r.RemoteAddr[:3]] {
@@ -174,12 +174,12 @@ func (g *guard) duringLockout(w http.ResponseWriter, r *http.Request) {
 	g.withoutLockoutCheck.ServeHTTP(w, r)
 }
 
-// authorizeSlow takes a closer look at a request's key.
+// authorizeSlow decides on a request that fastPath can't authorize by itself.
 func (g *guard) authorizeSlow(w http.ResponseWriter, r *http.Request) {
 	g.decide(w, r, nil)
 }
 
-// decide forwards a request, or says why not.
+// decide forwards a request if it is authorized, and denies it otherwise.
 func (g *guard) decide(w http.ResponseWriter, r *http.Request, s *session) {
 	name, denied := g.authorize(r, s)
 	if denied != nil {

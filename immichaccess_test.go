@@ -29,7 +29,7 @@ func newHandler(t *testing.T, options conformance.Options, next http.Handler) ht
 	return handler
 }
 
-// httputil.ReverseProxy drops the trailers of requests, so here is none between.
+// httputil.ReverseProxy drops the trailers of requests, so this test runs without one.
 func TestRequestTrailers(t *testing.T) {
 	server := httptest.NewServer(newHandler(t, conformance.Options{"requireKey": false}, fakeimmich.New()))
 	t.Cleanup(server.Close)

@@ -20,7 +20,7 @@ const (
 const (
 	isWeak       = "secrets of less than 16 characters are easy to guess"
 	isPublished  = "keys of the examples, which everybody knows; generate your own"
-	isLikeDigest = "secrets that look like a digest; if so, put sha256: in front, since as it is the digest itself is the key"
+	isLikeDigest = "secrets that look like a digest; if they are, put sha256: in front, or else the digest itself is the key"
 	hasExpired   = "keys that have expired"
 )
 

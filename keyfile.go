@@ -19,7 +19,7 @@ type keyFile struct {
 	inline   *keySet
 	loaded   os.FileInfo // the version whose content was read, valid or not
 	pending  os.FileInfo // the version at the last poll, if it was different
-	polls    int         // since it is different
+	polls    int         // since the file is different
 	reported string      // the last error
 }
 
@@ -28,7 +28,7 @@ type keyFile struct {
 func (f *keyFile) poll() (*keySet, error) {
 	info, err := os.Stat(f.path)
 	if err != nil {
-		f.pending = nil // not in one assignment with the next: Yaegi would panic, and with it Traefik would end
+		f.pending = nil // not in one assignment with the next: Yaegi would panic, and crash Traefik
 		f.polls = 0
 		return nil, f.once(err)
 	}

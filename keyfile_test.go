@@ -20,7 +20,7 @@ func TestKeyFile(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		text string
-		want []string // the names, next to that of the configuration
+		want []string // the names, besides that of the configuration
 	}{
 		"empty":                {"", nil},
 		"comments only":        {"# nobody\n\n  # really nobody", nil},
@@ -56,7 +56,7 @@ func TestKeyMayHoldNumberSign(t *testing.T) {
 	wantAccess(t, handler, rightKey, false)
 }
 
-// Entries without a name are counted on from those of the configuration.
+// Entries without a name continue the numbering of those in the configuration.
 func TestNamesOfKeyFile(t *testing.T) {
 	t.Parallel()
 	next := &recorder{}
@@ -128,7 +128,7 @@ func newFile(t *testing.T, text string) string {
 	return path
 }
 
-// write sets the time too, because the clock of synctest is not that of the disk.
+// write sets the time too, because the clock of synctest is not that of the file system.
 func write(t *testing.T, path, text string, modified time.Time) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -190,8 +190,8 @@ func socket(t *testing.T) string {
 	return path
 }
 
-// The promise as a user sees it, with the clock of the wall and of the disk.
-func TestKeyFileIsFollowed(t *testing.T) {
+// The documented 5 s, with the real clock and file system.
+func TestKeyFileIsReadAgain(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "keys")
 	if err := os.WriteFile(path, []byte("phone:"+rightKey), 0o600); err != nil {
@@ -212,11 +212,11 @@ func TestKeyFileIsFollowed(t *testing.T) {
 
 const (
 	inlineKey = "the-key-in-the-configuration"
-	// betweenPolls keeps an edit, which takes no time in synctest, from meeting a poll half-way.
+	// betweenPolls keeps an edit, which takes no time in synctest, from coinciding with a poll.
 	betweenPolls = time.Minute + pollInterval/2
 )
 
-// What 5 s after a change works and does not, and what the log says within a minute.
+// What works and what does not 5 s after a change, and what is logged within a minute.
 func TestKeyFileChanges(t *testing.T) {
 	const before, after = "phone:" + rightKey + "\n", "phone:" + otherKey + "!!!!\n"
 	edit := func(t *testing.T, path, text string) { write(t, path, text, time.Now()) }
@@ -247,11 +247,11 @@ func TestKeyFileChanges(t *testing.T) {
 			func(t *testing.T, path string) { write(t, path, before+"tablet:"+otherKey, modified(t, path)) },
 			[]string{rightKey, otherKey}, nil, []string{"has changed"},
 		},
-		"restored from the past": {
+		"restored with an older time": {
 			func(t *testing.T, path string) { write(t, path, "phone:"+otherKey, time.Now().AddDate(-1, 0, 0)) },
 			[]string{otherKey}, []string{rightKey}, []string{"has changed"},
 		},
-		"written by a clock that is ahead": {
+		"written with a clock that is ahead": {
 			func(t *testing.T, path string) { write(t, path, "phone:"+otherKey, time.Now().AddDate(1, 0, 0)) },
 			[]string{otherKey}, []string{rightKey}, []string{"has changed"},
 		},
@@ -275,7 +275,7 @@ func TestKeyFileChanges(t *testing.T) {
 			func(t *testing.T, path string) { edit(t, path, "inline:"+otherKey) },
 			[]string{rightKey}, []string{otherKey}, []string{"the keys stay as they were"},
 		},
-		"broken and mended": {
+		"broken and corrected": {
 			func(t *testing.T, path string) {
 				edit(t, path, "tablet:")
 				time.Sleep(10 * time.Second)
@@ -295,7 +295,7 @@ func TestKeyFileChanges(t *testing.T) {
 			func(t *testing.T, path string) { remove(t, path) },
 			[]string{rightKey}, []string{otherKey}, []string{"no such file or directory; the keys stay as they were"},
 		},
-		"deleted and back": {
+		"deleted and restored": {
 			func(t *testing.T, path string) {
 				remove(t, path)
 				time.Sleep(10 * time.Second)
@@ -303,7 +303,7 @@ func TestKeyFileChanges(t *testing.T) {
 			},
 			[]string{otherKey}, []string{rightKey}, []string{"the keys stay as they were", "has changed"},
 		},
-		"become a folder": {
+		"replaced by a folder": {
 			func(t *testing.T, path string) {
 				remove(t, path)
 				if err := os.Mkdir(path, 0o700); err != nil {
@@ -335,7 +335,7 @@ func TestKeyFileChanges(t *testing.T) {
 			},
 			[]string{otherKey}, []string{rightKey}, []string{"has changed", "has changed"},
 		},
-		"being edited, away, and then edited slowly": {
+		"deleted while it is edited, and then edited slowly": {
 			func(t *testing.T, path string) {
 				edit(t, path, "phone:")
 				time.Sleep(pollInterval)
@@ -349,7 +349,7 @@ func TestKeyFileChanges(t *testing.T) {
 			},
 			[]string{otherKey}, []string{rightKey}, []string{"no such file", "has changed"},
 		},
-		"away for a while, and then edited slowly": {
+		"deleted for a while, and then edited slowly": {
 			func(t *testing.T, path string) {
 				beFolder(t, path)
 				if err := os.Rename(path+".old", path); err != nil {
@@ -393,8 +393,8 @@ func TestKeyFileChanges(t *testing.T) {
 	}
 }
 
-// A file that is written to all the time is followed too.
-func TestKeyFileThatNeverRests(t *testing.T) {
+// A file that is written to all the time is read, too.
+func TestKeyFileThatKeepsChanging(t *testing.T) {
 	path := newFile(t, "phone:"+rightKey)
 	logLines(func() {
 		synctest.Test(t, func(t *testing.T) {
@@ -410,7 +410,7 @@ func TestKeyFileThatNeverRests(t *testing.T) {
 	})
 }
 
-// replace puts a new file in the place of one, as careful editors do, with the same time.
+// replace puts a new file in the place of another, as careful editors do, with the same time.
 func replace(t *testing.T, path, text string) {
 	t.Helper()
 	write(t, path+".new", text, modified(t, path))
@@ -435,7 +435,7 @@ func remove(t *testing.T, path string) {
 	}
 }
 
-// beFolder puts a folder in the place of a file for a while. The file has another name from then on.
+// beFolder replaces a file by a folder for a while. Afterwards the file is missing.
 func beFolder(t *testing.T, path string) {
 	t.Helper()
 	if err := os.Rename(path, path+".old"); err != nil {
@@ -448,8 +448,8 @@ func beFolder(t *testing.T, path string) {
 	remove(t, path)
 }
 
-// Traefik ends the context when it reloads, and drops a handler that New has refused.
-func TestKeyFileIsLeftAlone(t *testing.T) {
+// Traefik cancels the context at a reload, and never uses a handler for which New returned an error.
+func TestKeyFileIsNoLongerPolled(t *testing.T) {
 	t.Run("context is done", func(t *testing.T) {
 		path := newFile(t, "phone:"+rightKey)
 		wantLines(t, logLines(func() {
@@ -473,7 +473,7 @@ func TestKeyFileIsLeftAlone(t *testing.T) {
 		wantLines(t, logLines(func() {
 			synctest.Test(t, func(t *testing.T) {
 				if _, err := New(t.Context(), &recorder{}, &Config{KeysFile: path, MaxUploadSize: "lots"}, "test"); err == nil {
-					t.Fatal("New takes the options")
+					t.Fatal("New accepts the options")
 				}
 				time.Sleep(betweenPolls)
 				write(t, path, "phone:"+otherKey, time.Now())

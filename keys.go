@@ -81,7 +81,7 @@ func (k *keyring) checked() bool {
 	return k.required || k.nameHeader != ""
 }
 
-// setNameHeader tells Immich the name of the key, if that is asked for, and removes what the client sent for it.
+// setNameHeader sets keyNameHeader, if there is one, to the name of the key, and removes what the client sent in it.
 func (k *keyring) setNameHeader(r *http.Request, name string) {
 	for _, variant := range k.nameVariants {
 		delete(r.Header, variant)
@@ -110,8 +110,8 @@ func (k *keyring) identify(key []string, s *session) (*entry, *denial) {
 	return s.entry, nil
 }
 
-// lookup returns the entry of a key. Blanks around the key do not count: over HTTP/1.1 net/http has trimmed them, over
-// HTTP/2 and HTTP/3 it has not.
+// lookup returns the entry of a key. Blanks around the key are ignored: over HTTP/1.1 net/http has trimmed them, over HTTP/2
+// and HTTP/3 it has not.
 func (k *keyring) lookup(values []string) (*entry, *denial) {
 	if len(values) == 0 {
 		return nil, &denial{reason: noKey}
@@ -131,8 +131,8 @@ func (k *keyring) byName(name string) *entry {
 	return k.set.Load().(*keySet).byName[name]
 }
 
-// KeyNames returns the names of the keys of keys and keysFile, those that are valid and those that have expired, in order. It is
-// for programs that tell their users who gets in.
+// KeyNames returns the sorted names of the keys of Keys and KeysFile: those that are valid, and those that have expired. It is
+// for programs that report which keys are in effect. The error lists every invalid entry, and contains no secret.
 func KeyNames(config *Config) (valid, expired []string, err error) {
 	var errs problems
 	s := &settings{}

@@ -76,7 +76,7 @@ func digestHex(secret string) string {
 	return hex.EncodeToString(digest[:])
 }
 
-// Entries without a name are counted by themselves.
+// Entries without a name are numbered on their own.
 func TestNamesOfEntries(t *testing.T) {
 	t.Parallel()
 	set := newKeySet()
@@ -110,7 +110,7 @@ func TestManyKeys(t *testing.T) {
 // A key works through the end of its last day, in UTC.
 func TestLastDayOfKey(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) { // here it is midnight, 1 January 2000
+	synctest.Test(t, func(t *testing.T) { // the clock starts at midnight, 1 January 2000
 		handler := newTestHandler(t, &Config{Keys: []string{"guest:" + rightKey + " expires=2000-01-31"}}, &recorder{})
 		time.Sleep(31*24*time.Hour - time.Nanosecond)
 		wantAccess(t, handler, rightKey, true)
@@ -119,7 +119,7 @@ func TestLastDayOfKey(t *testing.T) {
 	})
 }
 
-// A key for some methods is none for the others, also when its methods are written small.
+// A key for some methods is not valid for others, even if its methods are written in lower case.
 func TestMethodsOfKey(t *testing.T) {
 	t.Parallel()
 	handler := newTestHandler(t, &Config{Keys: []string{"reader:" + rightKey + " methods=get+HEAD", "all:" + otherKey}}, &recorder{})
@@ -137,7 +137,7 @@ func TestMethodsOfKey(t *testing.T) {
 	}
 }
 
-// What a client sends for the name of its key never arrives, whatever way it is written, and whether a key is asked for.
+// What a client sends as the name of its key is never forwarded, in whatever spelling, and whether or not a key is required.
 func TestNameOfKeyCannotBeForged(t *testing.T) {
 	t.Parallel()
 	forged := http.Header{"X-Access-Key": {rightKey}}
@@ -184,7 +184,7 @@ func TestKeyWarnings(t *testing.T) {
 		"many weak keys":          {Config{Keys: crowd}, []string{"n08, n09 and 2 more"}},
 		"expired key":             {Config{Keys: []string{"old:" + rightKey + " expires=2020-01-31", "new:" + otherKey + " expires=2999-12-31"}}, []string{"keys that have expired: old"}},
 		"key of the examples":     {Config{Keys: []string{"phone:sha256:dbb66a212f682229ee620be615b0688d7e6e65cdccb6b6cc9c5cbe9292dfd984"}}, []string{"which everybody knows; generate your own: phone"}},
-		"digest, maybe":           {Config{Keys: []string{"phone:" + digestHex("x")}}, []string{"look like a digest; if so, put sha256: in front, since as it is the digest itself is the key: phone"}},
+		"digest, maybe":           {Config{Keys: []string{"phone:" + digestHex("x")}}, []string{"look like a digest; if they are, put sha256: in front, or else the digest itself is the key: phone"}},
 		"weak, and expired":       {Config{Keys: []string{"old:tr0ub4dor&3 expires=2020-01-31"}}, []string{"easy to guess: old", "expired: old"}},
 		"certificates not used":   {Config{RequireKey: "false", ClientCertificates: true}, []string{"requireKey is false: everybody gets in"}},
 		"key that is not used":    {Config{RequireKey: "false", Keys: []string{"phone:" + rightKey}}, []string{"requireKey is false: everybody gets in"}},
@@ -205,7 +205,7 @@ func TestKeyWarnings(t *testing.T) {
 
 var validName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
-// An entry that is read has a name, and can't be added again; the errors show nothing of its secret.
+// An entry that is valid has a name, and can't be added again; the errors reveal nothing of its secret.
 func FuzzParseEntry(f *testing.F) {
 	for _, name := range slices.Sorted(maps.Keys(invalidEntries)) {
 		for _, text := range invalidEntries[name].keys {

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// What is remembered at most, some 6 MB each for clients and for IPv6 networks: so many prefixes, and so many wrong keys
-	// of all of them together.
+	// Limits on what is remembered: the prefixes, and the wrong keys of all of them together. That is at most some 6 MB for
+	// clients, and as much for IPv6 networks.
 	mostPrefixes  = 10_000
 	mostWrongKeys = 100_000
 
@@ -19,12 +19,12 @@ const (
 	networkFactor = 10
 )
 
-// lockout denies clients that try one key after another. It counts distinct wrong keys, so that a device that repeats an
-// outdated one never locks out the others behind its address. What it remembers is bounded however many clients try, and
-// it starts anew with each New.
+// lockout denies clients that try many different keys. It counts distinct wrong keys, so that a device that repeats an outdated
+// one never locks out others that share its address. Its memory is bounded however many clients try, and each New starts with
+// an empty one.
 type lockout struct {
 	window time.Duration
-	// active holds a token while some client may be locked out. Its length is what a request reads at the least cost.
+	// active holds a token while some client may be locked out. Reading its length is the cheapest check for a request.
 	active         chan struct{}
 	lockedPrefixes atomic.Value // map[string]bool: the first three characters of every address that may be locked out
 
@@ -45,18 +45,18 @@ func newLockout(maxWrongKeys int, window time.Duration) *lockout {
 	return l
 }
 
-// isActive is false while certainly nobody is locked out.
+// isActive reports whether some client may be locked out.
 func (l *lockout) isActive() bool {
 	return len(l.active) != 0
 }
 
-// mayConcern tells whether a peer may be locked out, so that others do not pay for a closer look.
+// mayConcern reports whether a peer may be locked out, so that the others need no exact check.
 func (l *lockout) mayConcern(peer string) bool {
 	return len(peer) < 3 || l.lockedPrefixes.Load().(map[string]bool)[peer[:3]]
 }
 
-// review returns why the client is denied: because it has tried too many keys, else for the reason it is denied anyway. A
-// client without an address is not counted, since it can't be told from others.
+// review returns why the client is denied: because it has tried too many keys, or else for the given reason. A client without
+// an address is not counted, since it can't be distinguished from others.
 func (l *lockout) review(client netip.Addr, denied *denial) *denial {
 	if l.clients.limit == 0 || !client.IsValid() {
 		return denied
@@ -86,12 +86,12 @@ func clientPrefix(client netip.Addr) netip.Prefix {
 	return netip.PrefixFrom(client, bits).Masked()
 }
 
-// networkPrefix is the most that an IPv6 customer gets, as a rule (RFC 6177).
+// networkPrefix is usually the most that an IPv6 customer gets (RFC 6177).
 func networkPrefix(client netip.Addr) netip.Prefix {
 	return netip.PrefixFrom(client, 48).Masked()
 }
 
-// remaining is how long the client stays locked out. It needs mu.
+// remaining returns how long the client stays locked out. The caller holds mu.
 func (l *lockout) remaining(client netip.Addr, now time.Time) time.Duration {
 	if now.After(l.until) {
 		l.deactivate()
@@ -106,7 +106,7 @@ func (l *lockout) remaining(client netip.Addr, now time.Time) time.Duration {
 	return rest
 }
 
-// count remembers a wrong key, and begins a lockout if it was one too many. It needs mu.
+// count remembers a wrong key, and begins a lockout if that reaches the limit. The caller holds mu.
 func (l *lockout) count(in *wrongKeys, prefix netip.Prefix, denied *denial, now time.Time) {
 	if !in.add(prefix, denied.digest, now) {
 		return
@@ -169,7 +169,7 @@ func newWrongKeys(limit int, window time.Duration) *wrongKeys {
 	return k
 }
 
-// remaining is how long the prefix stays locked out.
+// remaining returns how long the prefix stays locked out.
 func (k *wrongKeys) remaining(prefix netip.Prefix, now time.Time) time.Duration {
 	attempts := k.byPrefix[prefix]
 	if len(attempts) < k.limit {
@@ -178,7 +178,7 @@ func (k *wrongKeys) remaining(prefix netip.Prefix, now time.Time) time.Duration 
 	return attempts[0].at.Add(k.window).Sub(now)
 }
 
-// add remembers a wrong key, and tells whether it was one too many.
+// add remembers a wrong key, and reports whether that reaches the limit.
 func (k *wrongKeys) add(prefix netip.Prefix, digest [sha256.Size]byte, now time.Time) bool {
 	recent := k.recent(prefix, now)
 	for _, earlier := range recent {
@@ -203,8 +203,8 @@ func (k *wrongKeys) recent(prefix netip.Prefix, now time.Time) []attempt {
 	return attempts
 }
 
-// forgetOne makes room. Of a few prefixes, in the random order of a map, it takes the one with the fewest wrong keys, so
-// that a flood of new addresses does not end the lockout of others.
+// forgetOne makes room. Of a few prefixes, in the random order of a map, it drops the one with the fewest wrong keys, so that a
+// flood of new addresses does not end the lockout of others.
 func (k *wrongKeys) forgetOne() {
 	const sample = 8
 	var least netip.Prefix

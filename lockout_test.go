@@ -53,7 +53,7 @@ func TestLockoutEndsWithTheWindow(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		wantGuess(t, handler, guesser, rightKey, http.StatusOK)
 
-		guesses(t, handler, guesser, 10, 4) // six others are of the last 15 minutes
+		guesses(t, handler, guesser, 10, 4) // the other six are within the last 15 minutes
 		wantGuess(t, handler, guesser, rightKey, http.StatusTooManyRequests)
 		time.Sleep(15 * time.Minute)
 		guesses(t, handler, guesser, 20, 9)
@@ -67,13 +67,13 @@ func TestWhoIsLockedOut(t *testing.T) {
 		guesser, other string
 		locked         bool
 	}{
-		"same address":            {guesser, guesser, true},
-		"another port":            {guesser, "203.0.113.7:9", true},
-		"another address":         {guesser, "203.0.113.8:1234", false},
-		"the same written in six": {guesser, "[::ffff:203.0.113.7]:9", true},
-		"the same /64":            {"[2001:db8:1:2::1]:1", "[2001:db8:1:2:ffff::9]:1", true},
-		"another /64":             {"[2001:db8:1:2::1]:1", "[2001:db8:1:3::1]:1", false},
-		"no address":              {"@", "@", false},
+		"same address":                 {guesser, guesser, true},
+		"another port":                 {guesser, "203.0.113.7:9", true},
+		"another address":              {guesser, "203.0.113.8:1234", false},
+		"the same as IPv4-mapped IPv6": {guesser, "[::ffff:203.0.113.7]:9", true},
+		"the same /64":                 {"[2001:db8:1:2::1]:1", "[2001:db8:1:2:ffff::9]:1", true},
+		"another /64":                  {"[2001:db8:1:2::1]:1", "[2001:db8:1:3::1]:1", false},
+		"no address":                   {"@", "@", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -111,7 +111,7 @@ func TestNetworkIsLockedOut(t *testing.T) {
 	})
 }
 
-// A lockout goes on to its end, also when another that ends earlier has begun since.
+// A lockout lasts to its end, even if another that ends earlier begins meanwhile.
 func TestLockoutsDoNotShortenEachOther(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -135,7 +135,7 @@ func from(peer string, r *http.Request) *http.Request {
 	return r
 }
 
-// Guesses of many clients at the same time are for the race detector.
+// Concurrent guesses of many clients, for the race detector.
 func TestGuessesAtTheSameTime(t *testing.T) {
 	handler := newTestHandler(t, &Config{Keys: []string{rightKey}, MaxWrongKeys: "3", LogDenied: true}, http.NotFoundHandler())
 	logLines(func() {
@@ -184,8 +184,7 @@ func TestLockoutIsLogged(t *testing.T) {
 		`reason="wrong key, the last of 2: 203.0.113.7 locked out for 15m0s"`, `client=203.0.113.7 method=GET path=/api/albums reason="too many wrong keys"`)
 }
 
-// Many more clients than are remembered, with a wrong key each, take bounded memory, and do not set free who was locked out
-// before.
+// Many more clients than are remembered, with a wrong key each, take bounded memory, and do not end an earlier lockout.
 func TestManyClients(t *testing.T) {
 	l := newLockout(10, 15*time.Minute)
 	locked := netip.MustParseAddr("203.0.113.7")
@@ -200,7 +199,7 @@ func TestManyClients(t *testing.T) {
 		t.Errorf("many clients take %d MB", grown>>20)
 	}
 	if denied := l.review(locked, nil); denied == nil || denied.wait == 0 {
-		t.Error("who was locked out is free")
+		t.Error("the earlier lockout has ended")
 	}
 	if denied := l.review(netip.MustParseAddr("192.0.2.1"), nil); denied != nil {
 		t.Errorf("another client is locked out: %+v", denied)
@@ -220,7 +219,7 @@ func heap() int64 {
 	return int64(stats.HeapAlloc)
 }
 
-// Whatever the limit, what is remembered is bounded.
+// Memory is bounded whatever the limit.
 func TestManyWrongKeysEach(t *testing.T) {
 	t.Parallel()
 	l := newLockout(100, 15*time.Minute) // more would make the test slow: each guess looks through the earlier

@@ -26,7 +26,7 @@ type denialLog struct {
 	logDenied bool
 
 	mu     sync.Mutex
-	second int64 // since 1970, of the lines counted; guarded by mu
+	second int64 // Unix time of the lines counted; guarded by mu
 	shown  int   // guarded by mu
 	hidden int   // guarded by mu
 }
@@ -53,7 +53,7 @@ func (l *denialLog) denied(r *http.Request, client, reason, key string) {
 	l.warn("denied", attributes...)
 }
 
-// count tells whether this second has room for another line, and how many lines were left out before.
+// count reports whether this second has room for another line, and how many lines were left out before.
 func (l *denialLog) count(second int64) (show bool, hidden int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

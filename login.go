@@ -14,7 +14,7 @@ const (
 	mostForm = 16 << 10 // bytes of a filled-in form
 )
 
-// login is for people whose browser can't send a header: they type the key into a page, and get a session.
+// login serves people whose browser can't send a header: they type the key into a page, and get a session.
 type login struct {
 	keys       *keyring
 	forwarding *forwarding
@@ -47,8 +47,8 @@ func (l *login) serveForm(w http.ResponseWriter, r *http.Request, show, take fun
 	}
 }
 
-// isOwnForm reports whether the form was sent from the gateway's own page, which every current browser says in Sec-Fetch-Site
-// or Origin (https://owasp.org/www-community/attacks/csrf).
+// isOwnForm reports whether the form was sent from the gateway's own page, according to Sec-Fetch-Site or Origin, one of which
+// every current browser sends (https://owasp.org/www-community/attacks/csrf).
 func (l *login) isOwnForm(r *http.Request) bool {
 	site, origin := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
 	if site == "" && origin == "" || site != "" && site != "same-origin" {
@@ -117,8 +117,8 @@ func (l *login) checkTypedKey(r *http.Request, key string) (*entry, *denial) {
 	return e, l.lockout.review(l.forwarding.client(r), denied)
 }
 
-// lookupTyped returns the entry of a key as it was typed or, failing that, of the generated key that it may stand for. If
-// both are wrong, the first counts: were it the second, all spellings of a key that is no generated one would count once.
+// lookupTyped returns the entry of a key as it was typed or, failing that, of the generated key that it may stand for. If both
+// are wrong, the first is counted. If the second were, all spellings of a key that was not generated would count as one.
 func (l *login) lookupTyped(key string) (*entry, *denial) {
 	if key == "" {
 		return l.keys.lookup(nil)
@@ -140,8 +140,8 @@ const (
 	base32Alphabet  = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 )
 
-// asGenerated returns the generated key that somebody may have meant who typed it in lower case, or in groups: base32 has
-// no case, and neither blanks nor dashes. It returns "" for what can't be one.
+// asGenerated returns the generated key that the user may have meant by typing it in lower case or in groups: base32 has no
+// case, blanks or dashes. It returns "" for what can't be one.
 func asGenerated(typed string) string {
 	key := strings.ToUpper(strings.Map(dropSeparator, typed))
 	if len(key) < generatedLength || strings.Trim(key, base32Alphabet) != "" {

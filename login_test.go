@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Who guesses the case of a key that is not generated gets no more guesses than others.
+// Guessing the case of a key that was not generated takes as many attempts as guessing anything else.
 func TestSpellingsOfAWrongKeyCountEach(t *testing.T) {
 	t.Parallel()
 	const secret = "CaseMattersInKeysThatYouMakeUp"

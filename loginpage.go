@@ -63,9 +63,9 @@ var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 
 // errorStyle is for all pages; pageStyle has that of the forms in addition.
 const errorStyle = `
-:root { color-scheme: light dark; --ground: #f4f5f7; --card: #fff; --text: #1f2430; --line: #b8bfcc; --accent: #3d50b0; --alarm: #b3261e; }
+:root { color-scheme: light dark; --ground: #f4f5f7; --card: #fff; --text: #1f2430; --line: #b8bfcc; --accent: #3d50b0; --error: #b3261e; }
 @media (prefers-color-scheme: dark) {
-	:root { --ground: #0f1116; --card: #1a1d25; --text: #e6e8ee; --line: #4a5163; --accent: #aab8ff; --alarm: #ffb4ab; }
+	:root { --ground: #0f1116; --card: #1a1d25; --text: #e6e8ee; --line: #4a5163; --accent: #aab8ff; --error: #ffb4ab; }
 }
 * { box-sizing: border-box; }
 body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1rem; background: var(--ground); color: var(--text);
@@ -73,7 +73,7 @@ body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding
 main { width: 100%; max-width: 24rem; padding: 1.5rem; border-radius: 1rem; background: var(--card); box-shadow: 0 1px 3px #0003; }
 h1 { margin: 0 0 1rem; font-size: 1.5rem; line-height: 1.2; }
 p { margin: 0 0 1rem; }
-[role=alert] { color: var(--alarm); font-weight: 600; }
+[role=alert] { color: var(--error); font-weight: 600; }
 `
 
 const pageStyle = errorStyle + `label { display: block; margin-bottom: 1rem; }
@@ -95,8 +95,8 @@ details .row:last-child { margin-bottom: 0; }
 `
 
 // pageScript shows what was typed, and offers what to do with the key of a link such as
-// https://photos.example.com/.immichaccess#KEY. Browsers keep what follows the # to themselves, so no log has it; here it is
-// also removed from the address bar and the history.
+// https://photos.example.com/.immichaccess#KEY. Browsers do not send what follows the #, so it is in no log; the script also
+// removes it from the address bar and the history.
 //
 // A page that answers a form gets the address of the page that was asked for first: a reload, or going back, then asks for
 // that one, and neither sends the wrong key again nor shows its message.

@@ -5,14 +5,13 @@ import (
 	"sync/atomic"
 )
 
-// Bounds of what a memo holds: anybody can send something new.
+// Limits of a memo, since clients can send new texts without end.
 const (
 	mostRemembered    = 1000
 	longestRemembered = 4096
 )
 
-// memo remembers what was found out about a text that comes again. When it is full, it forgets everything: that costs less than
-// to know what was used last.
+// memo caches results by text. When it is full, it is emptied, which costs less than tracking what was used last.
 type memo struct {
 	entries sync.Map // by the text
 	count   int32    // about; atomic

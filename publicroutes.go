@@ -68,8 +68,8 @@ var publicRoutes = map[string]string{
 		GET    /api/timeline/bucket                                   link`,
 }
 
-// passing names the credential that requests to the routes may carry. Their order is Immich's: where a route is public by
-// two names, the link counts first.
+// passing names the credential that requests to the routes may carry. The order is Immich's: if two names make a route public,
+// the link is used first.
 var passing = []struct{ routes, credential string }{
 	{"shared-links", "link"}, {"session-media", "session"}, {"oauth", ""}, {"ping", ""}, {"well-known", ""},
 }
@@ -179,8 +179,8 @@ func partPattern(part, segment string) string {
 	return "/" + strings.Replace(pattern, `\*`, `(?:`+segment+`)?`, 1)
 }
 
-// admit reports whether the request needs no key. It then removes every credential but that of the shared link or session that
-// the route is for, so that safety does not depend on both sides parsing the request in the same way.
+// admit reports whether the request needs no key. It then removes every credential except that of the shared link or session
+// that the route is for, so that safety does not depend on the gateway and Immich parsing the request in the same way.
 func (rs routes) admit(r *http.Request) bool {
 	cookies := r.Header["Cookie"]
 	if len(cookies) > 0 && (len(cookies) > 1 || len(cookies[0]) > mostCookies) && hasTooManyCookies(cookies) {

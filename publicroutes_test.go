@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Every line of the table can be read, and is of the form that its comment promises.
+// Every line of the table can be parsed, and has the documented form.
 func TestPublicRoutesAreReadable(t *testing.T) {
 	t.Parallel()
 	for name, lines := range publicRoutes {
@@ -26,7 +26,7 @@ func TestPublicRoutesAreReadable(t *testing.T) {
 	}
 }
 
-// A public upload is bounded like any other, and is denied before it is read.
+// A public upload is limited like any other, and is denied before it is read.
 func TestPublicUploadsObeyTheLimit(t *testing.T) {
 	t.Parallel()
 	immich := &recorder{}
@@ -40,7 +40,7 @@ func TestPublicUploadsObeyTheLimit(t *testing.T) {
 	}
 }
 
-// everyCredential is a request's with all that Immich takes for somebody's.
+// everyCredential is the headers of a request with every credential that Immich accepts.
 var everyCredential = http.Header{
 	"X-Immich-User-Token":    {"user"},
 	"X-Immich-Session-Token": {"session"},
@@ -54,7 +54,7 @@ var everyCredential = http.Header{
 
 const everyQuery = "key=k&slug=l&sessionKey=s&apiKey=a&%61piKey=a&api%4Bey=a&apiKey[]=a&[apiKey]=a&apiKey%5B0%5D=a&;apiKey=a&apiKey&APIKEY=a&+apiKey=a&%zzapiKey=a&size=1&x=apiKey"
 
-// A request that needs no key for its route reaches Immich with no credential but the route's.
+// A request that needs no key for its route reaches Immich with that route's credential and no other.
 func TestPublicRoutesPassOneCredential(t *testing.T) {
 	t.Parallel()
 	const media = "/api/assets/9f2d8d4e-7f3b-4c52-8d0e-0d5c3b1f6a01/thumbnail"
@@ -99,7 +99,7 @@ func TestPublicRoutesPassOneCredential(t *testing.T) {
 	}
 }
 
-// With a key, or from a network that needs none, everything passes as it came.
+// With a key, or from a network that needs none, all credentials are forwarded unchanged.
 func TestCredentialsPassWithAKey(t *testing.T) {
 	t.Parallel()
 	for name, config := range map[string]*Config{
@@ -126,7 +126,7 @@ func TestCredentialsPassWithAKey(t *testing.T) {
 	}
 }
 
-// A credential that is blank is none: Immich takes the next one then.
+// A blank credential does not count: Immich uses the next one.
 func TestBlankCredentialIsNone(t *testing.T) {
 	t.Parallel()
 	handler := newTestHandler(t, &Config{Keys: []string{rightKey}, PublicRoutes: []string{"shared-links", "session-media"}}, &recorder{})
@@ -181,13 +181,13 @@ func FuzzCanonicalPath(f *testing.F) {
 		for _, segment := range strings.Split(url.EscapedPath(), "/")[1:] {
 			decoded, err := r.URL.Parse("/" + segment)
 			if err != nil || strings.ContainsAny(decoded.Path[1:], "/\\;%\x00\n\r") || decoded.Path == "/." || decoded.Path == "/.." {
-				t.Errorf("%q is taken for plain", target)
+				t.Errorf("%q is taken for canonical", target)
 			}
 		}
 	})
 }
 
-// What is looked at of a request without a key is bounded, since anybody can send a megabyte of it.
+// The work for a request without a key is bounded, since anybody can send a megabyte of headers.
 func TestPublicRequestsAreBounded(t *testing.T) {
 	t.Parallel()
 	handler := newTestHandler(t, &Config{Keys: []string{rightKey}, PublicRoutes: []string{"ping"}}, &recorder{})
@@ -212,8 +212,8 @@ func TestPublicRequestsAreBounded(t *testing.T) {
 	}
 }
 
-// What Immich could read in another way does not reach it without a key: HTTP/2 and HTTP/3 carry blanks in a query, which
-// over HTTP/1.1 end it.
+// Without a key, a query that Immich could parse differently is denied: HTTP/2 and HTTP/3 can carry blanks in a query, and over
+// HTTP/1.1 a blank ends it.
 func TestPublicQueriesAreUnambiguous(t *testing.T) {
 	t.Parallel()
 	handler := newTestHandler(t, &Config{Keys: []string{rightKey}, PublicRoutes: []string{"ping"}}, &recorder{})

@@ -26,18 +26,18 @@ const (
 
 	mostLogouts = 256 // of one key
 
-	// Bounds of what is looked at in a request, since anybody can send cookies and Yaegi takes its time for each: browsers
-	// keep some 200 for a site, and of the gateway's a request has one, or a few where another host has set some.
+	// Limits on the cookies that are parsed, since anybody can send cookies, and Yaegi takes time for each. Browsers store some
+	// 200 per site; a request has one of the gateway's, or a few if another host has set some.
 	mostCookies  = 250
 	mostSessions = 10
 )
 
-// session is what a cookie represents: somebody has logged in with a key. The cookie holds no secret, and the
-// key's entry is looked up for each request, so that a session ends with its key.
+// session is what a cookie represents: a login with a key. The cookie contains no secret, and the key's entry is looked up for
+// each request, so that a session ends with its key.
 type session struct {
 	id      string
 	name    string // of the key
-	entry   *entry // nil: the cookie is not valid, or no longer
+	entry   *entry // nil: the cookie is not, or no longer, valid
 	issued  int64  // Unix time in nanoseconds
 	expires int64  // Unix time
 }
@@ -48,18 +48,18 @@ type sessions struct {
 	forwarding *forwarding
 	secret     []byte
 	lifetime   time.Duration
-	direct     bool // no more has to be done to a request than to take the cookies: no key name is set, and no Basic password removed
+	direct     bool // a request only needs its cookies removed: no key name is set, and no Basic password removed
 
-	verified memo // Cookie header → *verifiedCookie, which spares the next request the work
+	verified memo // Cookie header → *verifiedCookie, so that the next request need not verify it
 }
 
 // verifiedCookie is the result of an earlier request with the same Cookie header.
 type verifiedCookie struct {
 	session   *session
 	expiresAt time.Time
-	plain     bool     // the key is valid for every request, and nothing else has to be done
+	plain     bool     // the key is unrestricted, and the request only needs its cookies removed
 	others    []string // the header without the gateway's cookies; nil: nothing is left
-	changes   int      // of process, when it was verified
+	changes   int      // len(process.changes) when it was verified
 }
 
 // process is shared by all handlers of a process, so that sessions survive a reload of the configuration, and a log-out
@@ -67,8 +67,8 @@ type verifiedCookie struct {
 var process = struct {
 	secret  []byte // signs cookies where sessionSecretFile is not given
 	logouts logouts
-	// changes has a token for each change of keys or log-outs, after which no cookie counts as verified. Its length is what a
-	// request reads at the least cost; tokens take no memory.
+	// changes has a token for each change of keys or log-outs, after which every cookie is verified again. Reading its length is
+	// the cheapest check for a request; tokens take no memory.
 	changes chan struct{}
 }{
 	secret:  randomBytes(secretSize),
@@ -76,12 +76,12 @@ var process = struct {
 	changes: make(chan struct{}, 1<<30),
 }
 
-// outdateCookies has every cookie verified again.
+// outdateCookies makes every cookie be verified again.
 func outdateCookies() {
 	select {
 	case process.changes <- struct{}{}:
 	default:
-		<-process.changes // after a billion changes; one less is different as well
+		<-process.changes // after a billion changes; any other length will do
 	}
 }
 
@@ -100,8 +100,7 @@ func newSessions(keys *keyring, f *forwarding, secret []byte, lifetime time.Dura
 	return &sessions{keys: keys, forwarding: f, secret: secret, lifetime: lifetime}
 }
 
-// browserPath is the path of a request where browsers may log in. A cookie that was verified before costs little more than a
-// key.
+// browserPath is the path of a request if browsers may log in. A cookie that was verified before costs little more than a key.
 func (g *guard) browserPath(fastPath http.Handler) http.Handler {
 	l := &login{keys: g.keys, forwarding: g.forwarding, lockout: g.lockout, sessions: g.sessions, deny: g.deny}
 	verified, authorizeCookie, keyHeader := g.sessions.verified.entries.Load, g.authorizeCookie, g.keys.header
@@ -139,7 +138,7 @@ func (g *guard) browserPath(fastPath http.Handler) http.Handler {
 	})
 }
 
-// authorizeCookie takes the gateway's cookies from the request. A key counts before them.
+// authorizeCookie removes the gateway's cookies from the request. A key takes precedence over them.
 func (g *guard) authorizeCookie(w http.ResponseWriter, r *http.Request, fastPath http.Handler) {
 	s := g.sessions.take(r)
 	if s == nil || r.Header[g.keys.header] != nil || g.basicAuth && useBasicUnless(s.entry != nil, r.Header, g.keys.header) {
@@ -160,7 +159,7 @@ func (s *sessions) take(r *http.Request) *session {
 	return s.takeUnknown(r, lines)
 }
 
-// recall returns what is remembered of a Cookie header, nil if that is nothing that still counts.
+// recall returns the cached result for a Cookie header, nil if there is none, or none that is still valid.
 func (s *sessions) recall(lines []string) *verifiedCookie {
 	if len(lines) != 1 {
 		return nil
@@ -181,7 +180,7 @@ func (s *sessions) takeUnknown(r *http.Request, lines []string) *session {
 		delete(r.Header, "Cookie") // the gateway's may be among them
 		return &session{}
 	}
-	changes := len(process.changes) // before keys and log-outs are looked at
+	changes := len(process.changes) // read before keys and log-outs are checked
 	others, secure, plain := sortCookies(lines)
 	if len(secure)+len(plain) == 0 {
 		return nil
@@ -338,10 +337,10 @@ type logouts struct {
 	byKey map[[sha256.Size]byte]*keyLogouts // by digest, since another handler may give the name to another key; guarded by mu
 }
 
-// keyLogouts are the log-outs of one key, so that somebody who logs in and out all the time affects nobody else.
+// keyLogouts are the log-outs of one key, so that many log-ins and log-outs with one key do not affect others.
 type keyLogouts struct {
 	ended  map[string]*session // by id, at most mostLogouts
-	before int64               // sessions that were issued no later have ended too, since there was no room to tell them apart
+	before int64               // sessions issued at this time or earlier have ended too: there was no room to store each
 }
 
 func (l *logouts) include(s *session) bool {
@@ -366,8 +365,8 @@ func (l *logouts) add(s *session) {
 	k.forget(time.Now().Unix())
 }
 
-// forget drops what has expired, and what is too much: of that, the session that was issued first, and with it all that were
-// issued by then. When they expire does not tell their order, since the lifetime may have been changed.
+// forget drops the sessions that have expired and, if there are still too many, the one that was issued first; all that were
+// issued before it then count as ended, too. The expiry times do not show the order, since the lifetime may have been changed.
 func (k *keyLogouts) forget(now int64) {
 	var first *session
 	for id, s := range k.ended {

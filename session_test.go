@@ -54,7 +54,7 @@ func withLogin(keys ...string) *Config {
 	return &Config{Keys: keys, BrowserLogin: true}
 }
 
-// It is not parallel, since the log-outs of other tests make this process verify each cookie anew.
+// It is not parallel, since log-outs in other tests make this process verify each cookie again.
 func TestSessionEndsAfterItsLifetime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		config := withLogin("phone:" + rightKey)
@@ -72,7 +72,7 @@ func TestSessionEndsAfterItsLifetime(t *testing.T) {
 
 func TestSessionEndsWithItsKey(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) { // here it is midnight, 1 January 2000
+	synctest.Test(t, func(t *testing.T) { // the clock starts at midnight, 1 January 2000
 		config := withLogin("phone:" + rightKey + " expires=2000-01-02")
 		handler := newTestHandler(t, config, &recorder{})
 		cookie := logIn(t, handler, rightKey)
@@ -82,8 +82,8 @@ func TestSessionEndsWithItsKey(t *testing.T) {
 	})
 }
 
-// A session ends when its key is no longer in the file, also if another key has its name, and goes on when it is back. Not
-// parallel, as above.
+// A session ends when its key is no longer in the file, even if another key has its name, and is valid again when the key is
+// back. Not parallel, as above.
 func TestSessionFollowsTheKeysFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := newFile(t, "phone:"+rightKey)
@@ -101,7 +101,7 @@ func TestSessionFollowsTheKeysFile(t *testing.T) {
 	})
 }
 
-// Handlers of one process accept each other's sessions, as before and after a reload; log-outs count in all of them.
+// Handlers of one process accept each other's sessions, like those before and after a reload; log-outs apply to all of them.
 func TestSessionOutlivesAReload(t *testing.T) {
 	t.Parallel()
 	before, after := newTestHandler(t, withLogin("phone:"+rightKey), &recorder{}), newTestHandler(t, withLogin("phone:"+rightKey), &recorder{})
@@ -118,7 +118,7 @@ func TestSessionOutlivesAReload(t *testing.T) {
 	}
 }
 
-// A client that is locked out has no use of its session until the lockout ends, as with a valid key.
+// A client that is locked out can't use its session until the lockout ends, as with a valid key.
 func TestSessionDuringLockout(t *testing.T) {
 	t.Parallel()
 	config := withLogin("phone:" + rightKey)
@@ -164,7 +164,7 @@ func TestWrongSessionSecretFile(t *testing.T) {
 	}
 }
 
-// An upgraded connection carries every method.
+// An upgraded connection can carry every method.
 func TestSessionUpgrades(t *testing.T) {
 	t.Parallel()
 	handler := newTestHandler(t, withLogin("phone:"+rightKey, "guest:"+otherKey+" methods=GET,HEAD"), &recorder{})
@@ -176,7 +176,7 @@ func TestSessionUpgrades(t *testing.T) {
 	}
 }
 
-// However often one key's sessions are logged out, none of them works again, and those of other keys go on.
+// However often one key's sessions are logged out, none of them becomes valid again, and those of other keys stay valid.
 func TestLogoutsAreBounded(t *testing.T) {
 	t.Parallel()
 	const boundedKey = rightKey + "-bounded"
@@ -206,8 +206,8 @@ func TestLogoutsAreBounded(t *testing.T) {
 	})
 }
 
-// However often a key's sessions are logged out, that ends no session of a key that has its name in another handler, and none
-// that began later, not even where sessions have become shorter.
+// However often a key's sessions are logged out, that ends no session of another key that has the same name in another handler,
+// and none that began later, even if the lifetime has been shortened.
 func TestLogoutsConcernEarlierSessionsOfTheirKey(t *testing.T) {
 	t.Parallel()
 	const key, sameName = rightKey + "-earlier", otherKey + "-earlier"
@@ -231,7 +231,7 @@ func TestLogoutsConcernEarlierSessionsOfTheirKey(t *testing.T) {
 	})
 }
 
-// Whoever has a session may vary the other cookies: what is remembered of them is bounded, and each gets its own back.
+// A client with a session may vary its other cookies: the cache is bounded, and each request keeps its own cookies.
 func TestVerifiedCookiesAreBounded(t *testing.T) {
 	t.Parallel()
 	config := withLogin("phone:" + rightKey)
@@ -263,7 +263,7 @@ func TestVerifiedCookiesAreBounded(t *testing.T) {
 	}
 }
 
-// Log-ins, log-outs and requests at the same time are for the race detector.
+// Concurrent log-ins, log-outs and requests, for the race detector.
 func TestSessionsAtTheSameTime(t *testing.T) {
 	t.Parallel()
 	handler := newTestHandler(t, withLogin("phone:"+rightKey), http.NotFoundHandler())
@@ -305,7 +305,7 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// What is looked at of a request's cookies is bounded, since anybody can send a megabyte of them.
+// The work for a request's cookies is bounded, since anybody can send a megabyte of them.
 func TestCookiesAreBounded(t *testing.T) {
 	t.Parallel()
 	next := &recorder{}

@@ -78,7 +78,7 @@ func (u *uploadLimit) serveUnknown(w http.ResponseWriter, r *http.Request) {
 }
 
 // withBody returns a copy of the request. The original keeps its body: only then does net/http wait before it closes the
-// connection on a client that still sends, whose answer would be lost in a reset.
+// connection on a client that is still sending, which would lose the response in a reset.
 func withBody(r *http.Request, body io.ReadCloser) *http.Request {
 	r = r.WithContext(r.Context())
 	r.Body = body
@@ -148,8 +148,8 @@ func (h *tooLargeWriter) flush() {
 	}
 }
 
-// breakable returns the request with a server in its context, which Traefik's server of HTTP/3 does not put there. Only then
-// does ReverseProxy abort the response when Immich closes the connection; else it ends it as if it were complete.
+// breakable returns the request with a server in its context, which Traefik's HTTP/3 server does not put there. Only then does
+// ReverseProxy abort the response when Immich closes the connection; without it, the response would end as if it were complete.
 func breakable(r *http.Request) *http.Request {
 	ctx := r.Context()
 	if ctx.Value(http.ServerContextKey) != nil {
@@ -158,5 +158,5 @@ func breakable(r *http.Request) *http.Request {
 	return r.WithContext(context.WithValue(ctx, http.ServerContextKey, someServer))
 }
 
-// someServer serves nothing: ReverseProxy only asks whether there is one.
+// someServer serves nothing: ReverseProxy only checks that there is one.
 var someServer = &http.Server{ReadHeaderTimeout: time.Second}

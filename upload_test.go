@@ -73,7 +73,7 @@ func bigSize(text string) (int64, bool) {
 	return size.Int64(), true
 }
 
-func TestCountedBody(t *testing.T) {
+func TestLimitedBody(t *testing.T) {
 	t.Parallel()
 	const limit = 1000
 	for name, reader := range map[string]func(io.Reader) io.Reader{
@@ -103,8 +103,8 @@ func TestCountedBody(t *testing.T) {
 	}
 }
 
-// A body that fails by itself is not too large, and is closed as any.
-func TestCountedBodyPassesErrors(t *testing.T) {
+// A body that fails for another reason is not reported as too large, and it is closed.
+func TestLimitedBodyPassesErrors(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("connection reset")
 	source, writer := io.Pipe()
@@ -121,7 +121,7 @@ func TestCountedBodyPassesErrors(t *testing.T) {
 	}
 }
 
-// statuses keeps all that is written, as a client sees it.
+// statuses records all that is written, as a client sees it.
 type statuses struct {
 	*httptest.ResponseRecorder
 	seen []int
@@ -140,7 +140,7 @@ func upload(length int64, body string) *http.Request {
 	return r
 }
 
-// What becomes of an answer to an upload of unknown length.
+// Responses to uploads of unknown length.
 func TestAnswersToUploads(t *testing.T) {
 	t.Parallel()
 	const limit = "1k"
@@ -173,21 +173,21 @@ func TestAnswersToUploads(t *testing.T) {
 		seen []int
 		text string
 	}{
-		"created":                       {after(201), right, []int{201}, says},
-		"failure of the proxy":          {after(500), right, []int{500}, says},
-		"failure of Immich":             {after(502), right, []int{502}, says},
-		"over: failure of the proxy":    {after(500), over, []int{413}, turned},
-		"over: failure of Immich":       {after(502), over, []int{413}, turned},
-		"over: gateway timeout":         {after(504), over, []int{413}, turned},
-		"over: Immich's own complaint":  {after(400), over, []int{400}, says},
-		"over: client closed":           {after(499), over, []int{499}, says},
-		"early answer":                  {before(200), right, []int{200}, says + "And goes on."},
-		"over: early answer":            {before(200), over, []int{200}, says + "And goes on."},
-		"early failure, not yet over":   {before(503), over, []int{503}, says + "And goes on."},
-		"interim answers":               {interim, right, []int{103, 102, 502}, says},
-		"over: interim answers":         {interim, over, []int{103, 102, 413}, turned},
-		"answer without a WriteHeader":  {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, says) }, right, nil, says},
-		"over: with nothing to turn it": {func(w http.ResponseWriter, r *http.Request) { drain(r); _, _ = io.WriteString(w, says) }, over, nil, says},
+		"created":                               {after(201), right, []int{201}, says},
+		"failure of the proxy":                  {after(500), right, []int{500}, says},
+		"failure of Immich":                     {after(502), right, []int{502}, says},
+		"over: failure of the proxy":            {after(500), over, []int{413}, turned},
+		"over: failure of Immich":               {after(502), over, []int{413}, turned},
+		"over: gateway timeout":                 {after(504), over, []int{413}, turned},
+		"over: Immich's own error":              {after(400), over, []int{400}, says},
+		"over: client closed":                   {after(499), over, []int{499}, says},
+		"early answer":                          {before(200), right, []int{200}, says + "And goes on."},
+		"over: early answer":                    {before(200), over, []int{200}, says + "And goes on."},
+		"early failure, not yet over":           {before(503), over, []int{503}, says + "And goes on."},
+		"interim answers":                       {interim, right, []int{103, 102, 502}, says},
+		"over: interim answers":                 {interim, over, []int{103, 102, 413}, turned},
+		"answer without a WriteHeader":          {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, says) }, right, nil, says},
+		"over: without an error of the proxy's": {func(w http.ResponseWriter, r *http.Request) { drain(r); _, _ = io.WriteString(w, says) }, over, nil, says},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -211,8 +211,8 @@ func TestAnswersToUploads(t *testing.T) {
 	}
 }
 
-// A 413 that takes the place of another answer has nothing of its content.
-func TestTurnedAnswerIsItsOwn(t *testing.T) {
+// A 413 that replaces another response has none of its headers.
+func TestReplacedResponseLosesItsHeaders(t *testing.T) {
 	t.Parallel()
 	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -232,7 +232,7 @@ func TestTurnedAnswerIsItsOwn(t *testing.T) {
 	}
 }
 
-// With HTTP/3, a download has a body of unknown length: its answer is not touched, and what body there is, is bounded.
+// Over HTTP/3, a download has a body of unknown length: its response is unchanged, and the body is limited.
 func TestDownloadOfUnknownLength(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
@@ -252,7 +252,7 @@ func TestDownloadOfUnknownLength(t *testing.T) {
 	}
 }
 
-// A client that can't be flushed to gets its answer all the same.
+// A client's ResponseWriter without http.Flusher gets the response, too.
 func TestAnswerWithoutFlusher(t *testing.T) {
 	t.Parallel()
 	w := httptest.NewRecorder()
@@ -263,8 +263,8 @@ func TestAnswerWithoutFlusher(t *testing.T) {
 	}
 }
 
-// An upload that needs no counting reaches next as it came, and so costs nothing; one that is too large does not at all.
-func TestUploadIsLeftAlone(t *testing.T) {
+// An upload that needs no counting reaches next unchanged, and so costs nothing; one that is too large does not reach it.
+func TestUploadOfKnownLength(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		limit  string
@@ -302,7 +302,7 @@ func TestUploadIsLeftAlone(t *testing.T) {
 	}
 }
 
-// The entry point's readTimeout is told of once, at the first upload.
+// The entry point's readTimeout is reported once, at the first upload.
 func TestReadTimeoutWarning(t *testing.T) {
 	const form, file = "multipart/form-data; boundary=b", "application/octet-stream"
 	for name, c := range map[string]struct {
@@ -338,14 +338,14 @@ func TestReadTimeoutWarning(t *testing.T) {
 	}
 }
 
-// A handler that runs without a server has no timeout to tell of.
+// A handler that runs without a server has no timeout to report.
 func TestNoReadTimeoutWithoutServer(t *testing.T) {
 	wantLines(t, logLines(func() { ask(newTestHandler(t, &Config{RequireKey: "false"}, &recorder{}), upload(1, "x")) }))
 }
 
-// Traefik's server of HTTP/3 does not put itself into the context of its requests; without that, ReverseProxy ends an answer
-// that Immich has broken off as if it were whole.
-func TestAnswersByHTTP3CanBeBrokenOff(t *testing.T) {
+// Traefik's HTTP/3 server does not put itself into the context of its requests; without it, ReverseProxy would end a response
+// that Immich has aborted as if it were complete.
+func TestHTTP3ResponsesCanBeAborted(t *testing.T) {
 	t.Parallel()
 	config := CreateConfig()
 	config.Keys = []string{"phone:correct-horse-battery-staple"}

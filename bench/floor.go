@@ -6,8 +6,8 @@ import (
 	"net"
 )
 
-// runFloor relays connections between TLS and the upstream, without a look at what they carry. A proxy that reads it can't cost less,
-// if it is written in Go and does its cryptography there.
+// runFloor relays connections between TLS and the upstream without parsing what they carry. No proxy that parses it can cost
+// less, if it is written in Go and uses Go's cryptography.
 func runFloor(address, upstream, certFile, keyFile string) error {
 	certificate, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {

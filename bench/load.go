@@ -27,7 +27,7 @@ type load struct {
 const (
 	perRequest  = "µs/request"
 	perGigabyte = "CPU-s/GB"
-	// streams is how many requests are under way at once: those of a browser that scrolls through a timeline.
+	// streams is how many requests are in progress at the same time: those of a browser that scrolls through a timeline.
 	streams = 16
 	// http1Conns is how many connections browsers open to one host.
 	http1Conns = 6
@@ -52,7 +52,7 @@ func loadNames() []string {
 	return names
 }
 
-// client is one of one proxy.
+// client is the client of one proxy.
 type client struct {
 	address string
 	tls     *tls.Config
@@ -98,7 +98,7 @@ func (c *client) request(ctx context.Context, method, path string, body io.Reade
 
 const thumbnail = "/api/assets/1/thumbnail?size=preview"
 
-// requests asks for small things, several at once, on one connection where the protocol allows.
+// requests makes small requests, several at the same time, on one connection if the protocol allows it.
 func requests(ctx context.Context, over http.RoundTripper, c *client, o *options) (float64, error) {
 	var left atomic.Int64
 	left.Store(int64(o.requests))
@@ -116,7 +116,8 @@ func requests(ctx context.Context, over http.RoundTripper, c *client, o *options
 	})
 }
 
-// http1Requests asks on connections of its own, one thing after another on each: http.Transport would be busier than the proxy.
+// http1Requests uses its own connections, with one request after another on each: http.Transport would use more processor time
+// than the proxy.
 func http1Requests(ctx context.Context, c *client, o *options) (float64, error) {
 	r, err := c.request(ctx, http.MethodGet, thumbnail, nil)
 	if err != nil {
@@ -195,7 +196,7 @@ func (c *client) upload(ctx context.Context, over http.RoundTripper, o *options)
 	return float64(size) / 1e9, take(over, r, 0)
 }
 
-// zeros is content that costs little.
+// zeros is content that is cheap to produce.
 type zeros struct{ left int64 }
 
 func (z *zeros) Read(p []byte) (int, error) {

@@ -1,6 +1,7 @@
-// Command bench compares what requests and transfers cost in reverse proxies in front of the same upstream: the standalone proxy,
-// others in common use, and a relay that does nothing but TLS, which is the floor. It measures the processor time of the proxy's
-// processes alone, in several rounds in which all take their turn, so that ratios hold although machines differ and change.
+// Command bench compares what requests and transfers cost in reverse proxies in front of the same upstream: the standalone
+// proxy, others in common use, and a relay that only does TLS, which is the lower bound. It measures the processor time of the
+// proxy's processes alone, in several rounds in which the proxies take turns, so that ratios hold although machines differ and
+// their speed changes.
 package main
 
 import (
@@ -16,7 +17,7 @@ import (
 	"strings"
 )
 
-// options are what the command line says.
+// options are the command's flags.
 type options struct {
 	rounds   int
 	requests int
@@ -53,7 +54,7 @@ func main() {
 	}
 }
 
-// isFloor is true of the arguments with which this program starts itself as a proxy.
+// isFloor is true of the arguments with which this program starts itself as the relay.
 func isFloor(arguments []string) bool {
 	const count = 6
 	return len(arguments) == count && arguments[1] == "floor"
@@ -91,7 +92,7 @@ func run(ctx context.Context, o *options) error {
 		return err
 	}
 	results, err := measure(ctx, o, s, peers)
-	results.print(os.Stdout) // also what was measured before an error
+	results.print(os.Stdout) // even after an error, as far as it was measured
 	if err != nil || o.json == "" {
 		return err
 	}
@@ -102,7 +103,7 @@ func run(ctx context.Context, o *options) error {
 	return os.WriteFile(o.json, append(text, '\n'), 0o600)
 }
 
-// startPeers returns also those that were started before one failed.
+// startPeers also returns the ones started before an error.
 func (o *options) startPeers(ctx context.Context, s *site) ([]*peer, error) {
 	var peers []*peer
 	for name := range strings.SplitSeq(o.peers, ",") {

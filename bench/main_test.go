@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestMain lets the tests' own binary be the floor, as the program's is.
+// TestMain lets the test binary run as the relay, as the program does.
 func TestMain(m *testing.M) {
 	if isFloor(os.Args) {
 		fatal(runFloor(os.Args[2], os.Args[3], os.Args[4], os.Args[5]))

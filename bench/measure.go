@@ -27,11 +27,11 @@ type figure struct {
 	Load   string    `json:"load"`
 	Unit   string    `json:"unit"`
 	Peer   string    `json:"peer"`
-	Values []float64 `json:"values"` // of each round
+	Values []float64 `json:"values"` // one per round
 	Median float64   `json:"median"`
 	Low    float64   `json:"low"`
 	High   float64   `json:"high"`
-	Speed  float64   `json:"speed"` // median of units a second: requests, or gigabytes
+	Speed  float64   `json:"speed"` // median of units per second: requests, or gigabytes
 	speeds []float64
 }
 
@@ -49,8 +49,8 @@ func measure(ctx context.Context, o *options, s *site, peers []*peer) (*results,
 	return r, nil
 }
 
-// measureLoad has every proxy take its turn in each round. The first round is not counted: connections, buffers and the heap find
-// their size in it.
+// measureLoad gives every proxy a turn in each round. The first round is not counted, so that connections, buffers and the heap
+// can grow to their usual size.
 func (r *results) measureLoad(ctx context.Context, o *options, s *site, peers []*peer, l load) error {
 	figures := map[*peer]*figure{}
 	for round := range o.rounds + 1 {
@@ -79,7 +79,7 @@ func (r *results) measureLoad(ctx context.Context, o *options, s *site, peers []
 	return nil
 }
 
-// turn returns microseconds a request, or seconds a gigabyte.
+// turn returns microseconds per request, or seconds per gigabyte.
 func turn(ctx context.Context, o *options, s *site, p *peer, l load) (cost, speed float64, err error) {
 	c := newClient(s, p.address)
 	defer c.close()

@@ -29,7 +29,7 @@ var configurations embed.FS
 
 const accessKey = "correct-horse-battery-staple"
 
-// protocols are those a proxy speaks with clients.
+// protocols are those that a proxy offers to clients.
 type protocols int
 
 const (
@@ -84,7 +84,7 @@ type place struct {
 	config  string // file
 }
 
-// peer is a proxy that runs.
+// peer is a running proxy.
 type peer struct {
 	name    string
 	speaks  protocols
@@ -194,7 +194,7 @@ func processClock(pid int) int32 {
 
 func family(pid int) []int {
 	members := []int{pid}
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid)) // none is no error
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid)) // no children is not an error
 	for field := range strings.FieldsSeq(string(text)) {
 		if child, err := strconv.Atoi(field); err == nil {
 			members = append(members, family(child)...)

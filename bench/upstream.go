@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// upstream answers requests as cheaply as net/http can. It is part of this process, so its processor time is not the proxy's.
+// upstream answers requests as cheaply as net/http can. It is part of this process, so its processor time does not count as the
+// proxy's.
 type upstream struct {
 	*http.Server
 

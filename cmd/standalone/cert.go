@@ -87,7 +87,7 @@ func makeCertificate(c *console) error {
 	}
 	caFile := filepath.Join(f.dir, clientcert.CAFile)
 	if created {
-		c.print("There is a new certificate authority (CA): %s, valid until %s.\nWho has its key, %s, can make certificates that let in: keep it to yourself.\n\n",
+		c.print("There is a new certificate authority (CA): %s, valid until %s.\nAnyone who has its key, %s, can issue certificates that are accepted: keep it secret.\n\n",
 			caFile, authority.Certificate.NotAfter.Format(time.DateOnly), filepath.Join(f.dir, clientcert.CAKeyFile))
 	}
 	c.print(certText, f.name, certificate.Leaf.NotAfter.Format(time.DateOnly), p12File, password, pemFile, certificate.Serial(), caFile)
@@ -124,7 +124,7 @@ func parseCert(c *console) (*certFlags, error) {
 	return f, err
 }
 
-// storage returns acme.storage, of a configuration that may yet lack what the certificate is for.
+// storage returns acme.storage. The configuration need not be valid yet: it may name the CA that is about to be created.
 func storage(configFile string, environ []string) (string, error) {
 	var args []string
 	if configFile != "" {

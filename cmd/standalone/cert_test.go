@@ -49,7 +49,8 @@ func TestCert(t *testing.T) {
 	}
 }
 
-// The directory is acme.storage, also of a configuration that can't start yet, since it names the CA that is about to be made.
+// The directory is acme.storage, even of a configuration that can't start yet, since it names the CA that is about to be
+// created.
 func TestCertFindsStorage(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -81,7 +81,7 @@ func runDemo(c *console) error {
 	return nil
 }
 
-// isFree finds out before the demo prints what to try whether it can run at all.
+// isFree checks that the demo can listen, before it prints what to try.
 func isFree(address string) error {
 	probe, err := net.Listen("tcp", address)
 	if err != nil {

@@ -24,7 +24,7 @@ const (
 	keyVariable = "IMMICHACCESS_DOCTOR_KEY"
 )
 
-// errFindings ends the command after the report has said all.
+// errFindings makes the command fail without a message of its own, since the report has it all.
 var errFindings = errors.New("")
 
 // examine tests a deployment from outside.
@@ -55,7 +55,7 @@ func examine(c *console) error {
 	return nil
 }
 
-// doctorFlags is what was asked for on the command line.
+// doctorFlags are the arguments of the command.
 type doctorFlags struct {
 	options doctor.Options
 	keyFile string
@@ -171,14 +171,14 @@ func (f *doctorFlags) print(report *doctor.Report, c *console) error {
 	})
 }
 
-// isColored tells whether the output is a terminal that shows colours, and the user wants them.
+// isColored reports whether the output is a terminal that shows colours, and the user wants them.
 func (c *console) isColored() bool {
 	return isTerminal(c.out) && variable(c.environ, "NO_COLOR") == "" && variable(c.environ, "TERM") != "dumb"
 }
 
-// progress is one line of a terminal that is written again and again.
+// progress is a line of a terminal that each step overwrites.
 type progress struct {
-	out io.Writer // nil where nobody looks
+	out io.Writer // nil if the output is not a terminal
 }
 
 func newProgress(out io.Writer, environ []string) progress {
@@ -214,7 +214,7 @@ func terminalWidth(w io.Writer) int {
 		return 0
 	}
 	if size.Col == 0 {
-		return usualWidth // a terminal that does not know
+		return usualWidth // the terminal does not report its width
 	}
 	return int(size.Col)
 }

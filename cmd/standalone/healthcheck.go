@@ -45,7 +45,7 @@ func healthcheck(c *console) error {
 	return nil
 }
 
-// healthURL prefers the admin listener. Without one, any response of the proxy will do, be it an error of the client.
+// healthURL prefers the admin listener. Without one, any response of the proxy will do, even a 4xx.
 func healthURL(loaded *config.Loaded) string {
 	if loaded.Admin.Address != "" {
 		return "http://" + loopback(loaded.Admin.Address) + "/healthz"
@@ -76,7 +76,7 @@ func withoutVerification(loaded *config.Loaded) *tls.Config {
 	return settings
 }
 
-// hostOf returns a host that the domain is for, which may be a wildcard.
+// hostOf returns a host name that the domain, which may be a wildcard, covers.
 func hostOf(domain string) string {
 	return strings.Replace(domain, "*", "healthcheck", 1)
 }

@@ -116,11 +116,11 @@ func parseKey(args []string) (name, host string, err error) {
 	if !keyName.MatchString(names[0]) {
 		return "", "", fmt.Errorf("%q is not a name; allowed are letters, digits and ._-", names[0])
 	}
-	flags.Visit(func(*flag.Flag) { host, err = parseHost(*domain) }) // also where it is given, but empty
+	flags.Visit(func(*flag.Flag) { host, err = parseHost(*domain) }) // also if it is given, but empty
 	return names[0], host, err
 }
 
-// checkEntry has the gateway itself read the entry.
+// checkEntry has the gateway's own code parse the entry.
 func checkEntry(entry string) error {
 	config := immichaccess.CreateConfig()
 	config.Keys = []string{entry}
@@ -149,7 +149,7 @@ func parseHost(domain string) (string, error) {
 // errNoHost does not show the value, which may be a whole link, with a key.
 var errNoHost = errors.New("--domain: allowed is a host name, such as photos.example.com, without https:// and without a path")
 
-// drawQRCode uses colours where a terminal shows them.
+// drawQRCode uses colours if the output is a terminal that shows them.
 func (c *console) drawQRCode(link string) (string, error) {
 	if c.isColored() {
 		return qrcode.Colored(link)

@@ -1,4 +1,4 @@
-// Command immichaccess is an access-key gateway for Immich with TLS of its own, for users without Traefik.
+// Command immichaccess is an access-key gateway for Immich that terminates TLS itself, for users without Traefik.
 package main
 
 import (
@@ -30,7 +30,7 @@ func main() {
 	os.Exit(mainImpl(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
-// console is what a command gets from, and writes to, the process that it runs in.
+// console is a command's arguments, environment and output.
 type console struct {
 	args    []string
 	environ []string
@@ -128,7 +128,7 @@ func warn(access *immichaccess.Config) error {
 	return err
 }
 
-// printVerdict says what the configuration amounts to. It is valid even while Immich is down.
+// printVerdict summarizes a valid configuration. Immich may be down.
 func (c *console) printVerdict(loaded *config.Loaded) error {
 	s, err := app.Summarize(&loaded.Settings)
 	if err != nil {

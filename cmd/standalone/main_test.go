@@ -86,7 +86,7 @@ func TestKeyMatchesItsEntry(t *testing.T) {
 	}
 }
 
-// Each place that key prints for the entry has to be one that the gateway, Traefik or Compose reads.
+// Each form of the entry that key prints has to be one that the gateway, Traefik or Compose accepts.
 func TestKeyPrintsWhereTheEntryGoes(t *testing.T) {
 	t.Parallel()
 	_, out, _ := runCommand("key", "mother.s-phone_2")

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sets and removes the TXT record of an ACME challenge, for acme.dns.provider: exec. This one sends dynamic updates to a nameserver, with
-# nsupdate; put in its place what your DNS takes. It is called as: dns-challenge.sh present|cleanup _acme-challenge.example.com. VALUE
+# nsupdate; replace that by what your DNS server supports. It is called as: dns-challenge.sh present|cleanup _acme-challenge.example.com. VALUE
 set -eu
 case $1 in
 present) update="update add $2 60 TXT $3" ;;

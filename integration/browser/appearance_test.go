@@ -9,7 +9,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// TestLoginPageAppearance takes pictures of what people see. To look at them:
+// TestLoginPageAppearance takes pictures of the pages. To look at them:
 //
 //	go test ./browser -run LoginPageAppearance -artifacts -outputdir /tmp/pictures
 //
@@ -48,13 +48,13 @@ func TestLoginPageAppearance(t *testing.T) {
 	}
 }
 
-// view is a tab of which pictures are taken, into files that begin with that path.
+// view is a tab whose pictures are written to files that begin with that path.
 type view struct {
 	*tab
 	pictures string
 }
 
-// check takes a picture of the page of that name, and checks what a test can check.
+// check takes a picture of the page, and checks what a test can check.
 func (b view) check(name string) {
 	b.t.Helper()
 	b.takePicture(name)

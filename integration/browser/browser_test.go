@@ -37,7 +37,8 @@ func TestBrowser(t *testing.T) {
 	}
 }
 
-// TestBrowserWithoutTLS has no __Host- cookie, and a browser that does not send Sec-Fetch-Site. (The standalone proxy only redirects on HTTP.)
+// TestBrowserWithoutTLS has no __Host- cookie, and a browser that does not send Sec-Fetch-Site. (The standalone proxy only
+// redirects on HTTP.)
 func TestBrowserWithoutTLS(t *testing.T) {
 	s := openSite(t, startBrowser(t), "Traefik")
 	b := s.open(t)

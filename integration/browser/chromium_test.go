@@ -9,7 +9,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,6 +20,7 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/immichaccess/immichaccess/integration/chromium"
 	"github.com/immichaccess/immichaccess/integration/harness"
 )
 
@@ -32,30 +32,10 @@ type browser struct {
 
 func startBrowser(t *testing.T) *browser {
 	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatalf("Debian's package chromium is needed: %v", err)
-	}
 	folder := t.TempDir()
 	b := &browser{certFile: filepath.Join(folder, "cert.pem"), keyFile: filepath.Join(folder, "key.pem")}
 	harness.WriteCertificate(t, b.certFile, b.keyFile)
-	ctx, end := chromedp.NewExecAllocator(context.Background(),
-		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.NoFirstRun, chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-dev-shm-usage", true),
-		chromedp.Flag("password-store", "basic"),
-		chromedp.Flag("host-resolver-rules", "MAP *.example.com 127.0.0.1, MAP *.example.net 127.0.0.1, MAP * ~NOTFOUND"),
-		chromedp.Flag("ignore-certificate-errors-spki-list", publicKeyDigest(t, b)))
-	t.Cleanup(end)
-	b.ctx, _ = chromedp.NewContext(ctx)
-	if err := chromedp.Do(b.ctx); err != nil {
-		t.Fatalf("Chromium does not start: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := chromedp.Cancel(b.ctx); err != nil {
-			t.Errorf("Chromium does not end: %v", err)
-		}
-	})
+	b.ctx = chromium.Start(t, "ignore-certificate-errors-spki-list", publicKeyDigest(t, b))
 	return b
 }
 
@@ -83,7 +63,7 @@ type tab struct {
 	errors   []string // on the console; guarded by mu
 }
 
-// open returns a tab that may go anywhere.
+// open returns a tab that may request any host.
 func (b *browser) open(t *testing.T) *tab {
 	t.Helper()
 	return openTab(b.ctx, t, chromedp.WithNewBrowserContext())
@@ -119,7 +99,7 @@ func (b *tab) record(event any) {
 		b.requests = append(b.requests, e.URL)
 	case *log.EventEntryAdded:
 		bad := e.Entry.Level == log.EntryLevelWarning || e.Entry.Level == log.EntryLevelError
-		if bad && e.Entry.Source != log.EntrySourceNetwork { // which reports each 403
+		if bad && e.Entry.Source != log.EntrySourceNetwork { // which reports every 403
 			b.errors = append(b.errors, e.Entry.Text)
 		}
 	case *runtime.EventExceptionThrown:
@@ -151,7 +131,7 @@ func run[T any](b *tab, action chromedp.Action[T]) T {
 	return result
 }
 
-// navigate runs steps that open another page, and returns the status of that page when it is loaded.
+// navigate performs actions that open another page, and returns the status of that page when it has loaded.
 func (b *tab) navigate(steps ...chromedp.Action[chromedp.Void]) int64 {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, harness.Patience)
@@ -171,7 +151,7 @@ func (b *tab) visit(url string) int64 {
 	return b.navigate(chromedp.Navigate(url))
 }
 
-// typeKey fills in the form as a person does, and returns the status of the page that follows.
+// typeKey submits the form as a user does, and returns the status of the page that follows.
 func (b *tab) typeKey(key string) int64 {
 	b.t.Helper()
 	return b.navigate(chromedp.SendKeys(chromedp.CSS("input[name=key]"), key), chromedp.Click(chromedp.CSS("form > button")))
@@ -187,11 +167,11 @@ func eval[T any](b *tab, expression string) T {
 func (b *tab) await(expression string) {
 	b.t.Helper()
 	if !harness.Eventually(func() bool { return eval[bool](b, "!!("+expression+")") }) {
-		b.t.Fatalf("waited in vain for %s; the page is\n%s", expression, eval[string](b, "document.documentElement.outerHTML"))
+		b.t.Fatalf("timed out waiting for %s; the page is\n%s", expression, eval[string](b, "document.documentElement.outerHTML"))
 	}
 }
 
-// fetched is an answer that a page's script gets.
+// fetched is a response to a page's script.
 type fetched struct {
 	Status int
 	Type   string

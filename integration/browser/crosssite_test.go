@@ -27,7 +27,7 @@ func serveOtherSite(t *testing.T, s site, host, body string) string {
 	return fmt.Sprintf("https://%s:%d/", host, harness.Port(t, server.Listener.Addr().String()))
 }
 
-// A form on another site must neither log people in, with a key that somebody else knows, nor log them out.
+// A form on another site must neither log users in, with somebody else's key, nor log them out.
 func crossSiteFormScenario(t *testing.T, s site, host string) {
 	form := func(path string) string {
 		return fmt.Sprintf(`<form method="post" action="%s%s"><input name="key" value="%s"><input name="to" value="/photos"><button>Win</button></form>`,
@@ -52,7 +52,7 @@ func crossSiteFormScenario(t *testing.T, s site, host string) {
 	}
 }
 
-// People stay logged in when they follow a link from another site, such as one in a mail.
+// Users stay logged in when they follow a link from another site, such as one in a mail.
 func crossSiteLinkScenario(t *testing.T, s site) {
 	b := s.login(t, familyKey).newTab()
 	b.visit(serveOtherSite(t, s, otherSiteHost, fmt.Sprintf(`<a href="%s%s">Look</a>`, s.origin, firstPage)))
@@ -62,7 +62,7 @@ func crossSiteLinkScenario(t *testing.T, s site) {
 	wantImmich(b, s.origin+firstPage)
 }
 
-// Wherever the login page is shown, the right key never leads away from the site.
+// Wherever the login page is shown, the right key never leads to another site.
 func doubleSlashScenario(t *testing.T, s site) {
 	b := s.open(t)
 	for _, path := range []string{"//" + otherSiteHost, "//" + otherSiteHost + "/..", `/\` + "`" + `x`, "/%5c%5c" + otherSiteHost, "/%09/" + otherSiteHost, "/.//" + otherSiteHost} {

@@ -35,7 +35,7 @@ func wantLoginPage(b *tab) {
 	}
 }
 
-// wantImmich requires the page that was requested first, with everything on it working.
+// wantImmich requires the page that was requested first, with all of it working.
 func wantImmich(b *tab, url string) {
 	b.t.Helper()
 	if got := eval[string](b, "location.href"); got != url {

@@ -27,7 +27,7 @@ const (
 	guestKey  = "guest-+/=fedcba9876543210fedcba98765432"
 )
 
-// site is an Immich behind a gateway, as people open it in a browser.
+// site is an Immich behind a gateway, as users open it in a browser.
 type site struct {
 	origin   string
 	plain    string // the origin without TLS, if there is one
@@ -66,7 +66,7 @@ func (h *receivedHeaders) contain(texts ...string) bool {
 	return false
 }
 
-// keysFileDelay is within which a changed key file takes effect.
+// keysFileDelay is the time within which a changed key file takes effect.
 const keysFileDelay = 5 * time.Second
 
 func (s site) writeKeys(t *testing.T, keys string) {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// chromiumScript runs Chromium with a home of its own, in whose database of certificates the .p12 is, and with a policy that answers the
-// question which one to send. Chromium reads policies in /etc only, so it gets an /etc/chromium of its own as well.
+// chromiumScript runs Chromium with its own home directory, whose certificate database has the .p12, and with a policy that
+// selects the certificate to send. Chromium reads policies in /etc only, so it gets its own /etc/chromium as well.
 const chromiumScript = `
 mkdir -p "$HOME/.pki/nssdb" "$HOME/policies/policies/managed"
 certutil -N -d "sql:$HOME/.pki/nssdb" --empty-password
@@ -25,7 +25,7 @@ exec unshare $USERNS --mount sh -c 'mount --bind "$HOME/policies" /etc/chromium 
 	--virtual-time-budget=10000 --timeout=60000 --dump-dom "$URL"
 `
 
-// Chromium sends the certificate that immichaccess cert has made, to the standalone proxy; one without a certificate is not let in.
+// Chromium sends the certificate that immichaccess cert has made to the standalone proxy; without one, it is denied.
 func TestChromium(t *testing.T) {
 	s := newSite(t)
 	phone, lost := s.issue(t, "phone"), s.issue(t, "lost-phone")
@@ -68,7 +68,7 @@ func (s *site) browse(t *testing.T, certificate *issued) string {
 	return string(output)
 }
 
-// publicKeyDigest is what Chromium trusts the site by.
+// publicKeyDigest is the digest by which Chromium trusts the site.
 func (s *site) publicKeyDigest(t *testing.T) string {
 	t.Helper()
 	pair, err := tls.LoadX509KeyPair(s.cert, s.key)

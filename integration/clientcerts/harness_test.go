@@ -1,4 +1,4 @@
-// Package clientcerts_test tries client certificates and HTTP Basic with the programs that people use: curl, openssl, rclone and Chromium,
+// Package clientcerts_test tests client certificates and HTTP Basic with common programs: curl, openssl, rclone and Chromium,
 // against the standalone proxy and Traefik.
 package clientcerts_test
 
@@ -65,7 +65,7 @@ func (s *site) serve(t *testing.T, arguments ...string) {
 	})
 }
 
-// curl returns what it prints, and the reason where it fails.
+// curl returns its output, and the reason if it fails.
 func (s *site) curl(t *testing.T, arguments ...string) (output string, err error) {
 	t.Helper()
 	_, port, _ := net.SplitHostPort(s.addr)
@@ -103,7 +103,7 @@ func (s *site) issue(t *testing.T, name string) *issued {
 	return s.read(t, name, output)
 }
 
-// read finds the files and the password in what the command says.
+// read parses the output of the command.
 func (s *site) read(t *testing.T, name, output string) *issued {
 	t.Helper()
 	i := &issued{output: output, ca: filepath.Join(s.dir, "certificates", "client-ca.pem")}
@@ -128,7 +128,7 @@ func statusOf(format string, arguments ...any) []string {
 	return append([]string{"--output", os.DevNull, "--write-out", "%{http_code} %{http_version}"}, fmt.Sprintf(format, arguments...))
 }
 
-// trusting is the TLS of a client that trusts the site.
+// trusting is the TLS configuration of a client that trusts the site.
 func (s *site) trusting(t *testing.T) *tls.Config {
 	t.Helper()
 	roots := x509.NewCertPool()

@@ -11,8 +11,8 @@ import (
 	"github.com/immichaccess/immichaccess/integration/harness"
 )
 
-// versions are curl's flags for a version, and the number that curl reports. Debian's curl has no HTTP/3; Go's clients have tried that,
-// see internal/app.
+// versions are curl's flags for a version, and the number that curl reports. Debian's curl has no HTTP/3; internal/app tests
+// that with Go's clients.
 var versions = map[string]string{"--http1.1": "1.1", "--http2": "2"}
 
 func TestCurlWithCertificates(t *testing.T) {
@@ -62,7 +62,7 @@ func TestCurlWithCertificates(t *testing.T) {
 	})
 }
 
-// OpenSSL reads the .p12 as it is, without its provider of legacy algorithms.
+// OpenSSL reads the .p12 without its provider of legacy algorithms.
 func TestOpenSSLReadsPKCS12(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -80,7 +80,7 @@ func TestOpenSSLReadsPKCS12(t *testing.T) {
 		t.Errorf("%v: %s", err, output)
 	}
 	if output, err := s.run(t, "openssl", "verify", "-purpose", "sslserver", "-CAfile", phone.ca, phone.pem); err == nil {
-		t.Errorf("it is good for a server: %s", output)
+		t.Errorf("it is valid for a server: %s", output)
 	}
 }
 
@@ -96,10 +96,10 @@ func TestCurlWithBasic(t *testing.T) {
 		}{
 			{"in the URL", statusOf("https://x:%s@%s/api/show", accessKey, siteHost), "200"},
 			{"as an option", append(statusOf("https://%s/api/show", siteHost), "--user", "anna@example.com:"+accessKey), "200"},
-			{"after it was asked for", append(statusOf("https://%s/api/show", siteHost), "--anyauth", "--user", "x:"+accessKey), "200"},
-			{"for an upload, after it was asked for", append(statusOf("https://%s/api/show", siteHost), "--anyauth", "--user", "x:"+accessKey, "--data", "abc"), "200"},
+			{"after a challenge", append(statusOf("https://%s/api/show", siteHost), "--anyauth", "--user", "x:"+accessKey), "200"},
+			{"for an upload, after a challenge", append(statusOf("https://%s/api/show", siteHost), "--anyauth", "--user", "x:"+accessKey, "--data", "abc"), "200"},
 			{"wrong", statusOf("https://x:a-wrong-password@%s/api/show", siteHost), "401"},
-			{"wrong, after it was asked for", append(statusOf("https://%s/api/show", siteHost), "--anyauth", "--user", "x:a-wrong-password"), "401"},
+			{"wrong, after a challenge", append(statusOf("https://%s/api/show", siteHost), "--anyauth", "--user", "x:a-wrong-password"), "401"},
 			{"none", statusOf("https://%s/api/show", siteHost), "401"},
 		} {
 			output, err := s.curl(t, append(c.arguments, flag)...)
@@ -116,7 +116,7 @@ func TestCurlWithBasic(t *testing.T) {
 			t.Errorf("%s: what arrives is %s, %v", flag, output, err)
 		}
 	}
-	harness.Await(t, "the log to tell of a denial and of a request", func() bool {
+	harness.Await(t, "the log to contain a denial and a request", func() bool {
 		log := s.log.String()
 		return strings.Contains(log, `reason="wrong key"`) && strings.Contains(log, "key=phone method=GET path=/api/show")
 	})
@@ -133,7 +133,7 @@ var (
 	link  = regexp.MustCompile(`\]\(([^):#]+)\)`)
 )
 
-// The documentation's commands are run in its order, with the proxy as its file says from there on.
+// The documentation's commands are run in order, from then on with the proxy as its file configures it.
 func TestDocumentation(t *testing.T) {
 	t.Parallel()
 	for document, pongs := range map[string]int{"client-certificates.md": 2, "programs-with-only-a-url.md": 2} {
@@ -167,14 +167,15 @@ func TestDocumentation(t *testing.T) {
 	}
 }
 
-// documented is what the commands of a document have done so far.
+// documented is the state after some of a document's commands.
 type documented struct {
 	*site
 
 	output strings.Builder
 }
 
-// shell runs commands as a user would who has put in a name and a password. The programs trust the site by its own certificate.
+// shell runs commands as a user would after replacing the name and the password. The programs trust the site by its own
+// certificate.
 func (d *documented) shell(t *testing.T, commands string) {
 	t.Helper()
 	port := d.addr[strings.LastIndex(d.addr, ":"):]
@@ -187,7 +188,7 @@ func (d *documented) shell(t *testing.T, commands string) {
 	}
 }
 
-// immich-go is Go's client with such a URL and Immich's API key (its module is not to be had).
+// This is immich-go's client: Go's, with such a URL and Immich's API key (its module can't be imported).
 func TestGoClientWithURL(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -28,11 +28,11 @@ func TestTraefik(t *testing.T) {
 		HTTP3:   true,
 	})
 	if log := s.log.String(); strings.Contains(log, conformance.Key) || !strings.Contains(log, "revoked certificate") {
-		t.Error("the log has the key, or does not tell of a revoked certificate")
+		t.Error("the log has the key, or does not report a revoked certificate")
 	}
 }
 
-// The example as it is, but for paths and ports, with certificates of immichaccess cert.
+// The example unchanged, except for paths and ports, with certificates of immichaccess cert.
 func TestTraefikExample(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -75,7 +75,7 @@ func run(out io.Writer) error {
 	return nil
 }
 
-// acceptAnyHost has the entry points answer for every host, since the demo's is 127.0.0.1, and sets the key.
+// acceptAnyHost makes the entry points answer for every host, since the demo's is 127.0.0.1, and sets the key.
 func acceptAnyHost(example *traefik.Example, key string) {
 	settings := example.Dynamic.At("http")
 	routers := settings.At("routers")

@@ -10,11 +10,11 @@ import (
 	"github.com/immichaccess/immichaccess/integration/harness"
 )
 
-// hub is where Debian's package has what comes with CrowdSec.
+// hub is where Debian's package has the files that come with CrowdSec.
 const hub = "/usr/share/crowdsec/hub"
 
-// crowdSecConfig is for one that knows only our parser, our scenario, and the two parsers of its own that they need. It
-// does not talk to the Central API.
+// crowdSecConfig loads only our parser, our scenario, and the two parsers of CrowdSec's that they need. It does not use the
+// Central API.
 const crowdSecConfig = `common: {daemonize: false, log_media: stdout, log_level: info, working_dir: DIR}
 config_paths:
   config_dir: DIR/
@@ -91,7 +91,7 @@ func TestCrowdSecInTheJournal(t *testing.T) {
 	wantAddresses(t, replay(t, "syslog", journal.String()))
 }
 
-// The configuration is loaded as the service does it, with the files that are to be read.
+// The configuration is loaded as the service does it, with the log files of the example.
 func TestCrowdSecConfiguration(t *testing.T) {
 	config := newCrowdSec(t)
 	output, err := exec.CommandContext(t.Context(), "crowdsec", "-c", config, "-t").CombinedOutput()

@@ -1,4 +1,4 @@
-// Package denials tests what others make of the log lines about denied requests: the example filters for fail2ban and
+// Package denials tests how other programs read the log lines about denied requests: the example filters for fail2ban and
 // CrowdSec, with the real programs, on lines of the real proxy and of the plugin.
 package denials
 
@@ -34,7 +34,7 @@ const (
 	attempts = 20
 )
 
-// request is one that is denied.
+// request is a request that is denied.
 type request struct {
 	client, key, path string
 	size              int
@@ -126,7 +126,8 @@ func countLines(text, client string) int {
 	return strings.Count(text, "client="+client) + strings.Count(text, `"client":"`+client)
 }
 
-// traefikLog returns what Traefik logs of the plugin. In Traefik, the plugin's package log writes to a logger such as this one.
+// traefikLog returns what Traefik logs for the plugin. In Traefik, the plugin's package log writes to a logger such as this
+// one.
 func traefikLog(t *testing.T, format func(io.Writer) io.Writer) string {
 	t.Helper()
 	var out strings.Builder
@@ -193,7 +194,7 @@ func copyFile(t *testing.T, from, to string) {
 	write(t, to, string(text))
 }
 
-// wantAddresses wants the address of each attacker, and nobody else's.
+// wantAddresses wants the address of each attacker, and no other.
 func wantAddresses(t *testing.T, got []string) {
 	t.Helper()
 	found := map[string]int{}

@@ -30,7 +30,7 @@ func TestFail2ban(t *testing.T) {
 	}
 }
 
-// A line of the journal, as fail2ban reads it, has the names of host and program before it.
+// fail2ban reads a line of the journal with the names of host and program in front.
 func TestFail2banInTheJournal(t *testing.T) {
 	harness.Tool(t, "fail2ban-regex")
 	line := proxyLine(t)

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// What may reach Immich without a key, written from Immich's API and its web page, not from the gateway's code.
+// What may reach Immich without a key, derived from Immich's API and its web page, not from the gateway's code.
 
 // site is a configuration of the gateway. Each has a port of Immich of its own.
 type site struct {
@@ -158,7 +158,7 @@ const (
 	takesOther = "on a route for links or sessions, Immich takes another credential: "
 )
 
-// violation says why a request without a key should not have reached Immich as it did, or "".
+// violation returns why a request without a key should not have reached Immich as it did, or "".
 func (s site) violation(u understanding) string {
 	if u.Error != "" {
 		return "Immich did not read it as a plain request: " + u.Error
@@ -197,7 +197,7 @@ func isLink(c credential) bool {
 	return false
 }
 
-// leak says which secret of the gateway has reached Immich, or "".
+// leak returns which secret of the gateway has reached Immich, or "".
 func leak(u understanding, from kind) string {
 	for i := 0; i+1 < len(u.Headers); i += 2 {
 		if strings.EqualFold(u.Headers[i], "X-Access-Key") {

@@ -17,7 +17,7 @@ func TestTraefik(t *testing.T) {
 	compare(t, func(t *testing.T, im *immich) gateway { return startTraefik(t, im, "Traefik", traefik.Settings{}) })
 }
 
-// Traefik's fast proxy, which is experimental, has code of its own to write requests to Immich.
+// Traefik's fast proxy, which is experimental, has its own code to write requests to Immich.
 func TestTraefikFastProxy(t *testing.T) {
 	compare(t, func(t *testing.T, im *immich) gateway {
 		return startTraefik(t, im, "Traefik's fast proxy", traefik.FastProxy())

@@ -118,7 +118,7 @@ var places = slices.Concat(linkPlaces, []string{
 // plainCredentials adds some of Immich's, as its clients write them, and other headers, cookies and parameters.
 func (m maker) plainCredentials(r *request) {
 	for _, place := range places {
-		// Two in the same place are left to mutated requests.
+		// Two in the same place only occur in mutated requests.
 		if m.chance(4) && !has(*r, place) {
 			m.place(r, place, m.token())
 		}
@@ -162,7 +162,7 @@ func (m maker) place(r *request, place, value string) {
 	}
 }
 
-// addCookie puts a cookie after the others; without a separator it gets a header line of its own.
+// addCookie appends a cookie; without a separator it gets its own header line.
 func addCookie(r *request, cookie, separator string) {
 	for i, f := range r.fields {
 		if f.name == "cookie" && separator != "" {

@@ -44,7 +44,7 @@ type match struct {
 
 type credential struct{ Place, Value string }
 
-// isStartupPing tells whether the standalone proxy itself asks whether Immich answers: it does so once, and names no client.
+// isStartupPing reports whether this is the standalone proxy's own request at startup: it sends one, which names no client.
 func (u understanding) isStartupPing() bool {
 	return u.Mark == "" && u.Method == http.MethodGet && u.URL == "/api/server/ping" && len(u.Credentials) == 0 && !slices.Contains(u.Headers, "X-Real-Ip")
 }
@@ -206,7 +206,7 @@ var installed = sync.OnceValues(func() (string, error) {
 	return directory, nil
 })
 
-// nodeIn returns the Node that the lock file pins, where there is a build of it for this machine, and else the one in PATH.
+// nodeIn returns the Node that the lock file pins, if there is a build of it for this machine, or else the one in PATH.
 func nodeIn(directory string) string {
 	found, err := filepath.Glob(filepath.Join(directory, "node_modules", "node-linux-*", "bin", "node"))
 	if err == nil && len(found) > 0 {

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// knownRequests have passed a gateway once that should have refused them, or are simple examples of their kind. They are sent before the
-// generated ones, so that known mistakes are found in any run, however short.
+// knownRequests once passed a gateway that should have denied them, or are simple examples of their kind. They are sent before
+// the generated ones, so that known mistakes are found in any run, however short.
 func knownRequests() []request {
 	var all []request
 	add := func(site, method, path string, query []string, fields ...field) {
@@ -66,7 +66,7 @@ func siteNamed(name string) int {
 	return slices.IndexFunc(sites, func(s site) bool { return s.name == name })
 }
 
-// firstKnown is the number of the first of them; the generated ones have less.
+// firstKnown is the number of the first of them; generated ones have lower numbers.
 const firstKnown = 1 << 60
 
 // known returns each of them for every protocol and every address.

@@ -41,7 +41,8 @@ func (m maker) mutatedTarget(r *request) {
 	m.Shuffle(len(r.query), func(i, j int) { r.query[i], r.query[j] = r.query[j], r.query[i] })
 }
 
-// mutateCredentials leaves the credential that the route needs, or makes it invalid, and adds others that Immich would accept.
+// mutateCredentials keeps the credential that the route requires, or makes it invalid, and adds others that Immich would
+// accept.
 func (m maker) mutateCredentials(r *request) {
 	if m.chance(2) {
 		for i, f := range r.fields {
@@ -95,13 +96,13 @@ func swapCase(text string, at int) string {
 	return text[:at-1] + strings.ToUpper(text[at-1:])
 }
 
-// blanks are values that some parser may take for empty.
+// blanks are values that some parser may treat as empty.
 var blanks = []string{
 	"", " ", "\t", "  ", " \t ", "\v", "\f", "\u00a0", "\xa0", "\u0085", "\x85", "\u2003", "\u3000", "\ufeff", "\u200b", "\x00", "\x1f", "\x7f",
 	`""`, `" "`, ",", " , ", ";", "\r\n ", "\r\n\t", "\n", "\r", "%20", "%09", "%00", "%C2%A0", "+", "%", "null", "undefined", "false", "0", "[]",
 }
 
-// blank returns mostly one that is known to be read in two ways.
+// blank mostly returns one that parsers are known to read differently.
 func (m maker) blank() string {
 	return one(m, "", " ", "\t", one(m, blanks...), one(m, blanks...), one(m, blanks...))
 }
@@ -149,7 +150,7 @@ func (m maker) queryValue() string {
 	return value
 }
 
-// mutateName writes the name of a query parameter or a cookie in another way.
+// mutateName changes the spelling of the name of a query parameter or a cookie.
 func (m maker) mutateName(name string) string {
 	at := m.IntN(len(name))
 	switch m.IntN(7) {
@@ -218,7 +219,7 @@ func (m maker) mutatedField(p protocol) field {
 	}
 }
 
-// mutateFieldName writes a header's name in another way, which makes it another header, or an invalid one.
+// mutateFieldName changes the spelling of a header's name, which makes it another header, or an invalid one.
 func (m maker) mutateFieldName(name string, p protocol) string {
 	switch m.IntN(8) {
 	case 0:

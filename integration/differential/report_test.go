@@ -54,7 +54,7 @@ func appendTo(path, text string) error {
 	return file.Close()
 }
 
-// The report has its head once, and a line for each way.
+// The report has the table's head once, and a line for each gateway.
 func TestReport(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tested.md")
 	before := *reportFile

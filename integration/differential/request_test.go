@@ -30,12 +30,12 @@ type request struct {
 	body     string
 	chunked  bool    // over HTTP/1.1; else the body's length is announced
 	trailers []field // after a body
-	framing  []field // what else is said about the body's length
+	framing  []field // other fields about the body's length
 }
 
 type field struct{ name, value string }
 
-// kind is who sends a request, and how freely it was made up.
+// kind is who sends a request, and how much of it may be invalid.
 type kind string
 
 const (
@@ -60,13 +60,13 @@ func (r request) target() string {
 	return r.path + "?" + strings.Join(r.query, "&")
 }
 
-// clone shares nothing that a change would touch.
+// clone returns a copy that shares nothing that changes.
 func (r request) clone() request {
 	r.query, r.fields, r.trailers, r.framing = slices.Clone(r.query), slices.Clone(r.fields), slices.Clone(r.trailers), slices.Clone(r.framing)
 	return r
 }
 
-// http1Bytes is the request as it stands on a connection of HTTP/1.1.
+// http1Bytes returns the request as it is sent over HTTP/1.1.
 func (r request) http1Bytes(host, mark string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n%s: %s\r\n", r.method, r.target(), host, markField, mark)
@@ -92,7 +92,7 @@ func (r request) http1Bytes(host, mark string) []byte {
 	return b.Bytes()
 }
 
-// binaryFields are the request's for HTTP/2 and HTTP/3. What begins with a colon comes first, as it has to.
+// binaryFields returns the request's fields for HTTP/2 and HTTP/3. Those that begin with a colon have to come first.
 func (r request) binaryFields(host, mark string) []field {
 	fields := []field{{":method", r.method}, {":scheme", "https"}, {":authority", host}, {":path", r.target()}}
 	rest := []field{{markField, mark}}
@@ -106,7 +106,7 @@ func (r request) binaryFields(host, mark string) []field {
 	return append(fields, rest...)
 }
 
-// mayConfuseFraming is true of requests after which a connection is not used again.
+// mayConfuseFraming is true of requests after which a connection is not reused.
 func (r request) mayConfuseFraming() bool {
 	return len(r.framing) > 0
 }

@@ -28,7 +28,7 @@ type gateway struct {
 	log     *harness.Log
 }
 
-// finding is a request that Immich understands in a way it must not, or that does not arrive as it must.
+// finding is a request that Immich interprets as it must not, or that does not arrive as it must.
 type finding struct {
 	why  string
 	read understanding
@@ -82,7 +82,7 @@ func compare(t *testing.T, start func(t *testing.T, im *immich) gateway) {
 	r.addToReport(sent)
 }
 
-// receive judges what has reached Immich on its own: it may be unclear which request of the client it belongs to.
+// receive checks each request that has reached Immich by itself: it may be unclear which request of the client it is.
 func (r *run) receive(u understanding) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -117,7 +117,7 @@ func (r *run) sendAll() (sent uint64) {
 			workers.Go(func() {
 				s := sender{run: r, connections: map[string]connection{}}
 				defer s.close()
-				// A number belongs to one protocol, so that it is all that a replay needs.
+				// A number belongs to one protocol, so that a replay needs nothing else.
 				step := uint64(len(protocols) * workersPerProtocol)
 				for number := uint64(w*len(protocols)+i) + step; time.Now().Before(end); number += step {
 					s.send(r.gen.request(p, number), number)
@@ -166,8 +166,8 @@ func (s sender) send(q request, number uint64) {
 	s.mu.Unlock()
 	status, err := s.exchange(q, mark)
 	for again := 0; again < 3 && (status == 0 || status == 400 || status == 502); again++ {
-		// As clients do when a connection has ended. Immich also closes those to the gateway on which it refuses a mutated request, and
-		// a gateway may find that out with the next one.
+		// As clients do when a connection has ended. Immich also closes connections of the gateway when it refuses a mutated
+		// request, and a gateway may notice that only at the next one.
 		s.retries.Add(1)
 		status, err = s.exchange(q, mark)
 	}
@@ -219,8 +219,8 @@ func (r *run) count(p protocol, status int) {
 	r.statuses[p][status]++
 }
 
-// wantUnderstood requires that Immich reads what a plain client has sent: all of it with a key, without one the credential of the public
-// route.
+// wantUnderstood requires that Immich reads what a regular client has sent: all of it with a key; without one, the credential
+// of the public route.
 func (s sender) wantUnderstood(q request, mark string, u understanding) {
 	why := ""
 	written, cookies := q.written()
@@ -278,7 +278,7 @@ func (r request) written() (credentials []credential, cookies map[string]string)
 	return credentials, cookies
 }
 
-// wantBothOutcomes requires that some requests are accepted and some refused: else the comparison would prove nothing.
+// wantBothOutcomes requires that some requests are accepted and some denied: otherwise the comparison would prove nothing.
 func (r *run) wantBothOutcomes() {
 	for _, k := range []kind{mutated, regular, withKey, keyless} {
 		if r.arrived[k] == 0 {
@@ -301,7 +301,7 @@ func (r *run) replay() {
 	}
 }
 
-// try sends one request on a connection of its own, while no others are sent.
+// try sends one request on a separate connection, while no others are sent.
 func (r *run) try(q request) (f finding, failed bool) {
 	s := sender{run: r, connections: map[string]connection{}}
 	defer s.close()

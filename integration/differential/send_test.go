@@ -25,7 +25,7 @@ import (
 
 const answerTimeout = 3 * time.Second // a gateway may wait for the rest of a request that it cannot parse
 
-// connection leads to one address, and takes one request at a time. After an error it can't be used again.
+// connection is to one address, and carries one request at a time. After an error it can't be used again.
 type connection interface {
 	exchange(r request, host, mark string) (status int, err error)
 	close()
@@ -69,7 +69,7 @@ func (c *http1Connection) close() { c.Close() }
 
 func (c *http1Connection) exchange(r request, host, mark string) (int, error) {
 	_ = c.SetDeadline(time.Now().Add(answerTimeout))
-	// A gateway may answer and close before it has read everything.
+	// A gateway may respond and close before it has read everything.
 	_, writeErr := c.Write(r.http1Bytes(host, mark))
 	response, err := c.response(r.method)
 	if err != nil {

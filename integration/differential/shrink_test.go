@@ -26,7 +26,7 @@ func (r *run) shrink(q request, f finding) (request, finding) {
 	return q, f
 }
 
-// simpler returns what the request may be made into, the greatest steps first.
+// simpler returns simpler variants of the request, the greatest steps first.
 func simpler(q request) []request {
 	var all []request
 	change := func(apply func(*request)) {
@@ -62,7 +62,7 @@ func simpler(q request) []request {
 	return all
 }
 
-// shorter returns the text without its halves, its quarters and so on, down to single bytes of what is short already.
+// shorter returns the text without its halves, its quarters and so on, down to single bytes if it is short.
 func shorter(text string) []string {
 	var all []string
 	for size := (len(text) + 1) / 2; size > 0 && (size > 4 || len(text) <= 16); size /= 2 {

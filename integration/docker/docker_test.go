@@ -23,7 +23,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// TestDocker runs the examples as a user does, in a Docker engine. They publish the same ports, so it is one after the other.
+// TestDocker runs the examples as a user does, in a Docker engine. They publish the same ports, so they run one after the
+// other.
 func TestDocker(t *testing.T) {
 	e := startEngine(t)
 	makeImages(t, e)
@@ -38,7 +39,7 @@ const (
 	acmeNetwork = "acme" // where Pebble is
 )
 
-// makeImages makes the images that a user would download.
+// makeImages builds the images that a user would download.
 func makeImages(t *testing.T, e *engine) {
 	t.Helper()
 	for _, base := range regexp.MustCompile(`(?m)^FROM (\S+)`).FindAllStringSubmatch(harness.ReadFile(t, harness.RepositoryDir()+"/examples/standalone/Dockerfile"), -1) {
@@ -94,7 +95,7 @@ func testStandaloneCompose(t *testing.T, e *engine) {
 		"networks": traefik.Settings{"default": traefik.Settings{"name": acmeNetwork, "external": true}},
 	})
 	if printed := c.compose(t, "run", "--rm", "--no-TTY", "immichaccess", "key", "phone"); !strings.Contains(printed, "phone:sha256:") {
-		t.Errorf("no key is made: %s", printed)
+		t.Errorf("no key is printed: %s", printed)
 	}
 	c.compose(t, "up", "--detach", "--wait") // until it is healthy, as Docker sees it
 	container := c.compose(t, "ps", "--quiet", "immichaccess")
@@ -126,7 +127,7 @@ func checkStop(t *testing.T, c *composition) {
 		}
 		answer <- err
 	}()
-	// This is more than all buffers can hold: when it is sent, the proxy has begun to read it.
+	// This is more than all buffers can hold: once it is sent, the proxy has begun to read it.
 	if _, err := io.Copy(sender, io.MultiReader(strings.NewReader(harness.FormHead("a.mp4")), fakeimmich.Content(32<<20))); err != nil {
 		t.Fatal(err)
 	}
@@ -156,9 +157,7 @@ func testTraefikCompose(t *testing.T, e *engine) {
 		}
 	}
 	traefikImage(t, e, file.Services["traefik"].Image)
-	c := newComposition(t, e, filepath.Join(traefik.ExampleDir(), "docker-compose.yml"), traefik.Settings{
-		"services": traefik.Settings{"traefik": traefik.Settings{"command": withLocalPlugin(file.Services["traefik"].Command)}},
-	})
+	c := newComposition(t, e, filepath.Join(traefik.ExampleDir(), "docker-compose.yml"), nil)
 	c.compose(t, "up", "--detach", "--wait")
 
 	two := e.clients(t)["HTTP/2.0"]
@@ -183,29 +182,16 @@ func testTraefikCompose(t *testing.T, e *engine) {
 	}
 }
 
-// traefikImage replaces Traefik's, with this repository instead of the plugin from the catalog.
+// traefikImage replaces Traefik's.
 func traefikImage(t *testing.T, e *engine, name string) {
 	t.Helper()
 	directory := t.TempDir()
 	put(t, directory, "traefik", traefik.MustBuild(t))
-	sources, err := filepath.Glob(filepath.Join(harness.RepositoryDir(), "*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, source := range append(sources, filepath.Join(harness.RepositoryDir(), "go.mod"), filepath.Join(harness.RepositoryDir(), ".traefik.yml")) {
-		put(t, directory, filepath.Join("plugins-local/src/github.com/immichaccess/immichaccess", filepath.Base(source)), source)
-	}
 	write(t, directory, "tmp/empty", "")
 	e.image(t, name, directory, []string{`ENTRYPOINT ["/traefik"]`})
 }
 
-// withLocalPlugin has the plugin from the image, not from the catalog.
-func withLocalPlugin(flags []string) []string {
-	kept := slices.DeleteFunc(slices.Clone(flags), func(f string) bool { return strings.HasPrefix(f, "--experimental.plugins.") })
-	return append(kept, "--experimental.localPlugins.immichaccess.moduleName=github.com/immichaccess/immichaccess")
-}
-
-// composition is a file of Docker Compose, and a second one with what is different here.
+// composition is a file of Docker Compose and, if the test needs changes, a second one.
 type composition struct {
 	engine  *engine
 	files   []string
@@ -214,14 +200,17 @@ type composition struct {
 
 func newComposition(t *testing.T, e *engine, file string, changes traefik.Settings) *composition {
 	t.Helper()
-	text, err := yaml.Marshal(changes)
-	if err != nil {
-		t.Fatal(err)
-	}
 	folder := t.TempDir()
-	write(t, folder, "test.yml", string(text))
-	c := &composition{e, []string{file, filepath.Join(folder, "test.yml")},
+	c := &composition{e, []string{file},
 		[]string{"UPLOAD_LOCATION=" + filepath.Join(folder, "library"), "DB_DATA_LOCATION=" + filepath.Join(folder, "postgres")}}
+	if len(changes) > 0 {
+		text, err := yaml.Marshal(changes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, folder, "test.yml", string(text))
+		c.files = append(c.files, filepath.Join(folder, "test.yml"))
+	}
 	t.Cleanup(func() {
 		if t.Failed() {
 			logs, _ := c.command(context.Background(), "logs", "--no-color").CombinedOutput()
@@ -249,7 +238,7 @@ func (c *composition) compose(t *testing.T, arguments ...string) string {
 	return output(t, c.command(t.Context(), arguments...))
 }
 
-// checkKeyedEntryPoint makes requests, over each protocol, to an entry point that asks for a key.
+// checkKeyedEntryPoint makes requests, over each protocol, to an entry point that requires a key.
 func checkKeyedEntryPoint(t *testing.T, e *engine, origin string) {
 	t.Helper()
 	clients := e.clients(t)

@@ -22,11 +22,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// composeTool is Docker Compose as users have it; Debian's is of 2021.
+// composeTool is Docker Compose as users have it; Debian's is from 2021.
 const composeTool = "github.com/docker/compose/v5/cmd@v5.0.2"
 
-// engine is a Docker engine of the test's own, in namespaces of its own: its bridges and rules, the ports it publishes and
-// its containers are invisible from outside, and end with it. There is no registry, so the test makes the images.
+// engine is a Docker engine in its own namespaces: its bridges and rules, the ports it publishes and its containers can't be
+// seen from outside, and end with it. There is no registry, so the test builds the images.
 type engine struct {
 	directory string
 	process   *os.Process // whose namespaces they are
@@ -70,7 +70,7 @@ func (e *engine) socket() string {
 	return "unix://" + filepath.Join(e.directory, "docker.sock")
 }
 
-// command returns one that uses this engine, without the user's own settings.
+// command returns a command that uses this engine, without the user's own settings.
 func (e *engine) command(ctx context.Context, name string, arguments ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, name, arguments...)
 	// BuildKit's client is a plugin that Debian does not have.
@@ -203,14 +203,14 @@ func noRedirect(*http.Request, []*http.Request) error {
 	return http.ErrUseLastResponse
 }
 
-// tlsConfig takes any certificate for the example's domain.
+// tlsConfig accepts any certificate for the example's domain.
 func tlsConfig() *tls.Config {
 	config := harness.AnyCertificate()
 	config.ServerName = harness.Domain
 	return config
 }
 
-// image makes an image of a directory, and of files that have the same path in the image as on this machine.
+// image builds an image from a directory, and from files that have the same path in the image as on this machine.
 func (e *engine) image(t *testing.T, name, directory string, changes []string, files ...string) {
 	t.Helper()
 	arguments := []string{"--create", "--owner=0", "--group=0", "--directory=" + directory, "."}
@@ -255,7 +255,7 @@ func put(t *testing.T, directory, path, source string) {
 	}
 }
 
-// write makes a file that everybody may read.
+// write creates a file that every user can read.
 func write(t *testing.T, directory, path, content string) {
 	t.Helper()
 	file := filepath.Join(directory, path)
@@ -292,7 +292,7 @@ func (e *engine) bareImage(t *testing.T, name string) {
 	e.image(t, name, directory, []string{"USER 65532", "WORKDIR /home/nonroot"})
 }
 
-// programImage has nothing but one program.
+// programImage contains only one program.
 func (e *engine) programImage(t *testing.T, name, program string) {
 	t.Helper()
 	directory := t.TempDir()

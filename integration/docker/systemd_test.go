@@ -15,8 +15,8 @@ import (
 	"github.com/immichaccess/immichaccess/integration/harness"
 )
 
-// testUnits runs the units and the configuration of examples/standalone under a systemd of their own, in a container that
-// has the programs of this machine.
+// testUnits runs the units and the configuration of examples/standalone under a separate systemd, in a container that has the
+// programs of this machine.
 func testUnits(t *testing.T, e *engine) {
 	m := startMachine(t, e)
 	comment := regexp.MustCompile(`(?m)^#   (systemctl enable .*)$`).FindStringSubmatch(harness.ReadFile(t, filepath.Join(unitsDir, "immichaccess.service")))
@@ -85,7 +85,8 @@ func startMachine(t *testing.T, e *engine) *machine {
 	return m
 }
 
-// machineImage has what systemd needs in addition to /usr, the units, and what the units need here: Pebble's address, and an Immich.
+// machineImage contains what systemd needs in addition to /usr, the units, and what the units need here: Pebble's address, and
+// an Immich.
 func machineImage(t *testing.T, e *engine) {
 	t.Helper()
 	directory := t.TempDir()
@@ -115,7 +116,7 @@ func (m *machine) command(ctx context.Context, arguments ...string) *exec.Cmd {
 	return m.engine.command(ctx, "docker", append([]string{"exec", machineName}, arguments...)...)
 }
 
-// run returns what the command prints.
+// run returns the command's output.
 func (m *machine) run(t *testing.T, arguments ...string) string {
 	t.Helper()
 	return output(t, m.command(t.Context(), arguments...))

@@ -15,11 +15,11 @@ import (
 	"time"
 )
 
-// ca is a certificate authority with an intermediate, as the public ones have.
+// ca is a certificate authority with an intermediate, like the public ones.
 type ca struct {
 	root, intermediate       *x509.Certificate
 	rootKey, intermediateKey *ecdsa.PrivateKey
-	url                      string // where the intermediate is to be had
+	url                      string // where the intermediate can be downloaded
 }
 
 // pemChain is a certificate, its chain and its key.
@@ -27,7 +27,7 @@ type pemChain struct {
 	certificates, key []byte
 }
 
-// order is what may be wrong with a certificate.
+// order is how a certificate differs from a valid one.
 type order struct {
 	ip                  net.IP
 	from, until         time.Time

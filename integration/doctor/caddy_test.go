@@ -39,7 +39,7 @@ func runCaddy(t *testing.T, s *site, config string) {
 	file := filepath.Join(s.Dir, "Caddyfile")
 	harness.WriteFile(t, file, config)
 	s.runProxy(t, harness.Program{
-		Path:      harness.MustGoBuild(t, "caddy", "caddy", "github.com/caddyserver/caddy/v2/cmd/caddy"), // from a module of its own
+		Path:      harness.BuildCaddy(t),
 		Arguments: []string{"run", "--config", file, "--adapter", "caddyfile"},
 		Environ:   []string{"HOME=" + s.Dir, "XDG_DATA_HOME=" + s.Dir, "XDG_CONFIG_HOME=" + s.Dir},
 	})

@@ -8,14 +8,14 @@ import (
 	"github.com/immichaccess/immichaccess/internal/doctor"
 )
 
-// TestCertificates needs no particular proxy: each sends what it is given.
+// TestCertificates needs no particular proxy: each sends the certificate that it is given.
 func TestCertificates(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		order   func(*order)
-		unknown bool // phones do not know the root
-		key     bool // the key is sent all the same
+		unknown bool // phones do not trust the root
+		key     bool // the key is sent nevertheless
 		want    []string
 	}{
 		{name: "good", want: nil, key: true},
@@ -46,7 +46,7 @@ func TestCertificates(t *testing.T) {
 			}
 			runNginx(t, s, s.fill(goodNginx))
 
-			// Without a good certificate the key is not sent, which ends the test there, unless it is wanted.
+			// Without a valid certificate the key is not sent, which ends the test, unless it is insecure.
 			want := c.want
 			if !c.key {
 				want = append(want, "key-needed")

@@ -67,7 +67,7 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-// TestDocumentedCommands runs those of docs/doctor.md and docs/symptoms.md, with another address and another Docker.
+// TestDocumentedCommands runs the commands of docs/doctor.md and docs/symptoms.md, with another address and another Docker.
 func TestDocumentedCommands(t *testing.T) {
 	t.Parallel()
 	docs := harness.ReadFile(t, "../../docs/doctor.md") + harness.ReadFile(t, "../../docs/symptoms.md")

@@ -8,7 +8,7 @@ import (
 	"github.com/immichaccess/immichaccess/internal/doctor"
 )
 
-// faults are the IDs of what is wrong, notes excepted.
+// faults returns the IDs of problems and warnings, not of notes.
 func faults(report *doctor.Report) []string {
 	ids := []string{}
 	for _, f := range report.Findings {
@@ -43,14 +43,14 @@ func diagnose(t *testing.T, report *doctor.Report, proxy doctor.Proxy, want ...s
 	}
 }
 
-// fault is one mistake in a good configuration.
+// fault is one mistake in a correct configuration.
 type fault struct {
 	name    string
 	edits   []string // old, new, old, new …; each old has to be there
 	options func(*doctor.Options)
 	hidden  bool // the proxy can't be recognized
 	want    []string
-	note    string // that is in the report too
+	note    string // which is in the report, too
 }
 
 func (f fault) apply(t *testing.T, config string) string {
@@ -64,7 +64,7 @@ func (f fault) apply(t *testing.T, config string) string {
 	return config
 }
 
-// runFaults starts the proxy with each configuration, the good one too.
+// runFaults starts the proxy with each configuration, and with the correct one.
 func runFaults(t *testing.T, proxy doctor.Proxy, good string, run func(t *testing.T, s *site, config string), all []fault) {
 	t.Helper()
 	all = append([]fault{

@@ -1,4 +1,5 @@
-// Package doctor_test runs the doctor with real proxies in front of a fake Immich, each configured well, and with one mistake.
+// Package doctor_test runs the doctor with real proxies in front of a fake Immich, each with a correct configuration, and with
+// one mistake.
 package doctor_test
 
 import (
@@ -30,7 +31,7 @@ const (
 	slowFor  = 12 * time.Second
 )
 
-// site is what is filled in into a configuration.
+// site is what is filled in in a configuration.
 type site struct {
 	Dir       string
 	Addr      string // of HTTPS, on 127.0.0.1
@@ -134,7 +135,7 @@ func (s *site) runProxy(t *testing.T, program harness.Program) {
 	program.Start(t).AwaitListening(t, s.Addr, s.HTTPAddr)
 }
 
-// logPipe is Immich's log, as it is followed: writing never waits for a reader.
+// logPipe is Immich's log while it is written: writing never waits for a reader.
 type logPipe struct {
 	lines chan []byte
 	rest  []byte

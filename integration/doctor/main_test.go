@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestMain runs more tests at once than there are processors, since they mostly wait.
+// TestMain runs more tests in parallel than there are processors, since they mostly wait.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if !isSet("test.parallel") {

@@ -8,7 +8,7 @@ import (
 	"github.com/immichaccess/immichaccess/internal/doctor"
 )
 
-// goodStandalone is our own proxy, a flag a line.
+// goodStandalone is our own proxy, one flag per line.
 const goodStandalone = `
 --listen.https=$ADDR
 --listen.http=$HTTP

@@ -1,4 +1,5 @@
-// Package examples checks what users copy: the files in examples/traefik, and the commands, the YAML and the links of the documentation.
+// Package examples checks what users copy: the files in examples/traefik, and the commands, the YAML and the links of the
+// documentation.
 package examples
 
 import (
@@ -41,30 +42,22 @@ func TestExampleShowsEveryOption(t *testing.T) {
 	}
 }
 
-func TestExampleFileWithLocalPlugin(t *testing.T) {
+func TestExampleFileWithPluginOfTheCatalog(t *testing.T) {
 	t.Parallel()
 	text := harness.ReadFile(t, filepath.Join(traefik.ExampleDir(), "traefik.yml"))
-	catalog, local, found := strings.Cut(text, "  # localPlugins:\n")
+	local, catalog, found := strings.Cut(text, "  # plugins:\n")
 	if !found {
-		t.Fatal("traefik.yml shows no localPlugins")
+		t.Fatal("traefik.yml does not show plugins")
 	}
-	local = "  localPlugins:\n" + strings.ReplaceAll(local, "  # ", "  ")
+	catalog = "  plugins:\n" + strings.ReplaceAll(catalog, "  # ", "  ")
 	config := new(static.Configuration)
-	if err := file.DecodeContent(catalog+local, ".yml", config); err != nil {
+	if err := file.DecodeContent(local+catalog, ".yml", config); err != nil {
 		t.Fatal(err)
 	}
-	want := config.Experimental.Plugins[traefik.PluginName].ModuleName
-	if got := config.Experimental.LocalPlugins[traefik.PluginName].ModuleName; got != want {
-		t.Errorf("the local plugin is %q, the catalog's %q", got, want)
-	}
-}
-
-func TestExamplesAgreeOnTheVersion(t *testing.T) {
-	t.Parallel()
-	files := traefikconfig.StaticFile(t).Experimental.Plugins[traefik.PluginName]
-	compose := traefikconfig.DecodeFlags(t, traefik.LoadCompose(t).Services["traefik"].Command).Experimental.Plugins[traefik.PluginName]
-	if !reflect.DeepEqual(files, compose) {
-		t.Errorf("traefik.yml has %+v, docker-compose.yml %+v", files, compose)
+	want := config.Experimental.LocalPlugins[traefik.PluginName].ModuleName
+	plugin := config.Experimental.Plugins[traefik.PluginName]
+	if plugin.ModuleName != want || !regexp.MustCompile(`^v\d+\.\d+\.\d+$`).MatchString(plugin.Version) {
+		t.Errorf("the local plugin is %q, the catalog's %+v", want, plugin)
 	}
 }
 

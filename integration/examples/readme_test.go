@@ -22,7 +22,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// The documentation is run: its commands, its YAML and its links.
+// The documentation is tested: its commands, its YAML and its links.
 
 var documentation = []string{
 	repository + "README.md", repository + "SECURITY.md", repository + "CONTRIBUTING.md",
@@ -30,9 +30,9 @@ var documentation = []string{
 	repository + "docs/behind-a-proxy.md", repository + "docs/relay.md", repository + "docs/home-and-away.md",
 }
 
-const repository = "../../" // from where this package is tested
+const repository = "../../" // relative to this package
 
-// linked has further files, of which only the links are checked here: doctor has its own test of the commands.
+// linked are further files, of which only the links are checked here: the doctor's page has its own test of the commands.
 var linked = append(slices.Clone(documentation), repository+"CHANGELOG.md", repository+"docs/README.md", repository+"docs/doctor.md",
 	repository+"docs/symptoms.md", repository+"docs/command-line.md", repository+"examples/traefik/README.md")
 
@@ -117,7 +117,7 @@ func checkDocumentedFile(t *testing.T, name, path string) {
 func wantExampleKey(t *testing.T, config *dynamic.Configuration) {
 	t.Helper()
 	router := config.HTTP.Routers["immich"]
-	if router == nil { // where only the middleware is shown
+	if router == nil { // if only the middleware is shown
 		router = &dynamic.Router{Middlewares: []string{"immich-key"}}
 	}
 	handler := traefikconfig.Handler(t, config, router)
@@ -126,7 +126,7 @@ func wantExampleKey(t *testing.T, config *dynamic.Configuration) {
 	}
 }
 
-// A link leads to a file, and to a heading in it if it names one.
+// A link leads to an existing file, and to an existing heading if it names one.
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	for _, file := range linked {
@@ -163,8 +163,8 @@ func TestDocumentationIndex(t *testing.T) {
 	}
 }
 
-// There is one command that makes a key without immichaccess: the same in each file that shows it. The entry that it prints
-// lets in the key that it prints.
+// The documentation shows one command that makes a key without immichaccess, the same in every file. The entry that it prints
+// accepts the key that it prints.
 func TestDocumentedKeyCommand(t *testing.T) {
 	t.Parallel()
 	makesKey := regexp.MustCompile(`(?m)key=\$\(openssl.*$`)

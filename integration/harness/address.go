@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	firstPort = 20_000 // up to where Linux begins to number the ports of clients
+	firstPort = 20_000 // the ports from here to Linux's ephemeral ones
 	portCount = 12_000
 )
 
@@ -22,11 +22,11 @@ var ports struct {
 }
 
 func init() {
-	ports.next = rand.IntN(portCount) // so that runs seldom try the same
+	ports.next = rand.IntN(portCount) // so that two runs rarely collide
 }
 
-// FreeAddress returns an address of loopback on which nothing listens, neither by TCP nor by UDP, and which no test has got before, in this
-// process or in others that still run.
+// FreeAddress returns a loopback address on which nothing listens, neither by TCP nor by UDP, and which no test has been given before, in
+// this process or in others that are still running.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
 	address, err := FindFreeAddress()
@@ -74,7 +74,7 @@ func isFree(address string) bool {
 	return udp.Close() == nil
 }
 
-// Port is that of an address.
+// Port is the port of an address.
 func Port(t testing.TB, address string) int {
 	t.Helper()
 	_, text, err := net.SplitHostPort(address)

@@ -32,8 +32,8 @@ func Binary(t testing.TB) string {
 
 var built sync.Map // of name to func() error
 
-// GoBuild compiles a package of the module in a directory to integration/build/NAME, once in a process, and returns that path. A program
-// that is up to date is not linked again, so that it costs little when the tests of several packages need the same one.
+// GoBuild compiles a package of the module in a directory to integration/build/NAME, once per process, and returns that path. A
+// program that is up to date is not linked again, so that it costs little if the tests of several packages need the same one.
 func GoBuild(ctx context.Context, name, directory, target string, flags ...string) (string, error) {
 	return buildOnce(name, func(program string) error { return goBuild(ctx, program, directory, target, flags...) })
 }
@@ -45,7 +45,7 @@ func buildOnce(name string, build func(program string) error) (string, error) {
 	return program, once.(func() error)()
 }
 
-// whileLocked keeps the tests of other packages, which are processes of their own, from building the same program at the same time.
+// whileLocked keeps the tests of other packages, which run in other processes, from building the same program at the same time.
 func whileLocked(name string, build func() error) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
@@ -80,4 +80,10 @@ func MustGoBuild(t testing.TB, name, directory, target string) string {
 		t.Fatal(err)
 	}
 	return program
+}
+
+// BuildCaddy compiles Caddy, which has its own module here, and returns the path of the program.
+func BuildCaddy(t testing.TB) string {
+	t.Helper()
+	return MustGoBuild(t, "caddy", filepath.Join(ModuleDir(), "doctor", "caddy"), "github.com/caddyserver/caddy/v2/cmd/caddy")
 }

@@ -17,7 +17,7 @@ import (
 // Domain is the name that the tests use for the site.
 const Domain = "photos.example.com"
 
-// WriteCertificate makes a self-signed certificate for 127.0.0.1, localhost and the names, which ends in an hour.
+// WriteCertificate makes a self-signed certificate for 127.0.0.1, localhost and the names, which is valid for an hour.
 func WriteCertificate(t testing.TB, certFile, keyFile string, names ...string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -45,8 +45,8 @@ func WriteCertificate(t testing.TB, certFile, keyFile string, names ...string) {
 	WriteFile(t, keyFile, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
 }
 
-// Handshake returns the certificate that a server shows to a client that asks for the name, nil for none, and the OCSP response stapled to
-// it.
+// Handshake returns the certificate that a server presents to a client that requests the name, nil for none, and the OCSP
+// response stapled to it.
 func Handshake(address, name string) (leaf *x509.Certificate, staple []byte) {
 	dialer := &net.Dialer{Timeout: 5 * time.Second}
 	config := AnyCertificate()
@@ -59,7 +59,7 @@ func Handshake(address, name string) (leaf *x509.Certificate, staple []byte) {
 	return conn.ConnectionState().PeerCertificates[0], conn.OCSPResponse()
 }
 
-// Certificate returns the certificate that a server shows to a client that asks for the name, nil for none.
+// Certificate returns the certificate that a server presents to a client that requests the name, nil for none.
 func Certificate(address, name string) *x509.Certificate {
 	leaf, _ := Handshake(address, name)
 	return leaf

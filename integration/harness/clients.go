@@ -24,7 +24,7 @@ func AnyCertificate(alpn ...string) *tls.Config {
 	return &tls.Config{InsecureSkipVerify: true, NextProtos: alpn}
 }
 
-// Clients returns a client of each protocol, with connections of their own that end with the test.
+// Clients returns a client of each protocol, with its own connections, which end with the test.
 func Clients(t testing.TB) map[string]*http.Client {
 	t.Helper()
 	clients := map[string]*http.Client{}
@@ -42,7 +42,7 @@ func Client(t testing.TB, protocol string) *http.Client {
 	return client
 }
 
-// NewClient returns a client that speaks one protocol and accepts any certificate. It has connections of its own, until CloseClient.
+// NewClient returns a client that uses one protocol and accepts any certificate. It has its own connections, until CloseClient.
 func NewClient(protocol string) *http.Client {
 	switch protocol {
 	case HTTP3:
@@ -54,7 +54,7 @@ func NewClient(protocol string) *http.Client {
 	}
 }
 
-// CloseClient closes the connections of a client that makes no request any more.
+// CloseClient closes the connections of a client that makes no more requests.
 func CloseClient(client *http.Client) {
 	if transport, isHTTP3 := client.Transport.(io.Closer); isHTTP3 {
 		_ = transport.Close()

@@ -23,7 +23,7 @@ func WriteFile(t testing.TB, name, content string) {
 	}
 }
 
-// ReplaceFile writes a file in one step, so that nobody reads half of it.
+// ReplaceFile replaces a file in one step, so that no reader sees half of it.
 func ReplaceFile(t testing.TB, name, content string) {
 	t.Helper()
 	WriteFile(t, name+".new", content)

@@ -13,7 +13,7 @@ import (
 	zlog "github.com/rs/zerolog/log"
 )
 
-// Log is what a program writes.
+// Log is the output of a program.
 type Log struct {
 	mu   sync.Mutex
 	text bytes.Buffer // guarded by mu
@@ -36,7 +36,7 @@ func (l *Log) Contains(text string) bool {
 	return strings.Contains(l.String(), text)
 }
 
-// Mark returns where the log ends now, for Since.
+// Mark returns the current end of the log, for Since.
 func (l *Log) Mark() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -56,13 +56,13 @@ func (l *Log) Await(t testing.TB, mark int, text string) {
 	}
 }
 
-// Tail is the end of a log that may be too long to be shown.
+// Tail returns the end of a log that may be too long to be shown.
 func Tail(log string) string {
 	const limit = 64 << 10
 	return log[max(0, len(log)-limit):]
 }
 
-// DiscardLogs keeps what handlers log in the test's own process out of the output of a failed test. It is for TestMain.
+// DiscardLogs keeps what handlers log in the test's process out of the output of a failed test. It is for TestMain.
 func DiscardLogs() {
 	flag.Parse()
 	if !testing.Verbose() {

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// Memory is a limit of a program's memory, enforced by the kernel where that is possible.
+// Memory is a limit of a program's memory, enforced by the kernel if possible.
 type Memory struct {
 	group string // directory of a control group; empty without one
 	limit int64
@@ -22,7 +22,8 @@ const (
 	groupsV2 = "/sys/fs/cgroup"
 )
 
-// LimitMemory makes a control group with that limit. Where that is not possible, as without root, the peak is only compared with it.
+// LimitMemory makes a control group with that limit. If that is not possible, such as without root, the peak is only compared
+// with it.
 func LimitMemory(t testing.TB, limit int64) *Memory {
 	t.Helper()
 	m := &Memory{limit: limit}
@@ -65,8 +66,8 @@ func groupV2(name string, limit int64) (string, error) {
 	return group, nil
 }
 
-// delegateMemory enables limits in child groups. A group with processes in it, such as the outermost one of a container, can't do so before
-// they are moved.
+// delegateMemory enables limits in child groups. A group that has processes, such as the outermost one of a container, can't do
+// so before they are moved.
 func delegateMemory() error {
 	control := filepath.Join(groupsV2, "cgroup.subtree_control")
 	enable := func() error { return os.WriteFile(control, []byte("+memory"), 0o600) }
@@ -112,7 +113,7 @@ func (m *Memory) Start(t testing.TB, path string, arguments ...string) *Process 
 func (m *Memory) Check(t testing.TB, p *Process) {
 	t.Helper()
 	if p.Ended() {
-		t.Fatal("the program has ended: the kernel may have killed it for its memory")
+		t.Fatal("the program has ended: the kernel may have killed it because of its memory")
 	}
 	peak := p.PeakMemory(t)
 	t.Logf("the peak of its memory is %d MB so far", peak>>20)

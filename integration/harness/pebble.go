@@ -27,13 +27,13 @@ type Pebble struct {
 	HTTPS      string
 }
 
-// PebbleOptions are how Pebble differs from the usual.
+// PebbleOptions are how Pebble differs from its defaults.
 type PebbleOptions struct {
 	Lifetime         time.Duration     // of certificates; 90 days if not set
 	OCSPResponder    string            // a URL that certificates name
 	ExternalAccounts map[string]string // MAC keys by ID, one of which is required
 	Names            []string          // in the certificate of the directory, in addition to 127.0.0.1
-	GoodNonces       bool              // it refuses no nonce, as it usually does now and then so that clients try again
+	GoodNonces       bool              // it accepts every nonce; by default it rejects some, so that clients have to try again
 }
 
 // StartPebble runs one until the test ends.

@@ -23,7 +23,7 @@ type Program struct {
 	Through    []string                       // a command that runs the program, such as prlimit
 	Enter      func(start func() error) error // starts it somewhere else, such as in a network namespace
 	Files      []*os.File                     // that it inherits, from descriptor 3 on
-	Log        *Log                           // of an earlier run, to be continued
+	Log        *Log                           // of an earlier run, which is continued
 	OwnsStdin  bool                           // it reads the end of its standard input when the test's process ends
 	StopSignal syscall.Signal                 // sent at the end of the test, before SIGKILL
 }
@@ -79,8 +79,8 @@ func (p Program) Start(t testing.TB) *Process {
 	return started
 }
 
-// launch starts the command so that the kernel ends it with the test's process, which runs no cleanups when its time is over. A program
-// that is started somewhere else is left out: the thread that starts it may end before.
+// launch starts the command so that the kernel ends it with the test's process, which runs no cleanups when it times out. It does not do
+// so for a program with Enter, whose thread may end earlier.
 func (p Program) launch(command *exec.Cmd) error {
 	if p.Enter != nil {
 		return p.Enter(command.Start)
@@ -100,15 +100,15 @@ var starts = sync.OnceValue(func() chan<- func() {
 	return calls
 })
 
-// onLastingThread runs something on a thread that lasts as long as the process. Linux sends Pdeathsig when the thread ends that has started
-// the program.
-func onLastingThread(what func() error) error {
+// onLastingThread runs start on a thread that lasts as long as the process, since Linux sends Pdeathsig when the thread that started the
+// program ends.
+func onLastingThread(start func() error) error {
 	done := make(chan error)
-	starts() <- func() { done <- what() }
+	starts() <- func() { done <- start() }
 	return <-done
 }
 
-// stop kills the program, after it had time to end by itself if there is a signal.
+// stop kills the program, unless it ends after its stop signal, if it has one.
 func (p *Process) stop(signal syscall.Signal) {
 	if signal != 0 && p.Signal(signal) == nil {
 		select {
@@ -119,7 +119,7 @@ func (p *Process) stop(signal syscall.Signal) {
 	_ = p.Kill()
 }
 
-// Kill ends the program at once, and returns when it has ended.
+// Kill ends the program immediately, and returns when it has ended.
 func (p *Process) Kill() error {
 	err := p.Process.Kill()
 	<-p.ended
@@ -137,7 +137,7 @@ func (p *Process) Send(t testing.TB, signal syscall.Signal) {
 	}
 }
 
-// Ended is true of a program that runs no more.
+// Ended reports whether the program has ended.
 func (p *Process) Ended() bool {
 	select {
 	case <-p.ended:

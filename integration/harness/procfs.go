@@ -23,7 +23,7 @@ func ProcNumber(pid int, file, label string) (int64, error) {
 	return 0, fmt.Errorf("%s has no %s", path, label)
 }
 
-// PeakMemory is the most memory that a process has had, in bytes.
+// PeakMemory is the peak of a process's memory, in bytes.
 func PeakMemory(t testing.TB, pid int) int64 {
 	t.Helper()
 	return kilobytes(t, pid, "VmHWM:")
@@ -38,7 +38,7 @@ func kilobytes(t testing.TB, pid int, label string) int64 {
 	return number << 10
 }
 
-// PeakMemory is the most memory that the program has had, in bytes.
+// PeakMemory is the peak of the program's memory, in bytes.
 func (p *Process) PeakMemory(t testing.TB) int64 {
 	t.Helper()
 	return PeakMemory(t, p.Pid)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Tool finds a program, also where only root looks for it. A test is skipped without it, except in CI, where it fails.
+// Tool finds a program, even where only root looks for it. Without it, a test is skipped, except in CI, where it fails.
 func Tool(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)

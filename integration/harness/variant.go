@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// Variant is a build of the standalone proxy in which some lines of its libraries are replaced, where a test could not wait for
-// them or would have to change the machine. The proxy has no code for the tests.
+// Variant is a build of the standalone proxy in which some lines of its libraries are replaced, if a test could not wait for
+// them or would have to change the machine. The proxy contains no code for the tests.
 type Variant struct {
 	name    string
 	replace []replacement
@@ -51,7 +51,7 @@ var AdjustableClock = Variant{name: "immichaccess-adjustable-clock", replace: []
 	"\t\"runtime\"\n\t\"sync/atomic\"\n\t\"syscall\"\n)\n" + clockSource,
 }}}
 
-// clockSource reads the file in a goroutine, since Now is also called where nothing can be read.
+// clockSource reads the file in a goroutine, since Now is also called where a file can't be read.
 const clockSource = `
 var clockSeconds int64
 

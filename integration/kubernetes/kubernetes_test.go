@@ -94,7 +94,7 @@ func decodeKubernetes(t *testing.T, text string) []runtime.Object {
 	return objects
 }
 
-// asStored is what the API server makes of stringData.
+// asStored converts stringData as the API server does.
 func asStored(texts map[string]string) map[string][]byte {
 	data := map[string][]byte{}
 	for name, text := range texts {
@@ -103,7 +103,7 @@ func asStored(texts map[string]string) map[string][]byte {
 	return data
 }
 
-// immichsService is what kubernetes.yml expects to be there.
+// immichsService is the Service that kubernetes.yml refers to.
 func immichsService() *corev1.Service {
 	return &corev1.Service{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
@@ -112,7 +112,7 @@ func immichsService() *corev1.Service {
 	}
 }
 
-// loadFromKubernetes has Traefik's provider translate the objects, including references to Secrets.
+// loadFromKubernetes makes Traefik's provider translate the objects, including references to Secrets.
 func loadFromKubernetes(t *testing.T, objects []runtime.Object) *dynamic.Configuration {
 	t.Helper()
 	server := httptest.NewServer(kubernetesAPI(objects))

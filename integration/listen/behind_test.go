@@ -50,7 +50,7 @@ func startCaddy(edits ...string) func(t *testing.T, s *site, plain string) {
 			"127.0.0.1:8080", plain,
 		}, edits...)
 		config := s.write(t, "Caddyfile", "{\n\tadmin off\n\tpersist_config off\n\tauto_https off\n}\n"+example(t, "behind-a-proxy/Caddyfile", edits...))
-		s.awaitListening(t, harness.Start(t, buildCaddy(t), "run", "--config", config, "--adapter", "caddyfile"), s.front)
+		s.awaitListening(t, harness.Start(t, harness.BuildCaddy(t), "run", "--config", config, "--adapter", "caddyfile"), s.front)
 	}
 }
 
@@ -88,7 +88,7 @@ func TestBehindAProxy(t *testing.T) {
 				t.Run(version+", upload of unknown length", func(t *testing.T) { streamsAnUpload(t, s, c, false) })
 				t.Run(version+", upload over the limit", func(t *testing.T) { refusesAnUpload(t, c) })
 			}
-			if name != "Caddy by HTTP/2" { // which asks for WebSockets by HTTP/2, too
+			if name != "Caddy by HTTP/2" { // which uses HTTP/2 for WebSockets, too
 				t.Run("WebSocket", func(t *testing.T) { opensAWebSocket(t, s) })
 			}
 			if !strings.Contains(s.proxy.Log.String(), "client="+client) || !strings.Contains(s.proxy.Log.String(), "listener=plain") {
@@ -98,7 +98,7 @@ func TestBehindAProxy(t *testing.T) {
 	}
 }
 
-// seesTheClient also claims to be somebody else.
+// seesTheClient also sends spoofed headers.
 func seesTheClient(t *testing.T, c *http.Client, version string) {
 	request := newRequest(t, http.MethodGet, "/nothing", nil)
 	request.Header.Set("X-Forwarded-For", "192.0.2.66")
@@ -132,7 +132,7 @@ func getsASecureCookie(t *testing.T, c *http.Client) {
 
 const form = "--x\r\nContent-Disposition: form-data; name=\"assetData\"; filename=\"a.jpg\"\r\n\r\n"
 
-// streamsAnUpload of more than nginx lets through by itself. Its end is sent when Immich has its beginning.
+// streamsAnUpload sends more than nginx accepts by default. It sends the end when Immich has the beginning.
 func streamsAnUpload(t *testing.T, s *site, c *http.Client, known bool) {
 	const size = 4 << 20
 	name := strings.ReplaceAll(t.Name(), "/", " ")
@@ -176,8 +176,8 @@ func streamsAnUpload(t *testing.T, s *site, c *http.Client, known bool) {
 	}
 }
 
-// refusesAnUpload has the client learn why, not just that the connection ends. HAProxy closes the connection of a client that still
-// sends, who may see that before the response, so there are several tries.
+// refusesAnUpload requires that the client gets the reason, not just a closed connection. HAProxy closes the connection of a
+// client that is still sending, which may notice that before the response, so there are several tries.
 func refusesAnUpload(t *testing.T, c *http.Client) {
 	var response *http.Response
 	var err error
@@ -216,7 +216,7 @@ func opensAWebSocket(t *testing.T, s *site) {
 	}
 }
 
-// TestExamplesAreQuoted keeps the documentation to the files that the tests run.
+// TestExamplesAreQuoted requires that the documentation shows the files that the tests run.
 func TestExamplesAreQuoted(t *testing.T) {
 	t.Parallel()
 	for page, folder := range map[string]string{"behind-a-proxy.md": "behind-a-proxy", "relay.md": "relay", "home-and-away.md": "home-and-away"} {

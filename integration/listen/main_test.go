@@ -18,10 +18,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -32,7 +30,7 @@ import (
 const (
 	host   = "photos.example.com"
 	key    = "example-phone-key-change-me" // the one in the examples
-	client = "127.0.0.77"                  // where clients call from
+	client = "127.0.0.77"                  // where clients connect from
 )
 
 // site is a proxy of ours with a fake Immich behind it and, once it is started, another proxy in front.
@@ -45,7 +43,7 @@ type site struct {
 	roots    *x509.CertPool
 }
 
-// newSite has a fake Immich, and certificates, and no proxy yet.
+// newSite starts a fake Immich and makes certificates, but starts no proxy yet.
 func newSite(t *testing.T) *site {
 	t.Helper()
 	s := &site{dir: t.TempDir(), immich: fakeimmich.New()}
@@ -58,8 +56,8 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-// run starts our proxy with an example's configuration, and with options in place of what can't be had in a test. It returns when
-// something listens on the address.
+// run starts our proxy with an example's configuration, and with options in place of what a test can't have. It returns when
+// the proxy listens on the address.
 func (s *site) run(t *testing.T, config, ready string, options ...string) {
 	t.Helper()
 	options = append([]string{"--configFile=" + config, "--upstreams=" + s.upstream, "--acme.storage=" + s.dir}, options...)
@@ -118,7 +116,7 @@ func (s *site) makeCertificate(t *testing.T) {
 	s.roots.AppendCertsFromPEM([]byte(certificate))
 }
 
-// client speaks one version of HTTP with the proxy in front, whose address it need not look up.
+// client uses one version of HTTP with the proxy in front, without looking up its address.
 func (s *site) client(t *testing.T, http2 bool) *http.Client {
 	t.Helper()
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(client)}}
@@ -172,7 +170,7 @@ func arrival(t *testing.T, c *http.Client, request *http.Request) fakeimmich.Arr
 	return seen
 }
 
-// example returns a file of the documentation with other addresses in it; each of the old has to be there.
+// example returns a file of the documentation with its addresses replaced, each of which has to occur.
 func example(t *testing.T, file string, replace ...string) string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join("../../examples", file))
@@ -188,25 +186,3 @@ func example(t *testing.T, file string, replace ...string) string {
 	}
 	return text
 }
-
-// buildCaddy compiles it from the module that the doctor's tests have.
-func buildCaddy(t *testing.T) string {
-	t.Helper()
-	path, err := caddy()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-var caddy = sync.OnceValues(func() (string, error) {
-	path, err := filepath.Abs("../build/listen/caddy")
-	if err != nil {
-		return "", err
-	}
-	command := exec.CommandContext(context.Background(), "go", "build", "-o", path, "github.com/caddyserver/caddy/v2/cmd/caddy")
-	command.Dir = "../doctor/caddy"
-	command.Env = append(os.Environ(), "CGO_ENABLED=0")
-	command.Stderr = os.Stderr
-	return path, command.Run()
-})

@@ -12,11 +12,11 @@ import (
 	"github.com/immichaccess/immichaccess/integration/harness"
 )
 
-// vps is where the relay calls from: the only address whose headers are believed.
+// vps is the relay's address, the only one whose headers are accepted.
 const vps = "127.0.0.5"
 
-// startRelay runs HAProxy with its example, and returns the relay of HTTPS in front of the site, that of HTTP, and the socket that
-// tells how its health checks go.
+// startRelay runs HAProxy with its example, and returns the addresses of the relay for HTTPS in front of the site and of that
+// for HTTP, and the socket that reports its health checks.
 func startRelay(t *testing.T, s *site, https, plainHTTP, version string) (http, status string) {
 	t.Helper()
 	s.front, http, status = harness.FreeAddress(t), harness.FreeAddress(t), s.file("haproxy.sock")
@@ -29,7 +29,7 @@ func startRelay(t *testing.T, s *site, https, plainHTTP, version string) (http, 
 	return http, status
 }
 
-// newRelayedSite is a proxy of ours at home, with a key, and without one.
+// newRelayedSite starts our proxy at home, with a key, and without one.
 func newRelayedSite(t *testing.T, version string) (s *site, home, http, status string) {
 	t.Helper()
 	https, plainHTTP := harness.FreeAddress(t), harness.FreeAddress(t)
@@ -69,7 +69,7 @@ func namesTheClientBehindARelay(t *testing.T, s *site, http2 bool) {
 	}
 }
 
-// judgesTheClientBehindARelay wants a key of all but the network that needs none.
+// judgesTheClientBehindARelay requires a key from all clients except those in the keyless network.
 func judgesTheClientBehindARelay(t *testing.T, s *site) {
 	t.Helper()
 	for from, want := range map[string]int{client: http.StatusForbidden, "127.0.0.88": http.StatusOK} {
@@ -134,7 +134,7 @@ func believesNobodyElse(t *testing.T, s *site, home string) {
 	}
 	defer func() { _ = conn.Close() }()
 	_, _ = io.WriteString(conn, "PROXY TCP4 127.0.0.88 127.0.0.1 1 443\r\n")
-	answer, _ := io.ReadAll(conn) // a reset is as good
+	answer, _ := io.ReadAll(conn) // or a reset
 	if strings.Contains(string(answer), "HTTP/1.1 200") || strings.Contains(s.proxy.Log.String(), "client=127.0.0.88 key= method=GET path=/ ") {
 		t.Errorf("it answers %q\n%s", answer, s.proxy.Log)
 	}

@@ -31,7 +31,7 @@ func underSystemd(t *testing.T, name string, options ...string) (command *exec.C
 	upstream := httptest.NewServer(fakeimmich.New())
 	t.Cleanup(upstream.Close)
 	log = &harness.Log{}
-	// The number of the process is known only in the process, hence the shell.
+	// The process ID is known only in the process, hence the shell.
 	command = exec.CommandContext(t.Context(), "sh", append([]string{"-c", `LISTEN_PID=$$ exec "$@"`, "sh", harness.Binary(t), "--upstreams=" + upstream.URL,
 		"--access.keys=phone:" + key, "--acme.storage=" + t.TempDir()}, options...)...)
 	command.Env = append(os.Environ(), "LISTEN_FDS=1", "LISTEN_FDNAMES="+name)
@@ -54,7 +54,7 @@ func TestSocketsFromSystemd(t *testing.T) {
 	t.Parallel()
 	t.Run("plain", func(t *testing.T) {
 		t.Parallel()
-		// The address in the options is not used: nobody could listen there.
+		// The address in the options is not used: no process could listen there.
 		_, _, address := underSystemd(t, "plain", "--listen.https=", "--listen.plain=192.0.2.1:8080", "--access.trustedProxies=loopback")
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/nothing", nil)
 		if err != nil {
@@ -65,7 +65,7 @@ func TestSocketsFromSystemd(t *testing.T) {
 			t.Errorf("%s\n%s", response.Status, body)
 		}
 	})
-	t.Run("keyless, which was not asked for", func(t *testing.T) {
+	t.Run("keyless, which is not configured", func(t *testing.T) {
 		t.Parallel()
 		command, log, _ := underSystemd(t, "keyless", "--listen.https="+harness.FreeAddress(t), "--listen.http=")
 		if err := command.Wait(); err == nil || !strings.Contains(log.String(), "listen.keyless: systemd holds a socket for it, but the option is empty") {
@@ -81,7 +81,7 @@ func TestSocketsFromSystemd(t *testing.T) {
 	})
 }
 
-// TestHealthcheckWithoutHTTPS asks a proxy that has nothing but listen.plain.
+// TestHealthcheckWithoutHTTPS checks a proxy that has only listen.plain.
 func TestHealthcheckWithoutHTTPS(t *testing.T) {
 	t.Parallel()
 	plain := harness.FreeAddress(t)
@@ -96,11 +96,11 @@ func TestHealthcheckWithoutHTTPS(t *testing.T) {
 	_ = s.proxy.Kill()
 	harness.Await(t, "the proxy to end", s.proxy.Ended)
 	if output, err := exec.CommandContext(t.Context(), harness.Binary(t), append([]string{"healthcheck"}, options...)...).CombinedOutput(); err == nil {
-		t.Errorf("nothing runs, and healthcheck says all is well\n%s", output)
+		t.Errorf("no proxy runs, and healthcheck succeeds\n%s", output)
 	}
 }
 
-// TestGatewayOfAContainer makes a network as Docker does, in which requests come from the gateway. It needs root.
+// TestGatewayOfAContainer sets up a network as Docker does, in which requests come from the gateway. It needs root.
 func TestGatewayOfAContainer(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
@@ -116,7 +116,7 @@ func TestGatewayOfAContainer(t *testing.T) {
 		}
 	}
 	const gateway, address = "169.254.77.1", "169.254.77.2"
-	link := fmt.Sprintf("ia%d", os.Getpid()) // others may run this test, too
+	link := fmt.Sprintf("ia%d", os.Getpid()) // in case this test runs more than once
 	namespace := "immichaccess-" + link
 	run("ip", "netns", "add", namespace)
 	t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", namespace).Run() })

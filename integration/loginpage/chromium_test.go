@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -21,32 +20,6 @@ import (
 	"github.com/immichaccess/immichaccess/integration/harness"
 )
 
-// startChromium starts Debian's Chromium without a window. Names in example.com lead to loopback.
-func startChromium(t *testing.T) context.Context {
-	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatalf("Debian's package chromium is needed: %v", err)
-	}
-	ctx, end := chromedp.NewExecAllocator(context.Background(),
-		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.NoFirstRun, chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-dev-shm-usage", true),
-		chromedp.Flag("password-store", "basic"), chromedp.Flag("ignore-certificate-errors", true),
-		chromedp.Flag("host-resolver-rules", "MAP *.example.com 127.0.0.1, MAP * ~NOTFOUND"))
-	t.Cleanup(end)
-	ctx, _ = chromedp.NewContext(ctx)
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatalf("Chromium does not start: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := chromedp.Cancel(ctx); err != nil {
-			t.Errorf("Chromium does not end: %v", err)
-		}
-	})
-	return ctx
-}
-
 // screen is one that the login page has to fit.
 type screen struct {
 	width, height int64
@@ -56,7 +29,7 @@ type screen struct {
 
 var phone = screen{390, 844, "light", false}
 
-// tab has cookies of its own, and what the browser has reported about its pages.
+// tab has its own cookies, and what the browser has reported about its pages.
 type tab struct {
 	t        *testing.T
 	ctx      context.Context
@@ -103,7 +76,7 @@ func (b *tab) record(event any) {
 		b.requests = append(b.requests, e.Request.Method+" "+e.Request.URL)
 	case *log.EventEntryAdded:
 		bad := e.Entry.Level == log.EntryLevelWarning || e.Entry.Level == log.EntryLevelError
-		if bad && e.Entry.Source != log.EntrySourceNetwork { // which reports each 403
+		if bad && e.Entry.Source != log.EntrySourceNetwork { // which reports every 403
 			b.errors = append(b.errors, e.Entry.Text)
 		}
 	case *runtime.EventExceptionThrown:
@@ -138,7 +111,7 @@ func run[T any](b *tab, action chromedp.Action[T]) T {
 	return result
 }
 
-// source returns the page as it is, for the message of a failed test.
+// source returns the current page, for the message of a failed test.
 func (b *tab) source() string {
 	ctx, cancel := context.WithTimeout(b.ctx, 10*time.Second)
 	defer cancel()
@@ -149,7 +122,7 @@ func (b *tab) source() string {
 	return source
 }
 
-// navigate does what leads to another page, and returns the status of that page when it has loaded.
+// navigate performs an action that leads to another page, and returns the status of that page when it has loaded.
 func (b *tab) navigate(action chromedp.Action[chromedp.Void]) int64 {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, harness.Patience)
@@ -212,7 +185,7 @@ func (b *tab) clipboard() string {
 	return eval[string](b, "key.value")
 }
 
-// wantSecretHidden wants the secret neither in the address bar nor in the history, nor in any request.
+// wantSecretHidden wants the secret to be neither in the address bar nor in the history, nor in any request.
 func (b *tab) wantSecretHidden(secret string) {
 	b.t.Helper()
 	urls := []string{eval[string](b, "location.href")}

@@ -14,6 +14,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/immichaccess/immichaccess"
+	"github.com/immichaccess/immichaccess/integration/chromium"
 	"github.com/immichaccess/immichaccess/integration/harness"
 	"github.com/immichaccess/immichaccess/internal/fakeimmich"
 )
@@ -45,7 +46,7 @@ func startSite(t *testing.T) site {
 	address := harness.FreeAddress(t)
 	host := "photos.example.com:" + address[strings.LastIndexByte(address, ':')+1:]
 	made := makeKey(t, host)
-	s := site{chromium: startChromium(t), origin: "https://" + host, link: decode(t, made)}
+	s := site{chromium: chromium.Start(t, "ignore-certificate-errors", true), origin: "https://" + host, link: decode(t, made)}
 	_, s.secret, _ = strings.Cut(s.link, "#")
 	s.process = harness.Start(t, harness.Binary(t), "--upstreams="+upstream.URL, "--listen.https="+address, "--listen.http=", "--log.access=true",
 		"--access.browserLogin=true", "--access.maxWrongKeys=0", regexp.MustCompile(`--access\.keys=\S+`).FindString(made))
@@ -53,7 +54,7 @@ func startSite(t *testing.T) site {
 	return s
 }
 
-// TestLoginPage uses the page as people do, on a phone.
+// TestLoginPage uses the page as a user does, on a phone.
 func TestLoginPage(t *testing.T) {
 	s := startSite(t)
 	for name, scenario := range map[string]func(*testing.T, site){
@@ -100,7 +101,7 @@ func linkForApp(t *testing.T, s site) {
 	b := open(s.chromium, t, phone)
 	b.visit(s.link)
 	if text := eval[string](b, "document.body.innerText"); strings.Contains(text, "Header name") || strings.Contains(text, s.secret) {
-		t.Errorf("before one asks for it, the page shows\n%s", text)
+		t.Errorf("before it is opened, the page shows\n%s", text)
 	}
 	b.click("summary")
 	if text := eval[string](b, "document.body.innerText"); !strings.Contains(text, "Advanced\u00a0→ Custom proxy headers") {
@@ -154,7 +155,7 @@ func linkAfterWrongKey(t *testing.T, s site) {
 	}
 }
 
-// Without scripts, the page can't see the key of a link, and says so.
+// Without scripts, the page can't use the key of a link, and says so.
 func linkWithoutScripts(t *testing.T, s site) {
 	b := open(s.chromium, t, phone)
 	call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
@@ -176,7 +177,7 @@ func linkWithoutScripts(t *testing.T, s site) {
 	}
 }
 
-// What follows the # of one of Immich's pages is no key.
+// What follows the # of one of Immich's pages is not a key.
 func fragmentOfAnotherPage(t *testing.T, s site) {
 	b := open(s.chromium, t, phone)
 	b.visit(s.origin + firstPage + "#top")
@@ -203,7 +204,7 @@ func showTyped(t *testing.T, s site) {
 	}
 	b.want("key.value", s.secret)
 	b.click("#show")
-	// Browsers remember what is sent from a field of text, and offer it to others.
+	// Browsers store what is sent from a text field, and suggest it later.
 	eval[any](b, "form.addEventListener('submit', () => sessionStorage.setItem('type', key.type)), null")
 	if status := b.submit(); status != http.StatusOK {
 		t.Errorf("status %d", status)
@@ -256,7 +257,7 @@ func goBackAfterWrongKey(t *testing.T, s site) {
 	b.want("location.href", s.origin+firstPage)
 }
 
-// Who goes back from Immich to the page of the link finds it as it is without a link: without the key.
+// After going back from Immich, the page of the link is shown without the key.
 func goBackToLink(t *testing.T, s site) {
 	b := open(s.chromium, t, phone)
 	b.visit(s.link)
@@ -316,7 +317,7 @@ func copyingIsRefused(t *testing.T, s site) {
 	}
 }
 
-// accessibility uses the page with the keyboard alone, and looks at what screen readers are told.
+// accessibility uses the page with the keyboard alone, and checks what screen readers get.
 func accessibility(t *testing.T, s site) {
 	b := open(s.chromium, t, screen{1280, 800, "light", true})
 	b.visit(s.origin + firstPage)

@@ -20,7 +20,7 @@ import (
 	"github.com/immichaccess/immichaccess/integration/harness"
 )
 
-// TestQRCode has another program read the QR code of a key's link, as it is on a terminal and in a file.
+// TestQRCode decodes the QR code of a key's link with another program, as it is printed on a terminal and into a file.
 func TestQRCode(t *testing.T) {
 	t.Parallel()
 	binary := harness.Binary(t)
@@ -115,7 +115,7 @@ var (
 	ink = map[rune][2]bool{' ': {false, false}, '▀': {true, false}, '▄': {false, true}, '█': {true, true}}
 )
 
-// decode paints the QR code in the output of the command, with colours as on a terminal, and reads it.
+// decode draws the QR code in the output of the command, with colours as on a terminal, and reads it.
 func decode(t *testing.T, out string) string {
 	t.Helper()
 	const scale = 4

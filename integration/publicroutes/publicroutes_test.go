@@ -25,7 +25,7 @@ import (
 
 // The public routes are compared with Immich's own client of its API, which is generated from the server's source.
 
-// sdk is the package and its version; IMMICH_SDK asks for another, such as latest.
+// sdk is the package and its version; IMMICH_SDK names another version, such as latest.
 var sdk = "@immich/sdk@" + cmp.Or(os.Getenv("IMMICH_SDK"), "3.2.2")
 
 // operation is one of Immich's API.
@@ -34,7 +34,7 @@ type operation struct {
 	linked bool   // takes a shared link's key and its slug
 }
 
-// sdkOperations reads the client.
+// sdkOperations parses the client.
 func sdkOperations(t *testing.T) []operation {
 	t.Helper()
 	source, err := sdkSource()
@@ -72,7 +72,7 @@ var (
 	sdkSlug      = regexp.MustCompile(`(?m)^\s+slug,?$`)
 )
 
-// sdkSource gets the client from npm, once.
+// sdkSource downloads the client from npm, once.
 var sdkSource = sync.OnceValues(func() (string, error) {
 	folder, err := os.MkdirTemp("", "")
 	if err != nil {
@@ -116,7 +116,7 @@ func unpacked(archive, name string) (string, error) {
 	}
 }
 
-// opened lists the operations that a request with the query reaches without an access key.
+// opened returns the operations that a request with the query reaches without an access key.
 func opened(t *testing.T, operations []operation, publicRoute, query string) []string {
 	t.Helper()
 	config := immichaccess.CreateConfig()
@@ -141,14 +141,14 @@ func opened(t *testing.T, operations []operation, publicRoute, query string) []s
 	return names
 }
 
-// filledIn fills in the parameters, which are all UUIDs or anything.
+// filledIn fills in the parameters, which are all UUIDs or any text.
 func filledIn(path string) string {
 	return placeholder.ReplaceAllString(path, "3fa85f64-5717-4562-b3fc-2c963f66afa6")
 }
 
 var placeholder = regexp.MustCompile(`\{\w+\}`)
 
-func TestSDKIsUnderstood(t *testing.T) {
+func TestSDKIsParsed(t *testing.T) {
 	operations := sdkOperations(t)
 	if len(operations) < 250 {
 		t.Errorf("there are only %d operations", len(operations))
@@ -166,8 +166,8 @@ func TestSDKIsUnderstood(t *testing.T) {
 	}
 }
 
-// TestPublicRoutesFitTheAPI requires that each name opens what it promises and nothing else, and that shared links reach everything that
-// Immich has for them.
+// TestPublicRoutesFitTheAPI requires that each name makes exactly the documented routes public, and that shared links reach all
+// of Immich's routes for them.
 func TestPublicRoutesFitTheAPI(t *testing.T) {
 	operations := sdkOperations(t)
 	var linked []string
@@ -198,7 +198,7 @@ func TestPublicRoutesFitTheAPI(t *testing.T) {
 	}
 }
 
-// TestPublicRoutesExist finds the routes that Immich does not have, or no longer.
+// TestPublicRoutesExist finds routes that Immich does not have, or no longer has.
 func TestPublicRoutesExist(t *testing.T) {
 	operations := sdkOperations(t)
 	routes := regexp.MustCompile(`(?m)^\t\t([A-Z]+) +(/api/[\w/{}.-]+)`).FindAllStringSubmatch(harness.ReadFile(t, filepath.Join(harness.RepositoryDir(), "publicroutes.go")), -1)

@@ -15,7 +15,7 @@ import (
 	"github.com/immichaccess/immichaccess/integration/harness"
 )
 
-// CAs that require an external account, and the CA that is used when Let's Encrypt is down.
+// CAs that require an external account, and the second CA, which is used if Let's Encrypt is down.
 
 const (
 	accountID       = "account-1"
@@ -46,8 +46,9 @@ func TestExternalAccount(t *testing.T) {
 	awaitCertificate(t, ca.HTTPS)
 }
 
-// TestSecondCA uses the CAs that are built in, configured by an e-mail address alone. Their names lead to the test, since the program takes
-// its HTTPS proxy and its roots from the environment, as Go programs do: Let's Encrypt is down, and Pebble answers as ZeroSSL.
+// TestSecondCA uses the built-in CAs, configured by an e-mail address alone. Their names lead to the test, since the program
+// takes its HTTPS proxy and its roots from the environment, as Go programs do: Let's Encrypt is down, and Pebble responds in
+// place of ZeroSSL.
 func TestSecondCA(t *testing.T) {
 	t.Parallel()
 	ca := startPebbleWithAccounts(t)

@@ -10,17 +10,17 @@ import (
 	"github.com/immichaccess/immichaccess/integration/harness"
 )
 
-// The standalone proxy gets its certificates from Pebble, the test CA of Let's Encrypt's authors: real programs and real challenges, over
-// loopback.
+// The standalone proxy gets its certificates from Pebble, the test CA of Let's Encrypt's authors: real programs and real
+// challenges, over loopback.
 
-// startACME runs the proxy with certificates of the CA; later arguments win.
+// startACME runs the proxy with certificates of the CA; later arguments take precedence.
 func startACME(t *testing.T, ca *harness.Pebble, storage string, arguments ...string) *harness.Log {
 	t.Helper()
 	_, upstream := harness.ServeImmich(t)
 	return harness.Start(t, harness.Binary(t), append(acmeArguments(ca, upstream, storage), arguments...)...).Log
 }
 
-// acmeArguments are for a proxy that is open to everybody and gets its certificates from the CA.
+// acmeArguments are for a proxy that requires no key and gets its certificates from the CA.
 func acmeArguments(ca *harness.Pebble, upstream, storage string) []string {
 	return append(ca.Arguments(storage), "--upstreams="+upstream, "--access.requireKey=false", "--listen.https="+ca.HTTPS, "--listen.http="+ca.HTTP)
 }

@@ -20,8 +20,8 @@ import (
 	"github.com/immichaccess/immichaccess/integration/harness"
 )
 
-// What clients without a key can make the proxy spend. It runs as a program of its own, within a limit of memory, while clients with the key
-// go on making requests.
+// How much clients without a key can make the proxy spend. The proxy runs as a separate program, with a memory limit, while
+// clients with the key keep making requests.
 
 const (
 	mostMemory = 128 << 20
@@ -47,7 +47,7 @@ func startTarget(t *testing.T, arguments ...string) *target {
 	return d
 }
 
-// newClient has connections of its own.
+// newClient has its own connections.
 func newClient(protocol string) *http.Client {
 	client := harness.NewClient(protocol)
 	client.Timeout = time.Minute
@@ -75,7 +75,7 @@ func (d *target) request(client *http.Client) error {
 	return nil
 }
 
-// attack is one on d, which lasts until it is ended.
+// attack is an attack on d, which lasts until the returned function is called.
 type attack func(t *testing.T, d *target) (end func())
 
 // TestAttackersCostLittle attacks the same proxy with one attack after the other.
@@ -97,7 +97,7 @@ func TestAttackersCostLittle(t *testing.T) {
 			d.memory.Check(t, d.process)
 			t.Logf("the log: %s", d.process.Log)
 			since := time.Now()
-			// What a program of Go has at the start is not what it has after its first thousand clients.
+			// A Go program uses more memory after its first thousand clients than at the start.
 			const settled = 40 << 20
 			harness.Await(t, "the memory to be back", func() bool { return d.process.Memory(t) < before+settled })
 			if waited := time.Since(since); waited > time.Minute {
@@ -108,8 +108,8 @@ func TestAttackersCostLittle(t *testing.T) {
 	}
 }
 
-// validClients make requests with the key over every protocol, on a new connection each time, until they are stopped. The result is the 90th
-// percentile of the time to the answer, for each protocol; without an answer it counts as very long.
+// validClients make requests with the key over every protocol, on a new connection each time, until they are stopped. The
+// result is the 90th percentile of the time to the response, for each protocol; a missing response counts as very long.
 func (d *target) validClients(t *testing.T) (stop func() []time.Duration) {
 	t.Helper()
 	const never = time.Hour
@@ -167,7 +167,8 @@ func (d *target) underAttack(t *testing.T, attack attack) {
 	}
 }
 
-// inParallel does something count times, some at a time, so that the attackers leave some of the machine to the proxy.
+// inParallel calls a function count times, some of them in parallel, so that the attackers leave some of the machine to the
+// proxy.
 func inParallel(count int, do func(i int)) {
 	const attackers = 16
 	var next atomic.Int64
@@ -182,7 +183,7 @@ func inParallel(count int, do func(i int)) {
 	all.Wait()
 }
 
-// connect opens connections with TLS, and returns what closes them.
+// connect opens TLS connections, and returns a function that closes them.
 func (d *target) connect(t *testing.T, count int, protocol string, begin func(conn net.Conn)) (conns []net.Conn, end func()) {
 	t.Helper()
 	conns = make([]net.Conn, count)
@@ -249,7 +250,8 @@ func http2Frame(kind byte, stream byte, payload string) string {
 	return string([]byte{byte(n >> 16), byte(n >> 8), byte(n), kind, 0, 0, 0, 0, stream}) + payload
 }
 
-// 4 MB of keys and 10,000 clients that are locked out stay within the limit as well, and a client with the key is accepted.
+// With 4 MB of keys and 10,000 locked-out clients, the memory also stays within the limit, and a client with the key is
+// accepted.
 func TestKeysAndLockoutsCostLittle(t *testing.T) {
 	const clients, wrongKeys = 10_000, 3
 	var keys strings.Builder

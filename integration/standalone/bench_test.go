@@ -14,8 +14,9 @@ import (
 	"github.com/immichaccess/immichaccess/internal/fakeimmich"
 )
 
-// BenchmarkStandaloneAcross100ms sends uploads by HTTP/2 with a round trip of 100 ms, through the standalone proxy and, in turns, through a
-// net/http reverse proxy with Go's default flow control windows, which gets smaller uploads, since it is slower.
+// BenchmarkStandaloneAcross100ms sends uploads over HTTP/2 with a round trip of 100 ms, through the standalone proxy and, in
+// turns, through a net/http reverse proxy with Go's default flow control windows, which gets smaller uploads, since it is
+// slower.
 func BenchmarkStandaloneAcross100ms(b *testing.B) {
 	const size, plainSize = 256 << 20, 32 << 20
 	p := startOpenProxy(b)
@@ -48,7 +49,7 @@ func startPlain(b *testing.B, immich string) string {
 	return server.Listener.Addr().String()
 }
 
-// upload returns how long it took, on a connection that is already open.
+// upload returns how long the upload took, on a connection that is already open.
 func upload(b *testing.B, client *http.Client, url string, size int64) time.Duration {
 	b.Helper()
 	ping(b, client, url)

@@ -20,7 +20,7 @@ import (
 	"github.com/immichaccess/immichaccess/internal/fakeimmich"
 )
 
-// How much memory the standalone proxy takes, as a program of its own, so that the test's memory is not counted.
+// How much memory the standalone proxy takes, as a separate program, so that the test's memory is not counted.
 
 // proxy is a standalone proxy as a program, with a self-signed certificate.
 type proxy struct {
@@ -30,7 +30,7 @@ type proxy struct {
 	immich  *fakeimmich.Server
 }
 
-// startOpenProxy needs no key.
+// startOpenProxy starts a proxy that requires no key.
 func startOpenProxy(t testing.TB) proxy {
 	t.Helper()
 	immich, upstream := harness.ServeImmich(t)
@@ -84,7 +84,7 @@ func wantPeak(t testing.TB, p proxy, most int64) {
 	}
 }
 
-// manyUploads is how many clients, each with a connection of its own, are in the middle of an upload at the same time.
+// manyUploads is how many clients, each with its own connection, are in the middle of an upload at the same time.
 const manyUploads = 100
 
 func TestManyUploadsTakeLittleMemory(t *testing.T) {
@@ -159,7 +159,7 @@ func (c *countingReader) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// stalled returns a function that reports whether the count has begun, and not changed for a second.
+// stalled returns a function that reports whether the count has begun, and has not changed for a second.
 func (c *countingReader) stalled() func() bool {
 	last, since := int64(0), time.Now()
 	return func() bool {

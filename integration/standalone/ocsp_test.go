@@ -15,7 +15,7 @@ import (
 	"golang.org/x/crypto/ocsp"
 )
 
-// OCSP stapling. Few CAs still offer OCSP: Let's Encrypt has ended it.
+// OCSP stapling. Few CAs still offer OCSP: Let's Encrypt no longer does.
 
 func TestStapleReachesClients(t *testing.T) {
 	t.Parallel()
@@ -52,7 +52,7 @@ func issuerOf(t *testing.T, ca *harness.Pebble) (*x509.Certificate, crypto.Signe
 	return cert, key
 }
 
-// serveStatus answers that every certificate is good.
+// serveStatus responds that every certificate is good.
 func serveStatus(t *testing.T, address string, issuer *x509.Certificate, key crypto.Signer) {
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
@@ -84,10 +84,10 @@ func serveStatus(t *testing.T, address string, issuer *x509.Certificate, key cry
 	t.Cleanup(func() { _ = server.Close() })
 }
 
-// TestOCSPResponderDown has responders for which clients must not have to wait.
+// TestOCSPResponderDown has responders that fail. Clients must not have to wait for them.
 func TestOCSPResponderDown(t *testing.T) {
 	t.Parallel()
-	hanging, err := net.Listen("tcp", harness.FreeAddress(t)) // the kernel connects, nobody reads
+	hanging, err := net.Listen("tcp", harness.FreeAddress(t)) // the kernel accepts connections, but nothing reads
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,7 +52,7 @@ func (d *target) quicConnect(t *testing.T, count int, begin func(conn *quic.Conn
 	}
 }
 
-// sendStream opens a stream if it may do so at once.
+// sendStream opens a stream if it may do so immediately.
 func sendStream(conn *quic.Conn, content []byte) {
 	stream, err := conn.OpenStream()
 	if err != nil {
@@ -62,7 +62,7 @@ func sendStream(conn *quic.Conn, content []byte) {
 	_, _ = stream.Write(content)
 }
 
-// halfRequests announces heads of 30 KB, of which it sends 1 KB.
+// halfRequests announces heads of 30 KB, and sends 1 KB of each.
 func halfRequests(t *testing.T, d *target) func() {
 	t.Helper()
 	const conns, requests = 300, 100
@@ -77,7 +77,7 @@ func halfRequests(t *testing.T, d *target) func() {
 	})
 }
 
-// largeFieldSections have heads and trailers that QPACK makes small.
+// largeFieldSections sends heads and trailers that QPACK makes small.
 func largeFieldSections(t *testing.T, d *target) func() {
 	t.Helper()
 	// Indexed fields of the static table: :method POST, :scheme https, :path /, and :authority by its name.
@@ -97,8 +97,8 @@ func largeFieldSections(t *testing.T, d *target) func() {
 	})
 }
 
-// abandonedHandshakes begins twice as many as manyConns. Half of them answer a Retry, as a client with a real address can; then they send
-// nothing any more.
+// abandonedHandshakes begins twice as many as manyConns. Half of them answer a Retry, as a client with a real address can; then
+// they send nothing more.
 func abandonedHandshakes(t *testing.T, d *target) func() {
 	t.Helper()
 	to, err := net.ResolveUDPAddr("udp", d.address)
@@ -130,7 +130,7 @@ func abandonedHandshakes(t *testing.T, d *target) func() {
 	}
 }
 
-// abandoning receives nothing but a Retry, and never sends the end of a connection.
+// abandoning receives only a Retry, and never sends the end of a connection.
 type abandoning struct {
 	net.PacketConn
 

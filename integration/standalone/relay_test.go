@@ -15,7 +15,8 @@ const (
 	relayQueue = 1 << 12 // chunks on their way: more than any window lets through, so that the delay is all that a relay adds
 )
 
-// startRelay returns an address from which TCP connections lead to another one, with a delay but without a limit of bandwidth.
+// startRelay returns an address from which TCP connections are forwarded to another one, with a delay but without a limit of
+// bandwidth.
 func startRelay(t testing.TB, to string) string {
 	t.Helper()
 	var config net.ListenConfig
@@ -75,7 +76,7 @@ func delay(to, from net.Conn) {
 		}
 	}
 	to.Close()
-	for range queue { // so that the reader comes to its end
+	for range queue { // so that the reader ends
 		continue
 	}
 }

@@ -24,8 +24,8 @@ import (
 	"github.com/quic-go/quic-go/http3"
 )
 
-// The renewal of certificates. A test cannot wait for the 10 minutes after which certmagic looks again whether one is due, so the proxy is
-// built with some of certmagic's numbers changed.
+// The renewal of certificates. A test can't wait for the 10 minutes after which certmagic checks again whether one is due, so
+// the proxy is built with some of certmagic's constants changed.
 
 func startFastRenewal(t *testing.T, ca *harness.Pebble) (*fakeimmich.Server, *harness.Log) {
 	t.Helper()
@@ -33,7 +33,7 @@ func startFastRenewal(t *testing.T, ca *harness.Pebble) (*fakeimmich.Server, *ha
 	return immich, harness.Start(t, harness.FastRenewal.Build(t), acmeArguments(ca, upstream, t.TempDir())...).Log
 }
 
-// manage returns the answer of Pebble's management interface.
+// manage returns the response of Pebble's management interface.
 func manage(t *testing.T, ca *harness.Pebble, path string) []byte {
 	t.Helper()
 	response, err := ca.Client(t).Get(ca.Management + path)
@@ -67,7 +67,7 @@ func TestRenewalUnderLoad(t *testing.T) {
 		all.Go(func() {
 			after := requestUntil(loaded, t, requester, "https://"+ca.HTTPS+"/api/server/ping")
 			if after == nil || after.Equal(before) {
-				t.Errorf("%s: a new connection does not show the new certificate", protocol)
+				t.Errorf("%s: a new connection does not have the new certificate", protocol)
 			}
 		})
 	}
@@ -82,7 +82,7 @@ func TestRenewalUnderLoad(t *testing.T) {
 	wantUploads(t, immich, sizes)
 }
 
-// verifying has a client verify certificates for the domain.
+// verifying makes a client verify certificates for the domain.
 func verifying(client *http.Client, roots *x509.CertPool) *http.Client {
 	verified := &tls.Config{RootCAs: roots, ServerName: harness.Domain}
 	switch transport := client.Transport.(type) {
@@ -96,7 +96,7 @@ func verifying(client *http.Client, roots *x509.CertPool) *http.Client {
 	return client
 }
 
-// namedHost asks for the domain, whatever the address.
+// namedHost requests the domain, whatever the address.
 type namedHost struct{ http.RoundTripper }
 
 func (n namedHost) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -189,9 +189,9 @@ func wantUploads(t *testing.T, immich *fakeimmich.Server, sizes <-chan int64) {
 	}
 }
 
-// TestCAAsksForRenewal has a certificate that is valid for 90 days, until the CA wants it to be renewed (ARI). Pebble has clients ask every 6
-// hours; the proxy in front of it says every second.
-func TestCAAsksForRenewal(t *testing.T) {
+// TestCASuggestsRenewal has a certificate that is valid for 90 days, until the CA suggests its renewal (ARI). Pebble has clients
+// poll every 6 hours; the proxy in front of it says every second.
+func TestCASuggestsRenewal(t *testing.T) {
 	t.Parallel()
 	ca := harness.StartPebble(t, harness.PebbleOptions{})
 	var asked atomic.Int32
@@ -214,7 +214,7 @@ func TestCAAsksForRenewal(t *testing.T) {
 	}
 }
 
-// modified returns the CA behind a proxy that may change its answers.
+// modified returns the CA behind a proxy that may change its responses.
 func modified(t *testing.T, ca *harness.Pebble, change func(*http.Response)) *harness.Pebble {
 	t.Helper()
 	target, err := url.Parse(ca.Directory)
@@ -245,7 +245,7 @@ func serveTLS(t *testing.T, ca *harness.Pebble, handler http.Handler) string {
 	return server.URL
 }
 
-// suggestRenewal has the CA say that the certificate should have been renewed an hour ago.
+// suggestRenewal makes the CA say that the certificate should have been renewed an hour ago.
 func suggestRenewal(t *testing.T, ca *harness.Pebble, leaf *x509.Certificate) {
 	t.Helper()
 	now := time.Now().UTC()

@@ -10,7 +10,7 @@ import (
 	"github.com/immichaccess/immichaccess/integration/torture/testbed"
 )
 
-// Failures of certificates, and of the CA that issues them. The proxy is one that checks them every second, so that certificates can be
+// Failures of certificates, and of the CA that issues them. The proxy checks them every second, so that certificates can be
 // valid for half a minute.
 
 const certificateLifetime = 30 * time.Second

@@ -10,8 +10,8 @@ import (
 	"github.com/immichaccess/immichaccess/integration/torture/testbed"
 )
 
-// The clock of the machine is set. Here it is that of the proxy alone, while it runs; the monotonic clock is not affected, as when an
-// administrator or NTP sets the clock.
+// The clock of the machine is set. Only the proxy's clock is changed, while it runs; the monotonic clock is not affected, as
+// when an administrator or NTP sets the clock.
 
 const (
 	day      = 24 * time.Hour

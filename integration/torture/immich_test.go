@@ -10,7 +10,7 @@ import (
 	"github.com/immichaccess/immichaccess/integration/torture/testbed"
 )
 
-// Failures of Immich. All of them are tried behind Traefik as well.
+// Failures of Immich. All of them are tested with Traefik as well.
 
 func immichScenarios() []*scenario {
 	return []*scenario{
@@ -69,7 +69,7 @@ func immichHangsBriefly(s *testRun) {
 
 const shortTimeout = 3 * time.Second
 
-// shortTimeouts starts a proxy that does not wait long.
+// shortTimeouts starts a proxy with short timeouts.
 func shortTimeouts(s *testRun) {
 	s.startProxy(testbed.ProxyOptions{Arguments: []string{
 		fmt.Sprintf("--timeouts.idle=%s", shortTimeout), fmt.Sprintf("--timeouts.upstream=%s", shortTimeout),
@@ -122,7 +122,7 @@ func immichClosesAnswers(s *testRun) {
 		for _, fault := range testbed.Truncations {
 			o := s.clients[protocol].Get("/api/assets/1/original", fault, long)
 			if o.Err == nil && o.Status < http.StatusInternalServerError {
-				s.Errorf("%s, %s: %s, %d bytes that look whole", protocol, fault, o, len(o.Body))
+				s.Errorf("%s, %s: %s, %d bytes that look complete", protocol, fault, o, len(o.Body))
 			}
 			s.result.count(protocol, "request", outcomeOf(o))
 		}

@@ -33,7 +33,7 @@ func keyFileScenarios() []*scenario {
 	open := func(s *testRun) {
 		s.keysFile()
 		options := testbed.ProxyOptions{Access: "  keysFile: " + s.files.keys + "\n"}
-		if os.Getuid() == 0 { // root may read everything, unless it gives up these capabilities
+		if os.Getuid() == 0 { // root may read everything, unless it drops these capabilities
 			options.Through = []string{"setpriv", "--inh-caps=-dac_override,-dac_read_search", "--bounding-set=-dac_override,-dac_read_search"}
 		}
 		s.startProxy(options)

@@ -8,8 +8,8 @@ import (
 	"github.com/immichaccess/immichaccess/integration/torture/testbed"
 )
 
-// Failures of the network. The clients, the proxy and Immich are each in a network namespace of their own, with a link between the clients
-// and the proxy, and one between the proxy and Immich.
+// Failures of the network. The clients, the proxy and Immich each run in their own network namespace, with a link between the
+// clients and the proxy, and one between the proxy and Immich.
 
 type network struct {
 	access   *testbed.Link

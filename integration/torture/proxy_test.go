@@ -72,7 +72,7 @@ func (tr *traffic) wantEverythingCut() {
 	tr.wantIncomplete()
 	for _, t := range append(tr.uploads, tr.downloads...) {
 		if t.Protocol == harness.HTTP3 {
-			t.Abort() // a QUIC client is not told that its server was killed
+			t.Abort() // a QUIC client does not notice that its server was killed
 		}
 	}
 	tr.wantFailed(long)

@@ -36,7 +36,7 @@ type result struct {
 
 	mu      sync.Mutex
 	failing bool                                 // outcomes before and afterwards are not counted
-	slowest time.Duration                        // until a client was told
+	slowest time.Duration                        // until a client had the error
 	counts  map[string]map[string]map[string]int // by protocol, kind and outcome
 }
 
@@ -95,7 +95,7 @@ func outcomeOf(o testbed.Outcome) string {
 	}
 }
 
-// write writes the report, which says so if not everything was run.
+// write writes the report, which says so if not every scenario was run.
 func (c *collection) write(file string, good bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -54,8 +54,8 @@ func resourceScenarios() []*scenario {
 
 func (s *testRun) storage() string { return filepath.Join(s.files.folder, "storage") }
 
-// withStorage starts the proxy in a mount namespace of its own, where its storage is a small file system. It is full from the start if the
-// file "full" exists.
+// withStorage starts the proxy in its own mount namespace, where its storage is a small file system. It is full from the start
+// if the file "full" exists.
 func withStorage(s *testRun) {
 	s.files.folder = s.TempDir()
 	s.must(os.Mkdir(s.storage(), 0o700))
@@ -136,7 +136,7 @@ func descriptorsExhausted(s *testRun) {
 	const sinceStart = 0 // it is logged once a minute at most, so a later round finds the line of the first
 	s.proxy.Log.Await(s, sinceStart, "too many open files")
 	if log := s.proxy.Log.String(); !strings.Contains(log, "level=ERROR") {
-		s.Error("that file descriptors are exhausted is no error in the log")
+		s.Error("the log has no error about exhausted file descriptors")
 	}
 	// The proxy may be unable to open the file now.
 	s.writeKeys("phone:" + testbed.Key + "\nother:" + otherKey + "\n")

@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	// soon is within which a client must be told of a failure of Immich's: at once, and what a loaded machine adds. The report says how long
-	// it took.
+	// soon is the time within which a client must get an error when Immich fails: it should be immediate, but a machine under load
+	// is slower. The report says how long it took.
 	soon = 10 * time.Second
-	// long is for what takes a while by itself, such as the rest of a transfer.
+	// long is for what takes a while anyway, such as the rest of a transfer.
 	long = time.Minute
 
 	uploadSize   = 4 << 20
@@ -160,7 +160,7 @@ func (s *testRun) startTraffic() *traffic {
 	return tr
 }
 
-// stop aborts what still runs.
+// stop aborts the transfers that still run.
 func (tr *traffic) stop() {
 	for _, t := range append(tr.uploads, tr.downloads...) {
 		t.Abort()
@@ -323,7 +323,8 @@ func (s *testRun) awaitStatus(key string, want int) {
 	}
 }
 
-// awaitFootprint returns what the gateway uses when its clients have disconnected; with an earlier footprint, it requires about the same.
+// awaitFootprint returns what the gateway uses when its clients have disconnected; given an earlier footprint, it requires
+// about the same.
 func (s *testRun) awaitFootprint(before *testbed.Footprint) testbed.Footprint {
 	s.Helper()
 	for _, c := range s.clients {

@@ -37,7 +37,7 @@ func (c ComposeFile) Check(t testing.TB) {
 		}
 		for _, other := range service.DependsOn {
 			if _, found := c.Services[other]; !found {
-				t.Errorf("%s depends on %q, which is no service", name, other)
+				t.Errorf("%s depends on %q, which is not a service", name, other)
 			}
 		}
 		for _, volume := range service.Volumes {
@@ -53,7 +53,7 @@ func (c ComposeFile) checkVolume(t testing.TB, service, volume string) {
 		return // a path on the host
 	}
 	if _, found := c.Volumes[source]; !found {
-		t.Errorf("%s uses %q, which is no volume", service, source)
+		t.Errorf("%s uses %q, which is not a volume", service, source)
 	}
 }
 

@@ -17,7 +17,7 @@ func TestPromisesInTraefik(t *testing.T) {
 	runTable(t, traefik.Settings{}, conformance.Run)
 }
 
-// Traefik's fast proxy, which is experimental, has code of its own to drop what Connection names.
+// Traefik's fast proxy, which is experimental, has its own code to drop the headers that Connection names.
 func TestPromisesInFastProxy(t *testing.T) {
 	runTable(t, traefik.FastProxy(), conformance.RunRequests)
 }

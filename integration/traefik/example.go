@@ -8,7 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// ExampleKey is accepted wherever the examples ask for a key, and their comments say so.
+// ExampleKey is accepted wherever the examples require a key, and their comments say so.
 const ExampleKey = "example-phone-key-change-me"
 
 // ExampleDir has the files that users start from.
@@ -70,7 +70,7 @@ func (e *Example) adaptDynamic(keysFile, immich string) error {
 	return os.WriteFile(keysFile, nil, 0o600)
 }
 
-// At returns a part of the settings, which must be there.
+// At returns a part of the settings, which has to exist.
 func (s Settings) At(name string) Settings {
 	return s[name].(Settings)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/immichaccess/immichaccess/internal/fakeimmich"
 )
 
-// An upload that takes longer than the 60 s which Traefik would give it by default.
+// An upload that takes longer than Traefik's default limit of 60 s.
 func TestUploadLongerThanAMinute(t *testing.T) {
 	e := startExample(t)
 	for protocol, client := range harness.Clients(t) {
@@ -39,7 +39,7 @@ func TestUploadLongerThanAMinute(t *testing.T) {
 	}
 }
 
-// trickle writes the head, then a little every second, and at the end the tail.
+// trickle writes the head, then a little every second, and finally the tail.
 func trickle(to *io.PipeWriter, head, tail string, duration time.Duration) {
 	defer to.Close()
 	io.WriteString(to, head)

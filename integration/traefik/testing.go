@@ -14,7 +14,7 @@ type Running struct {
 	*Process
 
 	Log         *harness.Log
-	DynamicFile string // which Traefik follows
+	DynamicFile string // which Traefik watches
 }
 
 // Run builds Traefik and runs it with the settings until the test ends. It returns when Traefik listens on all the addresses, and shows

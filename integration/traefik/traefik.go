@@ -1,5 +1,5 @@
-// Package traefik runs the real Traefik as a program, built from its module, with the plugin of this repository. It links nothing of
-// Traefik's. Its tests check the plugin in Traefik.
+// Package traefik runs the real Traefik as a program, built from its module, with the plugin of this repository. It links
+// nothing of Traefik. Its tests check the plugin in Traefik.
 package traefik
 
 import (
@@ -21,7 +21,7 @@ import (
 // Settings are a configuration of Traefik's, as in its YAML files.
 type Settings map[string]any
 
-// PluginName is that of the plugin in the configuration of Traefik.
+// PluginName is the plugin's name in the configuration of Traefik.
 const PluginName = "immichaccess"
 
 // Plugin is a middleware of the plugin with the options.
@@ -34,7 +34,7 @@ func Service(url string) Settings {
 	return Settings{"loadBalancer": Settings{"servers": []Settings{{"url": url}}}}
 }
 
-// FastProxy is a static configuration with Traefik's fast proxy, an experimental implementation of its own.
+// FastProxy is a static configuration with Traefik's fast proxy, an experimental implementation.
 func FastProxy() Settings {
 	return Settings{"experimental": Settings{"fastProxy": Settings{}}}
 }
@@ -81,7 +81,7 @@ func Start(ctx context.Context, binary, dir string, static, dynamic Settings, lo
 	return p, nil
 }
 
-// withLocalPlugin replaces a released plugin by the one of this repository.
+// withLocalPlugin adds the plugin of this repository, in place of a released one.
 func (s Settings) withLocalPlugin() Settings {
 	local := Settings{"localPlugins": Settings{"immichaccess": Settings{"moduleName": "github.com/immichaccess/immichaccess"}}}
 	for name, value := range s {

@@ -147,7 +147,7 @@ func (e *example) upload(t *testing.T, client *http.Client, size int64) {
 	}
 }
 
-// waitingReader waits before it is read.
+// waitingReader waits before its first read.
 type waitingReader struct {
 	io.Reader
 	wait func()
@@ -199,7 +199,7 @@ func (e *example) written(t *testing.T) int64 {
 	return written
 }
 
-// The plugin can't lengthen the time that an entry point gives an upload, but it reports it.
+// The plugin can't change how long an entry point lets an upload take, but it reports the limit.
 func TestReadTimeoutIsReported(t *testing.T) {
 	e := startExample(t, func(e *traefik.Example) {
 		for _, name := range []string{"websecure", "immich-key"} {
@@ -209,7 +209,7 @@ func TestReadTimeoutIsReported(t *testing.T) {
 	e.upload(t, harness.Client(t, harness.HTTP1), 1000)
 	e.upload(t, e.client, 1000)
 	if n := strings.Count(e.Log.String(), "takes longer than 1m0s"); n != 1 {
-		t.Errorf("the log says so %d times", n)
+		t.Errorf("the log has the warning %d times", n)
 	}
 }
 
@@ -242,7 +242,7 @@ func TestKeysFileAcrossReloads(t *testing.T) {
 		t.Errorf("after a broken edit: status %d", got)
 	}
 	if n := strings.Count(e.Log.String(), "has changed"); n != 1 {
-		t.Errorf("%d followers of the file log the change", n)
+		t.Errorf("%d instances log the change of the file", n)
 	}
 }
 
@@ -257,7 +257,7 @@ func (e *example) reload(t *testing.T, number int) {
 	harness.Await(t, "Traefik to have read it", func() bool { return e.statusOf(t, e.Keyed, host, "") == http.StatusOK })
 }
 
-// An invalid configuration leaves the route closed, and the log names everything that is wrong.
+// With an invalid configuration the route does not exist, and the log names everything that is wrong.
 func TestInvalidConfigurationClosesTheRoute(t *testing.T) {
 	e := startExample(t, func(e *traefik.Example) {
 		e.Dynamic.At("http").At("middlewares")["wrong"] = traefik.Plugin(traefik.Settings{

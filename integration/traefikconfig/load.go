@@ -1,6 +1,6 @@
-// Package traefikconfig reads configurations of Traefik with Traefik's own code, more strictly than Traefik does: what it would ignore is
-// an error here. It then checks that the middlewares accept and refuse the requests that they should. It links Traefik, so nothing imports
-// it that does not need that.
+// Package traefikconfig reads configurations of Traefik with Traefik's own code, more strictly than Traefik does: what Traefik
+// ignores is an error here. It then checks that the middlewares accept and deny the requests that they should. It links
+// Traefik, so only packages that need it import it.
 package traefikconfig
 
 import (
@@ -56,7 +56,7 @@ func DecodeDynamic(t *testing.T, path string) *dynamic.Configuration {
 	return config
 }
 
-// checkTopLevel refuses unknown options on the first level, where Traefik's decoder does not.
+// checkTopLevel rejects unknown options on the first level, where Traefik's decoder ignores them.
 func checkTopLevel(t *testing.T, name string, config any) {
 	t.Helper()
 	var sections map[string]any
@@ -74,7 +74,7 @@ func checkTopLevel(t *testing.T, name string, config any) {
 // DecodeFlags reads a static configuration.
 func DecodeFlags(t *testing.T, flags []string) *static.Configuration {
 	t.Helper()
-	for _, f := range flags { // Traefik's parser stops at the first that is none
+	for _, f := range flags { // Traefik's parser stops at the first that is not a flag
 		if !strings.HasPrefix(f, "--") || strings.Contains(f, "$") {
 			t.Errorf("%q is not a plain flag", f)
 		}

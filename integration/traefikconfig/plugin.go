@@ -15,7 +15,7 @@ import (
 	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 )
 
-// Handler is one that answers with 204 behind the middlewares of a router, as Traefik would build it.
+// Handler responds with 204 behind the middlewares of a router, as Traefik would build it.
 func Handler(t *testing.T, dyn *dynamic.Configuration, router *dynamic.Router) http.Handler {
 	t.Helper()
 	var handler http.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
@@ -54,7 +54,7 @@ func PluginConfig(t *testing.T, options dynamic.PluginConf) *immichaccess.Config
 	return config
 }
 
-// usersFile replaces a path on the machine of the user.
+// usersFile replaces a path on the user's machine.
 func usersFile(t *testing.T, content string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "file.txt")

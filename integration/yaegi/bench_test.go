@@ -54,7 +54,7 @@ func BenchmarkYaegi(b *testing.B) {
 		lockOut(handler)
 		compare(b, handler, empty, 0)
 	})
-	b.Run("HTTP/3", func(b *testing.B) { // for which the length of no body is unknown
+	b.Run("HTTP/3", func(b *testing.B) { // where the length is unknown even without a body
 		compare(b, interpreted(b, builder, conformance.Options{"keys": twoKeys}, next), empty, -1)
 	})
 }
@@ -150,7 +150,7 @@ func emptyPlugin(b *testing.B, next http.Handler) http.Handler {
 // browserHeaders are those of a request for a thumbnail.
 var browserHeaders = harness.BrowserHeaders(conformance.Key)
 
-// compare runs the handler and the empty plugin in turns, so that both run under the same conditions.
+// compare runs the handler and the empty plugin in turns, so that both have the same conditions.
 func compare(b *testing.B, handler, empty http.Handler, length int64) {
 	const turn = 1000
 	var ours, base time.Duration
@@ -175,7 +175,7 @@ var fromTraefik = http.Header{
 	"X-Forwarded-Server": {"traefik"},
 }
 
-// serve restores the headers that the handler removes or replaces before each request, which costs less than what a server does.
+// serve restores the headers that the handler removes or replaces before each request, which costs less than a server does.
 func serve(handler http.Handler, n int, length int64) time.Duration {
 	request := httptest.NewRequest(http.MethodGet, "https://photos.example.com/api/assets/1/thumbnail?size=preview", nil)
 	request.RemoteAddr = "203.0.113.7:51234"

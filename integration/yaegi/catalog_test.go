@@ -42,14 +42,14 @@ func checkManifest(t *testing.T, m manifest) {
 		t.Errorf("type %q, import %q", m.Type, m.Import)
 	}
 	if m.DisplayName == "" || m.Summary == "" || len(m.TestData) == 0 {
-		t.Errorf("something is empty: %+v", m)
+		t.Errorf("a field is empty: %+v", m)
 	}
 	if _, hasFile := m.TestData["keysFile"]; hasFile {
 		t.Error("the catalog has no key file")
 	}
 }
 
-// checkRequirements requires of go.mod what the catalog's checker requires.
+// checkRequirements checks go.mod as the catalog does.
 func checkRequirements(t *testing.T) {
 	t.Helper()
 	for _, requirement := range readModule(t).Require {

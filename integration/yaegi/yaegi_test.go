@@ -50,7 +50,7 @@ func TestPromisesInYaegi(t *testing.T) {
 	})
 }
 
-// The error of wrong options is passed on by the interpreter unchanged.
+// The interpreter passes on the error about invalid options unchanged.
 func TestWrongOptionsInYaegi(t *testing.T) {
 	options := map[string]any{"maxUploadSize": "lots", "keyHeader": "Cookie", "requireKey": "false"}
 	construct, err := newBuilder(t).Build(traefik.PluginName, options, "test")
@@ -81,8 +81,8 @@ func TestCatalogConditions(t *testing.T) {
 	checkRequirements(t)
 }
 
-// A key file is removed, and comes back, while the interpreter follows it. A timer reads the file, where nothing recovers from a panic:
-// it would end Traefik, and here it would end the tests.
+// A key file is removed, and restored, while the interpreter watches it. A timer reads the file, where nothing recovers from a
+// panic: it would end Traefik, and here it would end the tests.
 func TestRemovedKeysFileInYaegi(t *testing.T) {
 	const secret = "a-secret-of-a-key-in-a-file"
 	file := filepath.Join(t.TempDir(), "keys.txt")

@@ -13,7 +13,7 @@ import (
 // StatusClientClosedRequest is nginx's; only the log shows it.
 const StatusClientClosedRequest = 499
 
-// Error answers a request with an error. The message tells what is wrong; advice, which only the page has, what to do.
+// Error responds to a request with an error. The message states the problem; advice, which only the page contains, what to do.
 // The request's body is not read.
 func Error(w http.ResponseWriter, r *http.Request, status int, message, advice string) {
 	h := w.Header()
@@ -46,7 +46,7 @@ func writePage(w http.ResponseWriter, status int, title, advice string) {
 func write(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that has gone needs no answer
+	_, _ = w.Write(body) // the client may have closed the connection
 }
 
 // reasonPhrase is the one of NestJS, Immich's framework, which for 413 differs from net/http's.
@@ -60,8 +60,8 @@ func reasonPhrase(status int) string {
 	return http.StatusText(status)
 }
 
-// isNavigation tells whether a browser asks for a page: it says so (Fetch Metadata, https://www.w3.org/TR/fetch-metadata/)
-// or, where it can't, as over plain HTTP, it accepts HTML. Requests to the API never get a page.
+// isNavigation reports whether a browser requests a page: Fetch Metadata (https://www.w3.org/TR/fetch-metadata/) says so or,
+// where browsers do not send that, as over plain HTTP, it accepts HTML. Requests to the API never get a page.
 func isNavigation(r *http.Request) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead || r.URL.Path == "/api" || strings.HasPrefix(r.URL.Path, "/api/") {
 		return false

@@ -27,9 +27,9 @@ var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 `))
 
 const pageStyle template.CSS = `
-:root { color-scheme: light dark; --ground: #f4f5f7; --card: #fff; --text: #1f2430; --line: #b8bfcc; --accent: #3d50b0; --alarm: #b3261e; }
+:root { color-scheme: light dark; --ground: #f4f5f7; --card: #fff; --text: #1f2430; --line: #b8bfcc; --accent: #3d50b0; --error: #b3261e; }
 @media (prefers-color-scheme: dark) {
-	:root { --ground: #0f1116; --card: #1a1d25; --text: #e6e8ee; --line: #4a5163; --accent: #aab8ff; --alarm: #ffb4ab; }
+	:root { --ground: #0f1116; --card: #1a1d25; --text: #e6e8ee; --line: #4a5163; --accent: #aab8ff; --error: #ffb4ab; }
 }
 * { box-sizing: border-box; }
 body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1rem; background: var(--ground); color: var(--text);
@@ -37,7 +37,7 @@ body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding
 main { width: 100%; max-width: 24rem; padding: 1.5rem; border-radius: 1rem; background: var(--card); box-shadow: 0 1px 3px #0003; }
 h1 { margin: 0 0 1rem; font-size: 1.5rem; line-height: 1.2; }
 p { margin: 0 0 1rem; }
-[role=alert] { color: var(--alarm); font-weight: 600; }
+[role=alert] { color: var(--error); font-weight: 600; }
 `
 
 // pagePolicy allows the page its own style and an icon.

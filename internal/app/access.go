@@ -7,7 +7,7 @@ import (
 	"github.com/immichaccess/immichaccess/internal/config"
 )
 
-// openAccess makes the handlers that decide who gets to next.
+// openAccess makes the two access-key handlers, which both forward to next.
 func (a *App) openAccess(next http.Handler) (err error) {
 	access := withSessionSecret(a.settings, a.logger)
 	if a.handler, err = newReloadableHandler(access, next); err != nil {
@@ -19,13 +19,13 @@ func (a *App) openAccess(next http.Handler) (err error) {
 	return a.trustProxies(&access)
 }
 
-// setAccess replaces the options of a running App. When they are wrong, all stays as it was.
+// setAccess replaces the options of a running App. If they are invalid, it changes nothing.
 func (a *App) setAccess(settings *config.Settings) error {
 	access := withSessionSecret(settings, a.logger)
 	if err := a.handler.set(access); err != nil {
 		return err
 	}
-	if err := a.keyless.set(withoutKeys(access)); err != nil { // it has some of the same options, which were right
+	if err := a.keyless.set(withoutKeys(access)); err != nil { // can't fail: its options are some of those above
 		return err
 	}
 	return a.trustProxies(&access)
@@ -39,7 +39,7 @@ func (a *App) trustProxies(access *immichaccess.Config) error {
 	return err
 }
 
-// withoutKeys returns the options of listen.keyless: none that is about keys, since nobody needs one.
+// withoutKeys returns the options of listen.keyless: those of the other listeners, without any that is about keys.
 func withoutKeys(access immichaccess.Config) immichaccess.Config {
 	access.RequireKey = "false"
 	access.Keys, access.KeysFile, access.SessionSecretFile = nil, "", ""

@@ -18,7 +18,7 @@ import (
 	"github.com/traefik/paerser/types"
 )
 
-// request writes the head of one with the key, by hand.
+// request writes the head of a request with the key.
 func request(t *testing.T, conn io.Writer, line string, headers ...string) {
 	t.Helper()
 	head := line + " HTTP/1.1\r\nHost: localhost\r\nX-Access-Key: " + key + "\r\n"
@@ -30,7 +30,7 @@ func request(t *testing.T, conn io.Writer, line string, headers ...string) {
 	}
 }
 
-// response reads one to its end.
+// response reads a whole response.
 func response(t *testing.T, conn *bufio.Reader, method string) (*http.Response, string) {
 	t.Helper()
 	got, err := http.ReadResponse(conn, &http.Request{Method: method})
@@ -44,7 +44,7 @@ func response(t *testing.T, conn *bufio.Reader, method string) (*http.Response, 
 	return got, string(body)
 }
 
-// rawImmich returns the URL of a server that treats each connection as it is told to, once the head of a request has come.
+// rawImmich returns the URL of a server that reads the head of a request from each connection, and then calls treat.
 func rawImmich(t *testing.T, treat func(conn net.Conn, request *bufio.Reader)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -77,8 +77,8 @@ func rawImmich(t *testing.T, treat func(conn net.Conn, request *bufio.Reader)) s
 	return "http://" + l.Addr().String()
 }
 
-// TestRefusalIsReadWithoutWaiting has clients that announce to wait for 100 Continue, and do not: net/http leaves these to
-// a reset. (Go's client waits only if it is told for how long.)
+// TestRefusalIsReadWithoutWaiting has clients that announce Expect: 100-continue and do not wait: net/http would reset their
+// connections. (Go's client waits only if ExpectContinueTimeout is set.)
 func TestRefusalIsReadWithoutWaiting(t *testing.T) {
 	t.Parallel()
 	const tries, size = 40, 32 << 20
@@ -108,7 +108,7 @@ func TestRefusalIsReadWithoutWaiting(t *testing.T) {
 	}
 }
 
-// TestImmichEndsDuringUpload wants the 502 at once, whole, whether the client goes on sending or not.
+// TestImmichEndsDuringUpload wants an immediate, complete 502, whether or not the client keeps sending.
 func TestImmichEndsDuringUpload(t *testing.T) {
 	t.Parallel()
 	dies := rawImmich(t, func(_ net.Conn, request *bufio.Reader) { _, _ = io.CopyN(io.Discard, request, 5) })
@@ -183,8 +183,8 @@ func TestEarlyResponseWithoutLengthEnds(t *testing.T) {
 	}
 }
 
-// TestEarlyResponseThatClosesSaysSo has clients that have sent nothing of their body when they are answered, and so may not
-// send it at all. They must not take the connection for one that goes on.
+// TestEarlyResponseThatClosesSaysSo has clients that have sent nothing of their body when they get a response, and so may not
+// send it at all. They must not reuse the connection.
 func TestEarlyResponseThatClosesSaysSo(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -192,8 +192,8 @@ func TestEarlyResponseThatClosesSaysSo(t *testing.T) {
 		headers  []string
 		status   int
 	}{
-		"nobody there":         {"http://" + nobody, []string{"Content-Length: 100"}, http.StatusBadGateway},
-		"nobody there, chunks": {"http://" + nobody, []string{"Transfer-Encoding: chunked"}, http.StatusBadGateway},
+		"nothing listens":         {"http://" + unusedAddress, []string{"Content-Length: 100"}, http.StatusBadGateway},
+		"nothing listens, chunks": {"http://" + unusedAddress, []string{"Transfer-Encoding: chunked"}, http.StatusBadGateway},
 		"answer instead of 100 Continue": {rawImmich(t, func(conn net.Conn, _ *bufio.Reader) {
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 		}), []string{"Content-Length: 100", "Expect: 100-continue"}, http.StatusOK},
@@ -208,7 +208,7 @@ func TestEarlyResponseThatClosesSaysSo(t *testing.T) {
 			if got.StatusCode != c.status || !got.Close {
 				t.Errorf("%s, close: %v", got.Status, got.Close)
 			}
-			// Nor does the server wait for the body.
+			// The server does not wait for the body, either.
 			if rest, err := io.ReadAll(reader); err != nil || len(rest) > 0 {
 				t.Errorf("%q, %v", rest, err)
 			}
@@ -277,13 +277,13 @@ func TestInvalidResponses(t *testing.T) {
 	}
 }
 
-// early answers 200 before the body, and then reads all that comes.
+// early responds with 200 before the body, and then reads all of it.
 func early(conn net.Conn, request *bufio.Reader) {
 	_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 	_, _ = io.Copy(io.Discard, request)
 }
 
-// TestDrainIsBounded goes on sending after an early response.
+// TestDrainIsBounded keeps sending after an early response.
 func TestDrainIsBounded(t *testing.T) {
 	t.Parallel()
 	chunk := fmt.Sprintf("%x\r\n%s\r\n", 1<<10, strings.Repeat("x", 1<<10))
@@ -315,7 +315,7 @@ func TestDrainIsBounded(t *testing.T) {
 		_, _ = io.WriteString(conn, "0\r\n\r\n")
 		request(t, conn, "GET /")
 		if _, body := response(t, reader, http.MethodGet); body != "ok" {
-			t.Errorf("the connection does not go on: %q", body)
+			t.Errorf("the connection can't be reused: %q", body)
 		}
 	})
 	t.Run("more than allowed", func(t *testing.T) {
@@ -333,7 +333,7 @@ func TestDrainIsBounded(t *testing.T) {
 			t.Errorf("%d bytes were sent, %d received", sent, received)
 		}
 	})
-	t.Run("silence", func(t *testing.T) {
+	t.Run("nothing more is sent", func(t *testing.T) {
 		t.Parallel()
 		_, _, reader := begin(t)
 		if rest, err := io.ReadAll(reader); err != nil || len(rest) > 0 {
@@ -355,7 +355,7 @@ func TestOldWriteDeadlineIsGone(t *testing.T) {
 	})
 }
 
-// TestPipelinedRequestAfterRefusal is part of the body that was refused, or comes after it: it is not answered.
+// TestPipelinedRequestAfterRefusal sends a request that is part of the refused body, or follows it: it gets no response.
 func TestPipelinedRequestAfterRefusal(t *testing.T) {
 	t.Parallel()
 	a := open(t, unchanged)
@@ -374,7 +374,7 @@ func TestPipelinedRequestAfterRefusal(t *testing.T) {
 	}
 }
 
-// TestRefusedClientHoldsNoConnection has one that neither sends its body nor leaves.
+// TestRefusedClientHoldsNoConnection has a client that neither sends its body nor closes the connection.
 func TestRefusedClientHoldsNoConnection(t *testing.T) {
 	t.Parallel()
 	a := open(t, unchanged)
@@ -392,7 +392,7 @@ func TestRefusedClientHoldsNoConnection(t *testing.T) {
 	}
 }
 
-// TestWhoEndedATransfer looks at the log and the metrics after transfers that did not come to their end.
+// TestWhoEndedATransfer checks the log and the metrics after incomplete transfers.
 func TestWhoEndedATransfer(t *testing.T) {
 	t.Parallel()
 	breaksOff := func(conn net.Conn, _ *bufio.Reader) {
@@ -425,7 +425,7 @@ func TestWhoEndedATransfer(t *testing.T) {
 		status int
 		cause  string
 	}{
-		"the client leaves": {hangs, unchanged, func(t *testing.T, a opened, client *http.Client) {
+		"the client disconnects": {hangs, unchanged, func(t *testing.T, a opened, client *http.Client) {
 			_ = download(t, a, client).Body.Close()
 		}, 200, "client"},
 		"Immich sends nothing": {hangs, shortIdle, func(t *testing.T, a opened, client *http.Client) {
@@ -471,14 +471,14 @@ func TestWhoEndedATransfer(t *testing.T) {
 	}
 }
 
-// metrics are asked for without a connection, also after a shutdown.
+// metrics calls the handler directly, so that it works after a shutdown.
 func (o opened) metrics() string {
 	recorder := httptest.NewRecorder()
 	o.admin.Handler().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	return recorder.Body.String()
 }
 
-// TestEarlyAnsweredUploadIsWhole has a client that leaves when it has its answer, as most do.
+// TestEarlyAnsweredUploadIsWhole has a client that disconnects when it has the response, as most do.
 func TestEarlyAnsweredUploadIsWhole(t *testing.T) {
 	t.Parallel()
 	onEachProtocol(t, func(t *testing.T, _ string, client *http.Client) {

@@ -1,7 +1,10 @@
 // Package app puts the standalone proxy together from certificates, server, access-key handler, reverse proxy and metrics; it
-// runs, reloads and stops it. A request to listen.https goes through HSTS, the client certificate, tracking and the access log, the
-// check of its Host, the access-key handler, and the reverse proxy; listen.plain and listen.keyless have no client certificates, and
-// listen.http only answers ACME challenges and redirects. See handlers in listeners.go, and reloadable.go.
+// runs, reloads and stops it.
+//
+// A request to listen.https passes through these handlers, in this order: HSTS, verification of the client certificate, tracking
+// with the access log, the check of its Host, the access-key handler (immichaccess.New), and the reverse proxy to Immich. On
+// listen.plain and listen.keyless, there are no client certificates. On listen.http, ACME challenges are answered, and all else is
+// redirected. See handlers in listeners.go.
 package app
 
 import (
@@ -22,22 +25,23 @@ import (
 // reportTime is how long Close waits for aborted transfers to be logged.
 const reportTime = time.Second
 
-// App is the standalone proxy while it runs.
+// App is the standalone proxy while it runs. A reload changes settings and logAccess, and replaces what is inside handler and
+// keyless; everything else stays the same from Open to Close.
 type App struct {
-	settings  *config.Settings // in effect now
-	handler   *reloadableHandler
-	keyless   *reloadableHandler // of listen.keyless, where no key is needed
+	settings  *config.Settings   // in effect
+	handler   *reloadableHandler // checks keys, on listen.https and listen.plain
+	keyless   *reloadableHandler // the same handler with requireKey off, on listen.keyless
 	hsts      *server.HSTS
 	logger    *slog.Logger
 	level     *slog.LevelVar
-	logAccess atomic.Bool
+	logAccess atomic.Bool // log.access
 	stopping  atomic.Bool
 
 	listeners *server.Listeners
 	server    *server.Server
 	tracker   *transfer.Tracker
 	admin     *admin.Admin
-	end       context.CancelFunc
+	end       context.CancelFunc // of everything that runs in the background
 }
 
 // Open starts the proxy, and returns when clients can connect. It logs to logger, whose level it sets.

@@ -33,7 +33,7 @@ const (
 	key      = "correct-horse-battery-staple"
 )
 
-// TestPromises holds the proxy to what every way of running the handler promises.
+// TestPromises runs the conformance tests.
 func TestPromises(t *testing.T) {
 	t.Parallel()
 	conformance.Run(t, conformance.Proxy{Open: func(t *testing.T, options conformance.Options) conformance.Gateway {
@@ -46,7 +46,7 @@ func TestPromises(t *testing.T) {
 	}})
 }
 
-// opened is a App on loopback with a fake Immich behind it.
+// opened is an App on loopback, in front of a fake Immich.
 type opened struct {
 	*App
 
@@ -88,7 +88,7 @@ func (o opened) url(path string) string {
 	return "https://" + o.Addr().String() + path
 }
 
-// protocols are the ways in; each transport has connections of its own.
+// protocols are those of clients; each transport has its own connections.
 var protocols = map[string]func(t *testing.T) http.RoundTripper{
 	"HTTP/1.1": func(t *testing.T) http.RoundTripper {
 		t.Helper()
@@ -130,7 +130,7 @@ func get(t *testing.T, client *http.Client, url string) (status int, body string
 	return send(t, client, http.MethodGet, url, nil)
 }
 
-// newRequest has the key.
+// newRequest returns a request with the key.
 func newRequest(t *testing.T, method, url string, body io.Reader) *http.Request {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, body)
@@ -166,7 +166,7 @@ func (o opened) await(t *testing.T, match func(fakeimmich.Upload) bool) fakeimmi
 	return upload
 }
 
-// lines is a log that can be waited for.
+// lines is a log whose lines tests can wait for.
 type lines struct {
 	mu   sync.Mutex
 	text strings.Builder // guarded by mu
@@ -184,22 +184,22 @@ func (l *lines) String() string {
 	return l.text.String()
 }
 
-// await waits until the log tells of something.
+// await waits until the log contains the text.
 func (l *lines) await(t *testing.T, text string) {
 	t.Helper()
-	waitFor(t, "the log to say "+text, func() bool { return strings.Contains(l.String(), text) })
+	waitFor(t, "the log to contain "+text, func() bool { return strings.Contains(l.String(), text) })
 }
 
 func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }
 
-// dial opens a bare connection with TLS.
+// dial opens a raw TLS connection.
 func (o opened) dial(t *testing.T, protocols ...string) net.Conn {
 	t.Helper()
 	return dial(t, &tls.Dialer{Config: trusting(protocols...)}, o.Addr())
@@ -239,7 +239,8 @@ func TestOptionsOfTheServer(t *testing.T) {
 	})
 }
 
-// An idle connection that was refused ends after timeouts.header; one that was let in stays for timeouts.keepAlive.
+// An idle connection whose request was denied ends after timeouts.header; one whose request was authorized stays for
+// timeouts.keepAlive.
 func TestIdleConnections(t *testing.T) {
 	t.Parallel()
 	a := open(t, func(s *config.Settings) { s.Timeouts.Header = types.Duration(200 * time.Millisecond) })
@@ -286,7 +287,7 @@ func TestIdleConnections(t *testing.T) {
 	second := from(key)
 	time.Sleep(500 * time.Millisecond)
 	if third := from(key); third != second {
-		t.Error("an HTTP/2 connection that was let in has not stayed")
+		t.Error("an HTTP/2 connection that was authorized was closed")
 	}
 
 	var conns []*quic.Conn

@@ -17,8 +17,8 @@ import (
 	"github.com/immichaccess/immichaccess/internal/config"
 )
 
-// These tell what a change to a part of a request's way brings, with little else: the client and Immich do as little as they can. For
-// how the whole program compares with others, see bench.
+// These benchmarks are for changes to parts of the proxy: the client and Immich do as little as they can. How the whole program
+// compares with others is measured in bench.
 
 // cannedImmich returns the URL of an Immich that reads heads, and answers each with the same bytes.
 func cannedImmich(b *testing.B, answer []byte) string {
@@ -85,7 +85,7 @@ const browserHead = "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko
 	"Cookie: immich_access_token=dGhpcyBpcyBub3QgYSB0b2tlbiBhdCBhbGw; immich_auth_type=password; immich_is_authenticated=true\r\n" +
 	"Sec-Fetch-Dest: image\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Site: same-origin\r\nX-Access-Key: " + key + "\r\n"
 
-// BenchmarkRequest reports the processor time of all, client and Immich included.
+// BenchmarkRequest reports the processor time of everything, client and Immich included.
 func BenchmarkRequest(b *testing.B) {
 	const size = 1000
 	b.Run("HTTP/1.1", func(b *testing.B) {
@@ -169,7 +169,7 @@ func takeResponse(b *testing.B, transport http.RoundTripper, url string, size in
 	}
 }
 
-// BenchmarkDownload reports the processor time of all a gigabyte.
+// BenchmarkDownload reports the processor time of everything per gigabyte.
 func BenchmarkDownload(b *testing.B) {
 	const size = 32 << 20
 	for protocol, transport := range map[string]*http.Transport{

@@ -31,7 +31,7 @@ func TestClientCertificates(t *testing.T) {
 	})
 }
 
-// withClientCA opens a proxy that takes certificates of an authority only.
+// withClientCA opens a proxy that accepts certificates of one authority only.
 func withClientCA(t *testing.T) (a opened, authority *clientcert.Authority, caFile string) {
 	t.Helper()
 	caFile = filepath.Join(t.TempDir(), "client-ca.pem")
@@ -77,7 +77,7 @@ func withCertificate(t *testing.T, transport http.RoundTripper, certificate tls.
 	return &http.Client{Transport: transport, Timeout: patience}
 }
 
-// ask sends a request without a key. It tells whether TLS has resumed a session.
+// ask sends a request without a key, and reports whether TLS has resumed a session.
 func (o opened) ask(t *testing.T, client *http.Client) (status int, resumed bool) {
 	t.Helper()
 	request := newRequest(t, http.MethodGet, o.url("/api/show"), nil)
@@ -90,7 +90,7 @@ func (o opened) ask(t *testing.T, client *http.Client) (status int, resumed bool
 	return response.StatusCode, response.TLS.DidResume
 }
 
-// A certificate that expires ends what it lets in: on the connection that it came with, and on one that resumes the session.
+// An expired certificate is denied: on the connection on which it was presented, and on one that resumes the session.
 func TestClientCertificateThatExpires(t *testing.T) {
 	t.Parallel()
 	a, authority, _ := withClientCA(t)
@@ -113,7 +113,7 @@ func TestClientCertificateThatExpires(t *testing.T) {
 	})
 }
 
-// Another authority in the file counts at once: what the old one has signed is denied, also on a session that is resumed.
+// Another authority in the file takes effect: certificates of the old one are denied, on resumed sessions too.
 func TestClientCAThatChanges(t *testing.T) {
 	t.Parallel()
 	for protocol, transport := range protocols {
@@ -147,7 +147,7 @@ func TestClientCAThatChanges(t *testing.T) {
 			if err := os.WriteFile(caFile, []byte("half a file"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			waitFor(t, "the log to tell of a broken file", func() bool {
+			waitFor(t, "the log to report a broken file", func() bool {
 				if status, _ := a.ask(t, client); status != http.StatusOK {
 					t.Fatalf("after a broken edit: status %d", status)
 				}
@@ -157,7 +157,7 @@ func TestClientCAThatChanges(t *testing.T) {
 	}
 }
 
-// Clients learn whose certificates are taken, so that a browser asks its user only if it has one of them.
+// Clients get the names of the authorities, so that a browser asks its user only if it has a certificate of one of them.
 func TestClientCAIsNamed(t *testing.T) {
 	t.Parallel()
 	a, authority, caFile := withClientCA(t)

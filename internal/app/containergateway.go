@@ -18,9 +18,9 @@ const gatewayMessage = "requests come from the container's own gateway: the cont
 	`Use the host's network (network_mode: host), or set "userland-proxy": false in /etc/docker/daemon.json; ` +
 	"where clients have IPv6, the container's network needs it too (enable_ipv6: true)"
 
-// warnOfContainerGateway logs once that clients look like the default gateway of the container: then Docker's userland proxy has accepted their
-// connections, or a rootless engine has. It stands where X-Real-Ip is who the client is. Requests for localhost are
-// made on the host itself, and do come from there.
+// warnOfContainerGateway logs, once, that requests come from the container's default gateway: Docker's userland proxy, or a
+// rootless engine, accepts the connections of all clients. It runs behind the access-key handler, which sets X-Real-Ip to the
+// client. Requests for localhost are made on the host, and have that address rightly.
 func warnOfContainerGateway(root string, logger *slog.Logger, next http.Handler) http.Handler {
 	gateway := containerGateway(root)
 	if !gateway.IsValid() {
@@ -56,7 +56,7 @@ func containerGateway(root string) netip.Addr {
 	return defaultGateway(string(routes))
 }
 
-// isContainer knows Docker by its file, Podman by its own, and others by the variable that systemd documents
+// isContainer recognizes Docker and Podman by the files that they create, and others by the variable that systemd documents
 // (https://systemd.io/CONTAINER_INTERFACE).
 func isContainer(root string) bool {
 	for _, file := range []string{".dockerenv", "run/.containerenv"} {

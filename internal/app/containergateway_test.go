@@ -17,7 +17,7 @@ eth0	00000000	010011AC	0003	0	0	0	00000000	0	0	0
 eth0	000011AC	00000000	0001	0	0	0	0000FFFF	0	0	0
 `
 
-// container makes the files by which a container is known, and its routes.
+// container creates the files by which a container is recognized, and its routes.
 func container(t *testing.T, marker string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -34,7 +34,7 @@ func container(t *testing.T, marker string) string {
 	return root
 }
 
-// TestClientsBehindDockersGateway tells of it once, and only when it is so.
+// TestClientsBehindDockersGateway wants the warning once, and only if all clients have the gateway's address.
 func TestClientsBehindDockersGateway(t *testing.T) {
 	t.Parallel()
 	ok := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
@@ -55,7 +55,7 @@ func TestClientsBehindDockersGateway(t *testing.T) {
 			handler.ServeHTTP(nil, &http.Request{Host: c.host, Header: http.Header{"X-Real-Ip": {c.client}}})
 		}
 		if got := strings.Count(log.String(), "userland-proxy"); got != c.want {
-			t.Errorf("%s: it is told %d times: %s", name, got, log)
+			t.Errorf("%s: it is logged %d times: %s", name, got, log)
 		}
 	}
 }

@@ -64,8 +64,8 @@ func TestHTTP2NeedsTLS(t *testing.T) {
 	}
 }
 
-// TestHTTP2SaysGoodbye waits for a GOAWAY, and for the end of a connection on which nothing is asked for.
-func TestHTTP2SaysGoodbye(t *testing.T) {
+// TestHTTP2SendsGoAway waits for GOAWAY, and for the end of a connection without requests.
+func TestHTTP2SendsGoAway(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		change func(*config.Settings)
@@ -87,7 +87,7 @@ func TestHTTP2SaysGoodbye(t *testing.T) {
 			if _, err := io.WriteString(conn, http2Begins); err != nil {
 				t.Fatal(err)
 			}
-			readUntil(t, conn, 4) // SETTINGS: it has begun
+			readUntil(t, conn, 4) // SETTINGS: the connection is established
 			ended := make(chan error, 1)
 			go func() { ended <- c.then(a) }()
 			readUntil(t, conn, 7) // GOAWAY

@@ -18,7 +18,7 @@ const (
 	listenerKeyless = "keyless"
 )
 
-// openCertificates asks no CA for certificates that no listener shows.
+// openCertificates obtains no certificates if no listener has TLS.
 func (a *App) openCertificates(ctx context.Context) (*certs.Source, error) {
 	ports := certs.Ports{HTTP: server.Port(a.listeners.HTTP), HTTPS: a.httpsPort()}
 	if ports.HTTPS == 0 {
@@ -38,7 +38,7 @@ func (a *App) httpsPort() int {
 // handlers are those of all listeners.
 func (a *App) handlers(source *certs.Source) server.Handlers {
 	if a.listeners.Plain != nil && len(a.settings.Access.TrustedProxies) == 0 {
-		a.logger.Warn("listen.plain without access.trustedProxies: all clients look like the proxy in front, and that they use HTTPS is not known; name its address there")
+		a.logger.Warn("listen.plain without access.trustedProxies: all requests seem to come from the proxy in front, and over plain HTTP; list its address there")
 	}
 	return server.Handlers{
 		HTTPS:   a.hsts.OnHTTPS(source.VerifyClients(a.requestHandler(listenerHTTPS, a.handler))),
@@ -49,7 +49,7 @@ func (a *App) handlers(source *certs.Source) server.Handlers {
 	}
 }
 
-// redirect sends nobody to the listener where no key is needed.
+// redirect never leads to listen.keyless.
 func (a *App) redirect() http.Handler {
 	if a.listeners.HTTPS == nil {
 		return http.NotFoundHandler()
@@ -57,8 +57,8 @@ func (a *App) redirect() http.Handler {
 	return server.RedirectTo(server.Port(a.listeners.HTTPS))
 }
 
-// requestHandler is what every request of a client goes through: it is tracked, its Host is checked, then its access key, and
-// then the reverse proxy sends it to Immich.
+// requestHandler is the path of every request: it is tracked, its Host is checked, then its access key, and then the reverse
+// proxy sends it to Immich.
 func (a *App) requestHandler(listener string, access http.Handler) http.Handler {
 	idle := time.Duration(a.settings.Timeouts.Idle)
 	report := func(e transfer.Entry) { a.report(listener, e) }

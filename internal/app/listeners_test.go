@@ -17,10 +17,10 @@ import (
 )
 
 func onlyPlain(s *config.Settings) {
-	s.Listen = config.Listen{Plain: "127.0.0.1:0", HTTP: ":80"} // which has nothing to do, so that nobody needs the port
+	s.Listen = config.Listen{Plain: "127.0.0.1:0", HTTP: ":80"} // which is not opened, since it has nothing to do
 }
 
-// TestPromisesOnPlain holds listen.plain to what every way of running the handler promises.
+// TestPromisesOnPlain runs the conformance tests on listen.plain.
 func TestPromisesOnPlain(t *testing.T) {
 	t.Parallel()
 	conformance.Run(t, conformance.Proxy{Open: func(t *testing.T, options conformance.Options) conformance.Gateway {
@@ -45,7 +45,7 @@ func TestPlainWithoutTrustedProxiesWarns(t *testing.T) {
 	}
 }
 
-// TestPlainAnswersForItsDomainsOnly has no authority asked for certificates, which nobody would see.
+// TestPlainAnswersForItsDomainsOnly expects no certificate to be ordered, since no listener would use it.
 func TestPlainAnswersForItsDomainsOnly(t *testing.T) {
 	t.Parallel()
 	a := open(t, func(s *config.Settings) {
@@ -71,7 +71,7 @@ func TestPlainAnswersForItsDomainsOnly(t *testing.T) {
 
 func withKeyless(s *config.Settings) { s.Listen.Keyless = "127.0.0.1:0" }
 
-// without sends a request that has no key.
+// without sends a request without a key.
 func without(t *testing.T, client *http.Client, url string, header http.Header) (*http.Response, string) {
 	t.Helper()
 	request := newRequest(t, http.MethodGet, url, nil)
@@ -88,7 +88,7 @@ func without(t *testing.T, client *http.Client, url string, header http.Header) 
 	return response, string(body)
 }
 
-// TestKeyless lets everybody in at one address, and at the other nobody without a key, on each protocol.
+// TestKeyless wants listen.keyless to need no key and the other listener to need one, over each protocol.
 func TestKeyless(t *testing.T) {
 	t.Parallel()
 	a := open(t, func(s *config.Settings) {
@@ -132,7 +132,7 @@ func TestKeyless(t *testing.T) {
 	}
 }
 
-// TestKeylessIsReloaded changes what holds on both addresses, and then gives options that are wrong.
+// TestKeylessIsReloaded changes options of both listeners, and then sets invalid ones.
 func TestKeylessIsReloaded(t *testing.T) {
 	t.Parallel()
 	a := open(t, withKeyless)
@@ -225,8 +225,8 @@ func TestNoHSTSByDefault(t *testing.T) {
 	}
 }
 
-// TestNobodyIsSentToKeyless leaves the redirect out where all there is with TLS needs no key.
-func TestNobodyIsSentToKeyless(t *testing.T) {
+// TestNoRedirectToKeyless expects no redirect if listen.keyless is the only listener with TLS.
+func TestNoRedirectToKeyless(t *testing.T) {
 	t.Parallel()
 	a := open(t, func(s *config.Settings) {
 		s.Listen = config.Listen{Plain: "127.0.0.1:0", Keyless: "127.0.0.1:0", HTTP: "127.0.0.1:0"}
@@ -246,7 +246,7 @@ func TestNobodyIsSentToKeyless(t *testing.T) {
 	}
 }
 
-// TestRefusalsOnPlainReachAClientThatSends is about answers that would be lost in a reset.
+// TestRefusalsOnPlainReachAClientThatSends is about responses that a reset would lose.
 func TestRefusalsOnPlainReachAClientThatSends(t *testing.T) {
 	t.Parallel()
 	a := open(t, onlyPlain)
@@ -271,7 +271,7 @@ type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
-// TestUploadStreamsByPlainHTTP2 sends the rest of an upload when Immich has its beginning.
+// TestUploadStreamsByPlainHTTP2 sends the rest of an upload once Immich has its beginning.
 func TestUploadStreamsByPlainHTTP2(t *testing.T) {
 	t.Parallel()
 	a := open(t, onlyPlain)

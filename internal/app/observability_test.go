@@ -52,7 +52,7 @@ func TestAccessLog(t *testing.T) {
 	}
 	a.log.await(t, `msg=request client=127.0.0.1 key=phone method=GET path="/share/****?key=****" protocol=HTTP/1.1 status=200 received=0`)
 	if strings.Contains(a.log.String(), "the-secret") {
-		t.Errorf("the log tells a secret:\n%s", a.log)
+		t.Errorf("the log contains a secret:\n%s", a.log)
 	}
 }
 
@@ -77,12 +77,12 @@ func TestBrowserIsKnownByItsKey(t *testing.T) {
 		t.Error(shown)
 	}
 	if strings.Contains(a.log.String(), cookie) {
-		t.Errorf("the log tells a secret:\n%s", a.log)
+		t.Errorf("the log contains a secret:\n%s", a.log)
 	}
 }
 
-// TestUploadWindow reads what the server promises an HTTP/2 client before the client has asked for anything: 80 MB/s across
-// 100 ms of round trip take more than 8 MB under way.
+// TestUploadWindow reads the windows that the server announces to an HTTP/2 client: 80 MB/s with a round trip of 100 ms need
+// more than 8 MB in flight.
 func TestUploadWindow(t *testing.T) {
 	t.Parallel()
 	const needed = 12 << 20
@@ -153,11 +153,11 @@ func TestEarlyAnswerReachesASendingClient(t *testing.T) {
 	var pong struct{ Res string }
 	readAnswer(t, conn, &pong)
 	if pong.Res != "pong" {
-		t.Errorf("the connection does not go on: %+v", pong)
+		t.Errorf("the connection is not kept: %+v", pong)
 	}
 }
 
-// readAnswer reads one answer, byte by byte, so that it takes nothing of the next.
+// readAnswer reads one response, byte by byte, so that it reads nothing of the next.
 func readAnswer(t *testing.T, conn io.Reader, into any) {
 	t.Helper()
 	readHead(t, conn)

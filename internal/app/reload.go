@@ -15,7 +15,7 @@ func (a *App) Reload(load func() (*config.Loaded, error)) {
 		err = a.setAccess(&loaded.Settings)
 	}
 	if err != nil {
-		a.logger.Error("the configuration stays as it was: the new one is wrong", "error", err)
+		a.logger.Error("the configuration stays as it was: the new one is invalid", "error", err)
 		return
 	}
 	a.setLogging(&loaded.Log)
@@ -23,7 +23,7 @@ func (a *App) Reload(load func() (*config.Loaded, error)) {
 	waiting := slices.DeleteFunc(slices.Clone(changed), isReloadable)
 	a.logger.Info("the configuration is loaded", "changed", strings.Join(changed, ","))
 	if len(waiting) > 0 {
-		a.logger.Warn("some options take effect with the next start only", "options", strings.Join(waiting, ","))
+		a.logger.Warn("some options take effect only after a restart", "options", strings.Join(waiting, ","))
 	}
 	// Options that need a restart keep their old values here, so that the next reload reports them again.
 	a.settings.Access, a.settings.Log.Level, a.settings.Log.Access = loaded.Access, loaded.Log.Level, loaded.Log.Access

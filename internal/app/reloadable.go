@@ -13,12 +13,12 @@ import (
 // ownKeyNameHeader carries the name of the key from the handler to the log and the metrics, and no further.
 const ownKeyNameHeader = "X-Immichaccess-Key-Name"
 
-// reloadableHandler is the access-key handler, which a reload replaces while requests run: each request keeps the one that it
-// began with.
+// reloadableHandler is an access-key handler whose options a reload can change. immichaccess.New makes a handler for one set of
+// options, so a reload makes another and stores it in current. Running requests keep the handler that they began with.
 type reloadableHandler struct {
 	next    http.Handler
 	current atomic.Pointer[http.Handler]
-	end     context.CancelFunc // of the current handler
+	end     context.CancelFunc // of the current handler's context
 }
 
 func newReloadableHandler(access immichaccess.Config, next http.Handler) (*reloadableHandler, error) {
@@ -26,7 +26,7 @@ func newReloadableHandler(access immichaccess.Config, next http.Handler) (*reloa
 	return r, r.set(access)
 }
 
-// set keeps the handler in use if the new options are wrong.
+// set replaces the handler, unless the options are invalid.
 func (r *reloadableHandler) set(access immichaccess.Config) error {
 	forward := access.KeyNameHeader != ""
 	if !forward {

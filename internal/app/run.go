@@ -18,7 +18,7 @@ import (
 // fileInterval is how often the configuration file is polled.
 const fileInterval = 2 * time.Second
 
-// Run runs the proxy until a signal ends it: SIGHUP reloads, any other stops, and the next ends at once.
+// Run runs the proxy until a signal stops it: SIGHUP reloads, any other stops it gracefully, and a second one immediately.
 func Run(load func() (*config.Loaded, error), log io.Writer, signals <-chan os.Signal) error {
 	loaded, err := load()
 	if err != nil {
@@ -63,7 +63,7 @@ func (a *App) serve(load func() (*config.Loaded, error), file *filewatch.Files, 
 	}
 }
 
-// stopOn ends at once with the second signal.
+// stopOn stops the proxy gracefully, or immediately if a second signal arrives.
 func (a *App) stopOn(signals <-chan os.Signal) error {
 	server.Notify("STOPPING=1")
 	patience, end := context.WithCancelCause(context.Background())

@@ -11,7 +11,7 @@ import (
 	"github.com/immichaccess/immichaccess/internal/config"
 )
 
-// logIn returns the cookie of a browser that has typed the key.
+// logIn returns the cookie of a browser that has logged in with the key.
 func (o opened) logIn(t *testing.T, client *http.Client) string {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, o.url("/.immichaccess"), strings.NewReader(url.Values{"key": {key}}.Encode()))
@@ -31,7 +31,7 @@ func (o opened) logIn(t *testing.T, client *http.Client) string {
 	return response.Cookies()[0].Name + "=" + response.Cookies()[0].Value
 }
 
-// sessionStatus is what a browser with the cookie gets.
+// sessionStatus is the status that a browser with the cookie gets.
 func (o opened) sessionStatus(t *testing.T, client *http.Client, cookie string) int {
 	t.Helper()
 	r := newRequest(t, http.MethodGet, o.url("/api/server/about"), nil)
@@ -48,7 +48,8 @@ func withLogin(storage string) func(*config.Settings) {
 	return func(s *config.Settings) { s.Access.BrowserLogin, s.ACME.Storage = true, storage }
 }
 
-// A browser stays logged in across a restart, on each protocol, and another instance with the same storage lets it in.
+// A browser stays logged in across a restart, over each protocol, and another instance with the same storage accepts its
+// session.
 func TestSessionSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	storage := filepath.Join(t.TempDir(), "not", "there", "yet")
@@ -71,7 +72,7 @@ func TestSessionSurvivesARestart(t *testing.T) {
 	})
 }
 
-// Without a place for its secret, the proxy says so and lets browsers in all the same.
+// If the secret can't be saved, the proxy logs that, and browsers can log in all the same.
 func TestSessionSecretCannotBeSaved(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")

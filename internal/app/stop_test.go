@@ -17,7 +17,7 @@ import (
 	"github.com/immichaccess/immichaccess/internal/filewatch"
 )
 
-// heldUpload is an upload that runs until it is told to end.
+// heldUpload is an upload that runs until the test ends it.
 type heldUpload struct {
 	content *io.PipeWriter
 	status  chan int
@@ -107,14 +107,14 @@ func TestReload(t *testing.T) {
 	if status, _ := get(t, client, a.url("/api/server/ping")); status != http.StatusForbidden {
 		t.Errorf("the old key is answered with %d", status)
 	}
-	if said := a.log.String(); !strings.Contains(said, "next start only") || !strings.Contains(said, "timeouts.idle") {
-		t.Errorf("the log does not tell what waits:\n%s", said)
+	if said := a.log.String(); !strings.Contains(said, "only after a restart") || !strings.Contains(said, "timeouts.idle") {
+		t.Errorf("the log does not list the options that need a restart:\n%s", said)
 	}
 
 	write(t, file, "access: {keys: [")
 	a.Reload(load)
 	if !strings.Contains(a.log.String(), "stays as it was") {
-		t.Errorf("the log does not tell of the broken file:\n%s", a.log)
+		t.Errorf("the log does not report the broken file:\n%s", a.log)
 	}
 	if status, _ := get(t, client, a.url("/api/server/ping")); status != http.StatusForbidden {
 		t.Errorf("the old key is answered with %d", status)
@@ -129,7 +129,7 @@ func write(t *testing.T, file, content string) {
 	}
 }
 
-// A WebSocket has no end to wait for: it is no running transfer, and a stop closes it.
+// A WebSocket has no end to wait for: it does not count as a running transfer, and a stop closes it.
 func TestStopDoesNotWaitForWebSockets(t *testing.T) {
 	t.Parallel()
 	a := open(t, func(s *config.Settings) { s.Log.Access = true })
@@ -146,7 +146,7 @@ func TestStopDoesNotWaitForWebSockets(t *testing.T) {
 	a.log.await(t, "status=101")
 	a.log.await(t, "aborted=shutdown")
 	if _, _, err := conn.Read(t.Context()); err == nil {
-		t.Error("the WebSocket goes on")
+		t.Error("the WebSocket stays open")
 	}
 }
 
@@ -160,12 +160,12 @@ func TestReloadReportsAgainWhatNeedsARestart(t *testing.T) {
 	for range 2 {
 		a.Reload(load)
 	}
-	if n := strings.Count(a.log.String(), "next start only"); n != 2 {
-		t.Errorf("the log tells %d times what waits:\n%s", n, a.log)
+	if n := strings.Count(a.log.String(), "only after a restart"); n != 2 {
+		t.Errorf("the log lists the options that need a restart %d times:\n%s", n, a.log)
 	}
 }
 
-// TestReloadEndsTheOldHandler expects the context that New got to end.
+// TestReloadEndsTheOldHandler expects the old handler's context to be canceled.
 func TestReloadEndsTheOldHandler(t *testing.T) {
 	t.Parallel()
 	access := immichaccess.CreateConfig()
@@ -177,16 +177,16 @@ func TestReloadEndsTheOldHandler(t *testing.T) {
 	ended, end := false, r.end
 	r.end = func() { ended = true; end() }
 	if err := r.set(*access); err != nil || !ended {
-		t.Errorf("the old reloadableHandler have ended: %t, %v", ended, err)
+		t.Errorf("the old handler has ended: %t, %v", ended, err)
 	}
 	ended, end = false, r.end
 	r.end = func() { ended = true; end() }
 	access.Keys = []string{":"}
 	if err := r.set(*access); err == nil || ended {
-		t.Errorf("wrong reloadableHandler have ended those in force: %t, %v", ended, err)
+		t.Errorf("after invalid options, the handler in use has ended: %t, %v", ended, err)
 	}
 	r.close()
 	if !ended {
-		t.Error("closing does not end the reloadableHandler")
+		t.Error("close does not end the handler")
 	}
 }

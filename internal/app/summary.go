@@ -122,8 +122,8 @@ func namesText(names []string) string {
 	return strings.Join(names, ",")
 }
 
-// PingUpstreams asks every upstream at once whether it is Immich and answers. The errors are in the order of the upstreams, nil
-// for one that does.
+// PingUpstreams checks, for all upstreams in parallel, that Immich answers there. The errors are in the order of the upstreams,
+// nil for one that does.
 func PingUpstreams(ctx context.Context, upstreams []string) []error {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()

@@ -1,14 +1,18 @@
 package app
 
 import (
+	"log"
+	"log/slog"
+	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/immichaccess/immichaccess/internal/config"
 )
 
-func TestStartupSaysWhereItStands(t *testing.T) {
+func TestSummaryIsLogged(t *testing.T) {
 	t.Parallel()
 	a := open(t, func(s *config.Settings) {
 		s.Access.Keys = []string{"phone:" + key, "tablet:another-horse-battery-staple", "old:former-horse-battery-staple expires=2020-01-31"}
@@ -22,11 +26,11 @@ func TestStartupSaysWhereItStands(t *testing.T) {
 	a.log.await(t, `level=INFO msg="open without a key" options="access.publicRoutes=ping,oauth access.keylessNetworks=192.168.0.0/16 listen.keyless=`+a.listeners.Keyless.Addr().String())
 	a.log.await(t, `level=INFO msg="Immich answers" upstream=`+a.settings.Upstreams[0])
 	if strings.Contains(a.log.String(), "horse") {
-		t.Errorf("the log tells a secret:\n%s", a.log)
+		t.Errorf("the log contains a secret:\n%s", a.log)
 	}
 }
 
-func TestStartupSaysThatImmichIsDown(t *testing.T) {
+func TestSummaryReportsThatImmichIsDown(t *testing.T) {
 	t.Parallel()
 	a := open(t, func(s *config.Settings) {
 		s.Upstreams = []string{"http://127.0.0.1:1"}
@@ -35,6 +39,34 @@ func TestStartupSaysThatImmichIsDown(t *testing.T) {
 	a.logSummary(t.Context())
 	a.log.await(t, `level=INFO msg="open without a key" options="access.requireKey=false"`)
 	a.log.await(t, `level=WARN msg="Immich does not answer yet" upstream=http://127.0.0.1:1 error=`)
+}
+
+// TestRunLogsTheSummary is not parallel, since Run makes its logger the default of the process.
+func TestRunLogsTheSummary(t *testing.T) { //nolint:paralleltest // see above
+	logger, writer, flags := slog.Default(), log.Writer(), log.Flags()
+	defer func() {
+		slog.SetDefault(logger)
+		log.SetOutput(writer) // which SetDefault has changed
+		log.SetFlags(flags)
+	}()
+	settings := config.Defaults()
+	settings.Upstreams = []string{"http://127.0.0.1:1"}
+	settings.Listen = config.Listen{HTTPS: "127.0.0.1:0"}
+	settings.HTTP3 = false // whose port need not be free
+	settings.ACME.Storage = t.TempDir()
+	settings.Access.Keys = []string{"phone:" + key}
+
+	said, signals, ended := &lines{}, make(chan os.Signal), make(chan error)
+	go func() {
+		ended <- Run(func() (*config.Loaded, error) { return &config.Loaded{Settings: *settings}, nil }, said, signals)
+	}()
+	said.await(t, `level=INFO msg="access keys" inForce=phone`)
+	said.await(t, `level=INFO msg="open without a key"`)
+	said.await(t, `level=WARN msg="Immich does not answer yet" upstream=http://127.0.0.1:1`)
+	signals <- syscall.SIGTERM
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }
 
 func TestURLs(t *testing.T) {

@@ -138,7 +138,7 @@ func TestStalledDownloadEnds(t *testing.T) {
 	})
 }
 
-// TestSlowImmichIsNotAnIdleClient has an Immich that takes its time before it reads, and once more before it answers.
+// TestSlowImmichIsNotAnIdleClient has an Immich that pauses before it reads, and again before it responds.
 func TestSlowImmichIsNotAnIdleClient(t *testing.T) {
 	t.Parallel()
 	const size, slowness = 24 << 20, 1500 * time.Millisecond
@@ -189,7 +189,7 @@ const moreThanBuffers = 32 << 20
 
 func TestUploadToAnImmichThatStopsReadingEnds(t *testing.T) {
 	t.Parallel()
-	stuck := silentImmich(t)
+	stuck := stuckImmich(t)
 	onEachProtocol(t, func(t *testing.T, _ string, client *http.Client) {
 		a := open(t, func(s *config.Settings) {
 			shortIdle(s)
@@ -204,8 +204,8 @@ func TestUploadToAnImmichThatStopsReadingEnds(t *testing.T) {
 	})
 }
 
-// silentImmich returns the URL of an Immich that opens WebSockets, but reads no body and says nothing, ever.
-func silentImmich(t *testing.T) string {
+// stuckImmich returns the URL of an Immich that opens WebSockets, but neither reads a body nor sends anything.
+func stuckImmich(t *testing.T) string {
 	t.Helper()
 	ended := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -282,27 +282,27 @@ func TestIdleWebSocketEnds(t *testing.T) {
 	waitFor(t, "the socket to be closed", func() bool { return a.tracker.Sockets() == 0 })
 }
 
-// deafImmich returns the URL of an Immich that opens WebSockets and does not read what comes on them, but talks while it is
-// told to. Then it reads the flood, and says goodbye.
-func deafImmich(t *testing.T, words int) string {
+// notReadingImmich returns the URL of an Immich that opens WebSockets and first only sends: so many messages, one every 100 ms.
+// Then it reads what the client has sent, and confirms that it is complete.
+func notReadingImmich(t *testing.T, messages int) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		conn := switchProtocols(t, w)
 		defer func() { _ = conn.Close() }()
-		for range words {
+		for range messages {
 			time.Sleep(100 * time.Millisecond)
-			_, _ = io.WriteString(conn, "word ")
+			_, _ = io.WriteString(conn, "message ")
 		}
 		if n, _ := io.CopyN(io.Discard, conn, moreThanBuffers); n == moreThanBuffers {
-			_, _ = io.WriteString(conn, "goodbye")
+			_, _ = io.WriteString(conn, "complete")
 		}
 	}))
 	t.Cleanup(server.Close)
 	return server.URL
 }
 
-// flood opens a WebSocket, and sends more on it than buffers hold.
-func (o opened) flood(t *testing.T) net.Conn {
+// floodWebSocket opens a WebSocket, and sends more on it than buffers hold.
+func (o opened) floodWebSocket(t *testing.T) net.Conn {
 	t.Helper()
 	conn := o.dial(t, "http/1.1")
 	_, err := io.WriteString(conn, "GET /api/socket.io/ HTTP/1.1\r\nHost: localhost\r\nX-Access-Key: "+key+
@@ -315,27 +315,27 @@ func (o opened) flood(t *testing.T) net.Conn {
 	return conn
 }
 
-// TestDataKeepsWebSocketAlive has an Immich that talks for longer than timeouts.idle, without listening.
+// TestDataKeepsWebSocketAlive has an Immich that sends for longer than timeouts.idle, without reading.
 func TestDataKeepsWebSocketAlive(t *testing.T) {
 	t.Parallel()
-	const words = 30
+	const messages = 30
 	a := open(t, func(s *config.Settings) {
 		shortIdle(s)
-		s.Upstreams = []string{deafImmich(t, words)}
+		s.Upstreams = []string{notReadingImmich(t, messages)}
 	})
-	heard, err := io.ReadAll(a.flood(t))
-	if err != nil || strings.Count(string(heard), "word ") != words || !strings.HasSuffix(string(heard), "goodbye") {
-		t.Errorf("%q, %v", heard, err)
+	received, err := io.ReadAll(a.floodWebSocket(t))
+	if err != nil || strings.Count(string(received), "message ") != messages || !strings.HasSuffix(string(received), "complete") {
+		t.Errorf("%q, %v", received, err)
 	}
 }
 
-func TestWebSocketThatNobodyReadsEnds(t *testing.T) {
+func TestUnreadWebSocketEnds(t *testing.T) {
 	t.Parallel()
 	a := open(t, func(s *config.Settings) {
 		shortIdle(s)
-		s.Upstreams = []string{silentImmich(t)}
+		s.Upstreams = []string{stuckImmich(t)}
 	})
-	a.flood(t)
+	a.floodWebSocket(t)
 	a.log.await(t, "status=101")
 }
 
@@ -362,7 +362,7 @@ func TestClientThatDisconnectsIsLogged(t *testing.T) {
 		a.log.await(t, "key=phone")
 		a.log.await(t, "aborted=client")
 		if strings.Contains(a.log.String(), "secret") {
-			t.Errorf("the log tells a secret:\n%s", a.log)
+			t.Errorf("the log contains a secret:\n%s", a.log)
 		}
 	})
 }
@@ -373,7 +373,7 @@ func waitForRunning(ctx context.Context, a opened) {
 	}
 }
 
-// TestRequestsPassAStalledUpload asks for something on the connection of an upload that Immich does not read.
+// TestRequestsPassAStalledUpload sends a request on the connection of an upload that Immich does not read.
 func TestRequestsPassAStalledUpload(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})

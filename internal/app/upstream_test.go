@@ -16,7 +16,7 @@ import (
 	"github.com/traefik/paerser/types"
 )
 
-// Programs get errors in the shape of Immich's own, and people at a browser a page that says what to do.
+// Programs get errors in the format of Immich's own, and browsers a page that says what to do.
 func TestUpstreamErrors(t *testing.T) {
 	t.Parallel()
 	closing := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
@@ -31,7 +31,7 @@ func TestUpstreamErrors(t *testing.T) {
 		page     []string
 	}{
 		"no connection": {
-			upstream: "http://" + nobody,
+			upstream: "http://" + unusedAddress,
 			status:   http.StatusBadGateway,
 			answer:   `{"message":"Immich does not answer","error":"Bad Gateway","statusCode":502}`,
 			page:     []string{"<h1>Immich does not answer</h1>", "It may be starting; try again in a minute."},
@@ -75,7 +75,7 @@ func TestUpstreamErrors(t *testing.T) {
 	}
 }
 
-// navigate asks as a browser does for a page.
+// navigate requests a page as a browser does.
 func navigate(t *testing.T, client *http.Client, url string) (status int, contentType, body string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
@@ -97,13 +97,13 @@ func navigate(t *testing.T, client *http.Client, url string) (status int, conten
 	return response.StatusCode, response.Header.Get("Content-Type"), string(answer)
 }
 
-// nobody is an address where nothing listens. A port that was only free a moment ago may be another test's by now.
-const nobody = "127.0.0.1:1"
+// unusedAddress is an address on which nothing listens. A port that was free a moment ago may be another test's by now.
+const unusedAddress = "127.0.0.1:1"
 
-// named is the address of servers that end and start again: no other test takes their ports in between.
-const named = "127.0.0.2:0"
+// reservedAddress is for servers that end and start again: no other test takes their ports in between.
+const reservedAddress = "127.0.0.2:0"
 
-// namedServer is an Immich that says who it is, and what it has got.
+// namedServer is an Immich that responds with its name, and keeps what it receives.
 type namedServer struct {
 	*http.Server
 
@@ -127,7 +127,7 @@ func startNamed(t *testing.T, name, address string) namedServer {
 			}
 		}),
 	}}
-	s.SetKeepAlivesEnabled(false) // so that one that has ended can't be reached at all
+	s.SetKeepAlivesEnabled(false) // so that a stopped one can't be reached at all
 	go func() { _ = s.Serve(l) }()
 	t.Cleanup(func() { _ = s.Close() })
 	return s
@@ -135,7 +135,7 @@ func startNamed(t *testing.T, name, address string) namedServer {
 
 func TestSeveralUpstreams(t *testing.T) {
 	t.Parallel()
-	servers := map[string]namedServer{"a": startNamed(t, "a", named), "b": startNamed(t, "b", named)}
+	servers := map[string]namedServer{"a": startNamed(t, "a", reservedAddress), "b": startNamed(t, "b", reservedAddress)}
 	a := open(t, func(s *config.Settings) {
 		s.Upstreams = []string{"http://" + servers["a"].address, "http://" + servers["b"].address}
 	})
@@ -151,12 +151,12 @@ func TestSeveralUpstreams(t *testing.T) {
 	_ = servers[first].Close()
 	_, second := get(t, client, a.url("/"))
 	if second == first || second == "" {
-		t.Fatalf("%q answers, though %q has ended", second, first)
+		t.Fatalf("%q answers, though %q has stopped", second, first)
 	}
 
 	_ = servers[second].Close()
 	if status, _ := get(t, client, a.url("/")); status != http.StatusBadGateway {
-		t.Errorf("status %d with nobody there", status)
+		t.Errorf("status %d without any server", status)
 	}
 
 	startNamed(t, first, servers[first].address)
@@ -166,12 +166,12 @@ func TestSeveralUpstreams(t *testing.T) {
 	})
 }
 
-// An upload that meets a server which has just ended goes whole to the other.
+// An upload to a server that has just stopped is sent whole to the other one.
 func TestUploadsFindTheOtherServer(t *testing.T) {
 	t.Parallel()
 	const size = 1 << 20
 	onEachProtocol(t, func(t *testing.T, _ string, client *http.Client) {
-		servers := map[string]namedServer{"a": startNamed(t, "a", named), "b": startNamed(t, "b", named)}
+		servers := map[string]namedServer{"a": startNamed(t, "a", reservedAddress), "b": startNamed(t, "b", reservedAddress)}
 		a := open(t, func(s *config.Settings) {
 			s.Upstreams = []string{"http://" + servers["a"].address, "http://" + servers["b"].address}
 		})
@@ -185,7 +185,7 @@ func TestUploadsFindTheOtherServer(t *testing.T) {
 	})
 }
 
-// That Immich closes the connection of one request does not make the server unhealthy for others.
+// A connection that Immich closes for one request does not make the server unhealthy for others.
 func TestClosedConnectionLeavesTheServerHealthy(t *testing.T) {
 	t.Parallel()
 	fragile := func() string {
@@ -209,7 +209,8 @@ func TestClosedConnectionLeavesTheServerHealthy(t *testing.T) {
 	}
 }
 
-// A GET with a body was sent to Immich, and may have had an effect there. One without is asked of the next server.
+// A GET with a body is not repeated once it was sent, since it may have had an effect. One without a body is sent to the next
+// server.
 func TestGetWithABodyIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	var requests atomic.Int64

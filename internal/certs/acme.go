@@ -28,8 +28,8 @@ func openACME(ctx context.Context, settings *config.Settings, ports Ports, logge
 	magic = certmagic.New(cache, certmagic.Config{
 		Storage:           &certmagic.FileStorage{Path: settings.ACME.Storage},
 		DefaultServerName: settings.Domains[0], // for clients without SNI
-		// The default, but only if it is set does certmagic give up on an OCSP responder after 30 s. Else it waits for ever for one that
-		// hangs, and meanwhile neither serves nor renews certificates.
+		// The default, but certmagic times out on an OCSP responder after 30 s only if it is set. Otherwise it waits forever for
+		// one that does not respond, and meanwhile neither serves nor renews certificates.
 		OCSP:    certmagic.OCSPConfig{HTTPProxy: http.ProxyFromEnvironment},
 		Logger:  zapped,
 		OnEvent: orders.event,
@@ -59,8 +59,8 @@ const (
 	lastRetry  = time.Minute
 )
 
-// manage gets the certificate if there is none, and then has certmagic keep it. certmagic itself tries again when a CA fails,
-// but gives up for good when it can't write into its storage, as when the disk is full.
+// manage gets the certificate if there is none, and then has certmagic renew it. certmagic itself tries again if a CA fails,
+// but not if it can't write to its storage, such as when the disk is full.
 func manage(ctx context.Context, magic *certmagic.Config, domain string, orders *orderLog) {
 	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
 		err := magic.ObtainCertAsync(ctx, domain) // which waits, and does nothing if there is one

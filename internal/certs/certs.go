@@ -18,7 +18,7 @@ import (
 
 // Source is where certificates come from.
 type Source struct {
-	// TLS is for HTTPS listeners; each adds the protocols it speaks.
+	// TLS is for HTTPS listeners; each adds the protocols that it supports.
 	TLS *tls.Config
 	// Challenge answers the CA's HTTP-01 challenges, and passes everything else to next.
 	Challenge func(next http.Handler) http.Handler
@@ -78,7 +78,7 @@ func unchanged(next http.Handler) http.Handler {
 	return next
 }
 
-// logCertificate tells what clients get, and where it is from.
+// logCertificate logs which certificate clients get, and its source.
 func logCertificate(logger *slog.Logger, leaf *x509.Certificate, from string) {
 	const day = 24 * time.Hour
 	names := slices.Clone(leaf.DNSNames)

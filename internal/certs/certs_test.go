@@ -133,8 +133,8 @@ func TestFilesAreReadByMany(t *testing.T) {
 	all.Wait()
 }
 
-// TestOrderIsTriedAgain has a storage that can't be written to, first. The CA does not answer: the test is
-// about whether the order gets that far.
+// TestOrderIsTriedAgain begins with a storage that can't be written to. No CA answers: the test only checks that the order gets
+// that far.
 func TestOrderIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	storage := filepath.Join(temporaryDirectory(t), "storage")
@@ -155,7 +155,7 @@ func TestOrderIsTriedAgain(t *testing.T) {
 	log.await(t, "the CA can't be reached")
 }
 
-// temporaryDirectory is removed even while certmagic, which ends an order on its own time, still writes to it.
+// temporaryDirectory returns one that is removed even while certmagic, which ends orders in the background, still writes to it.
 func temporaryDirectory(t *testing.T) string {
 	t.Helper()
 	directory, err := os.MkdirTemp("", "immichaccess")
@@ -172,7 +172,7 @@ func temporaryDirectory(t *testing.T) string {
 	return directory
 }
 
-// lines is a log that can be waited for.
+// lines is a log whose lines tests can wait for.
 type lines struct {
 	mu   sync.Mutex
 	text strings.Builder // guarded by mu

@@ -21,10 +21,10 @@ const (
 	mostVerified = 1000
 )
 
-// ClientCA is tls.clientCA: it asks clients for certificates and verifies them. It does so for each request and not, as crypto/tls
-// can, during the handshake. That would end the connection of a client whose certificate is foreign or has expired, with an error
-// that tells people nothing, while here it gets an answer, and may have a key. And it would take a connection, or a session that is
-// resumed, to be good for as long as it goes on.
+// ClientCA is tls.clientCA: it requests certificates from clients and verifies them. It verifies them for each request and not,
+// as crypto/tls can, during the handshake. That would end the connection of a client whose certificate has expired or is of
+// another CA, with an obscure error; here, the client gets a response, and may use a key instead. It would also accept a
+// certificate for as long as a connection, or a resumed session, lasts.
 type ClientCA struct {
 	file   string
 	logger *slog.Logger
@@ -36,10 +36,10 @@ type ClientCA struct {
 	verified map[[sha256.Size]byte]*verification // guarded by mu; by what the client sent
 }
 
-// verification is what came of verifying a certificate.
+// verification is the result of verifying a certificate.
 type verification struct {
-	chains [][]*x509.Certificate // nil if it is no good
-	until  time.Time             // when that has to be done anew
+	chains [][]*x509.Certificate // nil if it is not valid
+	until  time.Time             // when to verify it again
 }
 
 // OpenClientCA reads the file, and from then on each time that it has changed.
@@ -53,7 +53,7 @@ func OpenClientCA(file string, logger *slog.Logger) (*ClientCA, error) {
 	return c, nil
 }
 
-// use forgets what was verified by other CAs; mu is held.
+// use drops what was verified by other CAs; mu is held.
 func (c *ClientCA) use(certificates []*x509.Certificate) {
 	c.pool = x509.NewCertPool()
 	for _, certificate := range certificates {
@@ -62,8 +62,8 @@ func (c *ClientCA) use(certificates []*x509.Certificate) {
 	c.verified = map[[sha256.Size]byte]*verification{}
 }
 
-// Request returns a configuration that asks clients for a certificate of the CAs. Browsers that have none of those do not
-// bother anybody.
+// Request returns a configuration that requests a certificate of these CAs from clients. Browsers that have none do not prompt
+// their users.
 func (c *ClientCA) Request(server *tls.Config) *tls.Config {
 	server = server.Clone()
 	server.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
@@ -135,7 +135,7 @@ func digestOf(sent []*x509.Certificate) (digest [sha256.Size]byte, small bool) {
 		if size > mostChainBytes || len(sent) > mostChain {
 			return digest, false
 		}
-		_, _ = hash.Write(certificate.Raw) // never fails
+		_, _ = hash.Write(certificate.Raw) // a hash never returns an error
 	}
 	return [sha256.Size]byte(hash.Sum(nil)), true
 }
@@ -150,7 +150,7 @@ func verifyAt(now time.Time, sent []*x509.Certificate, roots *x509.CertPool) *ve
 		Roots: roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {
-		return &verification{until: now.Add(time.Minute)} // its time may begin
+		return &verification{until: now.Add(time.Minute)} // it may become valid
 	}
 	until := chains[0][0].NotAfter
 	for _, certificate := range chains[0] {

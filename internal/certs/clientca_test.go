@@ -118,7 +118,7 @@ func verifiedBy(ca *ClientCA, sent []*x509.Certificate) (verified bool) {
 	return verified && shared.VerifiedChains == nil
 }
 
-// What clients send can't fill the memory.
+// The results that are remembered are bounded.
 func TestClientCARemembersSoMany(t *testing.T) {
 	t.Parallel()
 	root := (*signed)(nil).sign(t, authority)

@@ -17,10 +17,10 @@ import (
 	"github.com/mholt/acmez/v3/acme"
 )
 
-// failure is why a CA gave no certificate, for those who run the proxy.
+// failure is why a CA issued no certificate, for the administrator.
 type failure struct {
 	ca     string // empty: none was asked
-	cause  string // in plain words
+	cause  string // in plain language
 	check  string // what to look at
 	detail string // as the CA, the DNS provider or the system said it
 }
@@ -58,7 +58,7 @@ const (
 	checkName      = "domains: is it a public name, and yours"
 )
 
-// explain says what went wrong, as far as the error and the failed challenges tell.
+// explain determines the cause from the error and the failed challenges.
 func explain(domain, ca string, err error, challenges []failedChallenge) failure {
 	f := failure{ca: ca, cause: "the order failed", check: "the detail; with log.level=debug the log has every step", detail: err.Error()}
 	if dns, is := errors.AsType[*dnschallenge.Error](err); is {
@@ -124,14 +124,14 @@ func kindOf(problemType string) string {
 	return problemType[strings.LastIndexByte(problemType, ':')+1:]
 }
 
-// places are where the CA looks, by challenge.
+// places are where the CA connects to or looks, by challenge.
 var places = map[string]string{
 	acme.ChallengeTypeTLSALPN01: "port 443 (TLS-ALPN-01)",
 	acme.ChallengeTypeHTTP01:    "port 80 (HTTP-01)",
 	acme.ChallengeTypeDNS01:     "DNS (DNS-01)",
 }
 
-// explainChallenges tells of each challenge that failed; without any, of the last one's error.
+// explainChallenges describes each challenge that failed or, if there is none, the last one's error.
 func (f *failure) explainChallenges(domain string, challenges []failedChallenge, last failedChallenge) {
 	if len(challenges) == 0 {
 		challenges = []failedChallenge{last}
@@ -172,7 +172,7 @@ var reasonsByDetail = []struct {
 	{dnsFailsReason, []string{"servfail", "server misbehaving"}},
 	{"the CA could not connect", []string{"failed to connect"}},
 	{"the connection was reset", []string{"reset by peer", "eof"}},
-	{"no way to the address", []string{"no route", "unreachable"}},
+	{"no route to the address", []string{"no route", "unreachable"}},
 }
 
 // reason takes the error of our own lookup of the name, since some CAs say only that theirs has failed.
@@ -207,7 +207,7 @@ func reasonOfLookup(err error) string {
 	}
 }
 
-// check takes where the name leads as seen from here.
+// check includes where the name leads according to our own lookup.
 func (c failedChallenge) check(domain string, addresses []string, lookup error) string {
 	switch reason := c.reason(lookup); {
 	case c.kind == acme.ChallengeTypeDNS01:
@@ -224,7 +224,7 @@ func (c failedChallenge) check(domain string, addresses []string, lookup error) 
 	return fmt.Sprintf("does %s lead here%s, and do the ports 443 and 80 there lead to listen.https and listen.http", domain, leads)
 }
 
-// lookupTime is how long to wait for what is only a hint.
+// lookupTime is short, since the result is only a hint.
 const lookupTime = 3 * time.Second
 
 func lookUp(domain string) (addresses []string, err error) {

@@ -76,7 +76,7 @@ func TestNamesThatNoCAKnows(t *testing.T) {
 	}
 }
 
-func TestMergeTellsOfBothCAs(t *testing.T) {
+func TestMergeNamesBothCAs(t *testing.T) {
 	t.Parallel()
 	both := merge([]failure{{"Let's Encrypt", "a rate limit", "nothing", "x"}, {"ZeroSSL", "no account", "acme.email", "x"}})
 	if want := (failure{"Let's Encrypt, ZeroSSL", "a rate limit; ZeroSSL: no account", "nothing; acme.email", "x"}); both != want {

@@ -10,10 +10,10 @@ import (
 	"github.com/immichaccess/immichaccess/internal/filewatch"
 )
 
-// pollInterval is short, since what renews a certificate may ask at once to see it.
+// pollInterval is short, since a renewal script may check the new certificate right away.
 const pollInterval = time.Second
 
-// fileCertificate is a certificate in files, which are polled when a client connects: nothing runs while nobody does.
+// fileCertificate is a certificate in files, which are polled when a client connects: without connections, nothing runs.
 type fileCertificate struct {
 	files  config.TLS
 	logger *slog.Logger

@@ -17,7 +17,7 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// orderLog tells how orders of certificates end: one line each, made of what certmagic logs and of its events.
+// orderLog logs how certificate orders end: one line each, from what certmagic logs and from its events.
 type orderLog struct {
 	logger    *slog.Logger
 	server    string                                        // acme.server
@@ -27,10 +27,10 @@ type orderLog struct {
 
 	mu       sync.Mutex
 	attempts map[string]*attempt // guarded by mu; by domain, those that have not ended yet
-	told     map[string]bool     // guarded by mu; by domain, whether the last failure was logged
+	logged   map[string]bool     // guarded by mu; by domain, whether the last failure was logged
 }
 
-// attempt is what became of an order so far.
+// attempt is the state of an order.
 type attempt struct {
 	challenges []failedChallenge // of the CA that is being asked
 	refusals   []failure
@@ -48,7 +48,7 @@ func newOrderLog(settings *config.Settings, logger *slog.Logger) *orderLog {
 	if provider := settings.ACME.DNS.Provider; provider != "" {
 		challenge = "DNS-01, by " + provider
 	}
-	return &orderLog{logger: logger, server: settings.ACME.Server, challenge: challenge, attempts: map[string]*attempt{}, told: map[string]bool{}}
+	return &orderLog{logger: logger, server: settings.ACME.Server, challenge: challenge, attempts: map[string]*attempt{}, logged: map[string]bool{}}
 }
 
 // note reads what certmagic and acmez log of an order.
@@ -85,9 +85,9 @@ const renewalRetries = "in 10 minutes at first, then less often, at least every 
 func (o *orderLog) forget(domain string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	told := o.told[domain]
-	delete(o.told, domain)
-	return told
+	logged := o.logged[domain]
+	delete(o.logged, domain)
+	return logged
 }
 
 // valueOf returns an error as such, and anything else as it is logged.
@@ -125,7 +125,7 @@ func (o *orderLog) addChallenge(domain string, failed failedChallenge) {
 	a.challenges = append(a.challenges, failed)
 }
 
-// addRefusal is called when a CA has given no certificate; another may be asked next.
+// addRefusal is called when a CA has issued no certificate; another may be tried next.
 func (o *orderLog) addRefusal(domain, ca string, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -148,7 +148,7 @@ func (o *orderLog) take(domain string) []failure {
 	defer o.mu.Unlock()
 	refusals := o.attempt(domain).refusals
 	delete(o.attempts, domain)
-	delete(o.told, domain)
+	delete(o.logged, domain)
 	return refusals
 }
 
@@ -201,7 +201,7 @@ func (o *orderLog) event(ctx context.Context, name string, data map[string]any) 
 func (o *orderLog) renewed(ctx context.Context, path string) {
 	content, err := o.load(ctx, path)
 	if err != nil {
-		return // certmagic will tell
+		return // certmagic logs it
 	}
 	if block, _ := pem.Decode(content); block != nil {
 		if leaf, err := x509.ParseCertificate(block.Bytes); err == nil {
@@ -218,7 +218,7 @@ func (o *orderLog) tell(leaf *x509.Certificate) {
 	logCertificate(o.logger, leaf, "ACME, by "+issuer)
 }
 
-// failed logs why there is no certificate, in one line; more tells when the next attempt is.
+// failed logs why there is no certificate, in one line; more contains attributes such as the time of the next attempt.
 func (o *orderLog) failed(domain string, err error, more ...any) {
 	refusals := o.take(domain)
 	if len(refusals) == 0 {
@@ -230,7 +230,7 @@ func (o *orderLog) failed(domain string, err error, more ...any) {
 		remaining = []any{"valid_for", time.Until(cert.Leaf.NotAfter).Round(time.Second)}
 	}
 	o.mu.Lock()
-	o.told[domain] = true
+	o.logged[domain] = true
 	o.mu.Unlock()
 	o.logger.Error(message, slices.Concat([]any{"domain", domain}, merge(refusals).attributes(), remaining, more)...)
 }

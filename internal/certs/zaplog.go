@@ -9,7 +9,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// slogCore writes the log of certmagic, which uses zap, to slog. What it says about orders is for debugging: orderLog makes one line of it.
+// slogCore writes the log of certmagic, which uses zap, to slog. Its lines about orders are at level debug: orderLog makes one
+// line of them.
 type slogCore struct {
 	logger *slog.Logger
 	orders *orderLog
@@ -50,7 +51,7 @@ var partsOfOrders = []string{
 	"job failed", "updating ARI", "updating ARI upon managing", "failed updating renewal info from ACME CA",
 }
 
-// slogLevel leaves at their level those warnings and errors that no other line tells of, such as a certificate that was revoked.
+// slogLevel keeps the level of those warnings and errors that no other line reports, such as that a certificate was revoked.
 func slogLevel(entry zapcore.Entry) slog.Level {
 	ofOrder := slices.Contains(partsOfOrders, entry.Message) || slices.ContainsFunc(strings.Split(entry.LoggerName, "."), func(part string) bool {
 		return slices.Contains(partsOfOrders, part)

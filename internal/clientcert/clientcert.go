@@ -32,7 +32,7 @@ type Authority struct {
 	key *ecdsa.PrivateKey
 }
 
-// NewAuthority makes an authority that can vouch for clients only, even where somebody trusts it for more.
+// NewAuthority makes an authority that can sign client certificates only, even on devices that would trust it for more.
 func NewAuthority() (*Authority, error) {
 	serial, err := newSerial()
 	if err != nil {
@@ -132,8 +132,8 @@ func (c *Certificate) PEM() ([]byte, error) {
 	return append(certificatePEM(c.Leaf), key...), err
 }
 
-// PKCS12 returns certificate and key in the form that phones import. Its encryption is the old one, since Android and iOS do not
-// all read another; it is as good as the password.
+// PKCS12 returns certificate and key in the form that phones import. Its encryption is an old one, since no newer one is
+// supported by both Android and iOS; it is as strong as the password.
 func (c *Certificate) PKCS12(password string) ([]byte, error) {
 	return pkcs12.LegacyDES.Encode(c.key, c.Leaf, nil, password)
 }

@@ -44,7 +44,7 @@ func load(certFile, keyFile string) (*Authority, error) {
 	case !isECDSA || !pair.Leaf.IsCA:
 		return nil, fmt.Errorf("%s is not a CA that this command has made", certFile)
 	case time.Now().After(pair.Leaf.NotAfter):
-		return nil, fmt.Errorf("%s has expired; move it and %s away, and all devices get new certificates", certFile, keyFile)
+		return nil, fmt.Errorf("%s has expired; move it and %s away, then issue new certificates for all devices", certFile, keyFile)
 	}
 	return &Authority{pair.Leaf, key}, nil
 }

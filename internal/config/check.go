@@ -82,7 +82,7 @@ func (s *Settings) checkTLS(errs *problems) {
 func (s *Settings) checkClientCA(errs *problems) {
 	if s.TLS.ClientCA == "" {
 		if s.Access.ClientCertificates {
-			errs.add("access.clientCertificates", "clients are asked for certificates only with tls.clientCA; give it the PEM file of who vouches for them")
+			errs.add("access.clientCertificates", "clients are asked for certificates only with tls.clientCA; give it a PEM file with the CAs of those certificates")
 		}
 		return
 	}

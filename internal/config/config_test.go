@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// withKey is all that a start needs.
+// withKey is the only option that a start needs.
 var withKey = []string{"--access.keys=phone:correct-horse-battery-staple"}
 
 func writeFile(t *testing.T, name, content string) string {
@@ -154,7 +154,7 @@ func TestErrors(t *testing.T) {
 		"certificates of whom":   {args: []string{"--access.clientCertificates"}, want: []string{"access.clientCertificates: clients are asked for certificates only with tls.clientCA"}},
 		"no client CA":           {args: []string{"--tls.clientCA=/nowhere"}, want: []string{"tls.clientCA: open /nowhere"}},
 		"client CA of no kind":   {args: []string{"--tls.clientCA=" + os.DevNull}, want: []string{"tls.clientCA: " + os.DevNull + ": it holds no certificate; allowed is a PEM file"}},
-		"revoked fingerprint":    {args: []string{"--access.revokedCertificates=" + strings.Repeat("ab", 32)}, want: []string{"a serial number (up to 40 hex digits, with colons or without; a fingerprint is none)"}},
+		"revoked fingerprint":    {args: []string{"--access.revokedCertificates=" + strings.Repeat("ab", 32)}, want: []string{"a serial number (up to 40 hex digits, with or without colons; a fingerprint is not a serial number)"}},
 		"two kinds":              {args: []string{"--tls.certFile=x", "--tls.keyFile=y", "--domains=a.example.com"}, want: []string{"give one or the other"}},
 		"no directory":           {args: []string{"--acme.server=http://ca"}, want: []string{"acme.server: \"http://ca\""}},
 		"half an account":        {args: []string{"--acme.eab.keyID=x"}, want: []string{"acme.eab: keyID and hmacKey"}},
@@ -205,7 +205,7 @@ func TestNothingGiven(t *testing.T) {
 	}
 }
 
-// What has the wrong type is described in the same way, whichever source it comes from.
+// A value of the wrong type is described in the same way, whichever source it comes from.
 func TestErrorsNameTheirOrigin(t *testing.T) {
 	t.Parallel()
 	file := writeFile(t, "immichaccess.yml", "http3: maybe")
@@ -221,7 +221,7 @@ func TestErrorsNameTheirOrigin(t *testing.T) {
 	}
 }
 
-// A value in a file means what is written there, whatever type YAML or TOML would give it.
+// A value in a file is the text as it is written, whatever type YAML or TOML would give it.
 func TestValuesInFilesAreText(t *testing.T) {
 	t.Parallel()
 	for name, content := range map[string]string{

@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// checkListen also refuses an address that is given twice: the system would take some pairs of them, and requests would then
-// reach the wrong listener, of all things the one that asks for no key.
+// checkListen also refuses an address that is given twice: the system allows some such pairs, and requests could then reach the
+// wrong listener, such as the one that needs no key.
 func (s *Settings) checkListen(errs *problems) {
 	if s.Listen.HTTPS == "" && s.Listen.Plain == "" {
 		errs.add("listen.https", "it is empty, and so is listen.plain; give an address to one of them, such as :443")
@@ -59,7 +59,7 @@ func checkAddress(option, address string, errs *problems) {
 	}
 }
 
-// sharesSocket tells whether connections to one address could arrive at the other. Port 0 is a free one each time.
+// sharesSocket reports whether connections to one address could arrive at the other. Port 0 is a free one each time.
 func sharesSocket(a, b string) bool {
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)

@@ -10,14 +10,14 @@ import (
 // Networks is a set of addresses, written as in access.trustedProxies.
 type Networks []netip.Prefix
 
-// networkNames stand for the networks that everybody would have to look up.
+// networkNames are names for well-known networks.
 var networkNames = map[string][]string{
 	"loopback": {"127.0.0.0/8", "::1/128"},
 	"private":  {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"}, // RFC 1918, RFC 4193
 }
 
-// ParseNetworks reads the same texts as the handler does, which can't lend its own parser: Traefik interprets it. The error tells
-// of each text that is wrong.
+// ParseNetworks accepts what the handler accepts, whose own parser is not exported, to keep the plugin's API small; a test compares
+// the two. The error lists each text that is invalid.
 func ParseNetworks(texts []string) (Networks, error) {
 	var networks Networks
 	var errs []error
@@ -59,7 +59,7 @@ func parseNetwork(text string) (netip.Prefix, bool) {
 	return prefix.Masked(), prefix.IsValid()
 }
 
-// Contain tells whether the address is in one of the networks. Neither its zone counts nor whether it is IPv4 in IPv6.
+// Contain reports whether the address is in one of the networks. Its zone is ignored, and IPv4 in IPv6 counts as IPv4.
 func (n Networks) Contain(addr netip.Addr) bool {
 	addr = addr.Unmap().WithZone("")
 	for _, prefix := range n {

@@ -63,7 +63,7 @@ func (o Option) Variable() string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(o.Name, ".", "_"))
 }
 
-// InFile tells whether the configuration file can contain the option: it can't name itself.
+// InFile reports whether the configuration file can contain the option: it can't name itself.
 func (o Option) InFile() bool {
 	return o.Name != "configFile"
 }

@@ -51,11 +51,11 @@ type Listen struct {
 	// Plain is an address for HTTP without TLS, for a proxy or a tunnel that terminates TLS; list its address in [Config.TrustedProxies].
 	// Default: none.
 	Plain string `yaml:"plain"`
-	// Keyless is an address of a second HTTPS listener, whose clients need no key, for the network at home.
+	// Keyless is the address of a second HTTPS listener, for the network at home, whose clients need no key.
 	// Default: none.
 	Keyless string `yaml:"keyless"`
-	// ProxyProtocol are the IP addresses and CIDRs, and the words "loopback" and "private", whose TCP connections begin with a
-	// PROXY protocol header, v1 or v2. From others, such a header is an error.
+	// ProxyProtocol are the relays whose TCP connections begin with a PROXY protocol header, v1 or v2; written as in
+	// [Config.TrustedProxies]. From others, such a header is an error.
 	// Default: none.
 	ProxyProtocol []string `yaml:"proxyProtocol"`
 }
@@ -68,8 +68,8 @@ type TLS struct {
 	// KeyFile is a PEM file with the private key of [TLS.CertFile].
 	// Default: none.
 	KeyFile string `yaml:"keyFile"`
-	// ClientCA is a PEM file with the CAs whose client certificates are accepted; see [Config.ClientCertificates] and "immichaccess
-	// cert". A change takes effect within two seconds.
+	// ClientCA is a PEM file with the CAs whose client certificates are accepted; see [Config.ClientCertificates] and
+	// "immichaccess cert". A change takes effect within two seconds.
 	// Default: none.
 	ClientCA string `yaml:"clientCA"`
 	// HSTS is how long browsers are to use only HTTPS for the host (Strict-Transport-Security), in whole seconds; "0s" sends nothing.
@@ -86,12 +86,12 @@ type ACME struct {
 	// Server is the directory URL of another CA, with https.
 	// Default: Let's Encrypt.
 	Server string `yaml:"server"`
-	// Storage is the directory for certificates and account keys. Several instances may share it. Where they are set,
+	// Storage is the directory for certificates and account keys. Several instances may share it. If they are set,
 	// "$STATE_DIRECTORY" (by systemd) or "$XDG_DATA_HOME/immichaccess" is the default.
 	// Default: ~/.local/share/immichaccess.
 	Storage string `yaml:"storage"`
 	EAB     EAB    `yaml:"eab"`
-	// TrustedRoots is a PEM file with the roots that vouch for [ACME.Server], for a CA of your own.
+	// TrustedRoots is a PEM file with the root certificates that verify [ACME.Server], for a CA of your own.
 	// Default: the system's.
 	TrustedRoots string `yaml:"trustedRoots"`
 	DNS          DNS    `yaml:"dns"`
@@ -131,7 +131,7 @@ type Timeouts struct {
 	// KeepAlive is how long idle connections of clients stay open, once a request has been authorized.
 	// Default: 10m.
 	KeepAlive types.Duration `yaml:"keepAlive"`
-	// Shutdown is how long running transfers may take to finish after SIGTERM. A second signal ends them at once.
+	// Shutdown is how long running transfers may take to finish after SIGTERM. A second signal ends them immediately.
 	// Default: 1m.
 	Shutdown types.Duration `yaml:"shutdown"`
 }
@@ -151,7 +151,7 @@ type Limits struct {
 // Admin is for metrics and health checks.
 type Admin struct {
 	// Address is the address for "/metrics" (Prometheus), "/healthz" and "/readyz". Without a host, as in ":9090", it is on
-	// loopback; "0.0.0.0:9090" is reachable for all.
+	// loopback; "0.0.0.0:9090" can be reached from anywhere.
 	// Default: none.
 	Address string `yaml:"address"`
 }
@@ -169,7 +169,7 @@ type Log struct {
 	Access bool `yaml:"access"`
 }
 
-// Defaults returns the settings of a user who sets nothing.
+// Defaults returns the settings without any option.
 func Defaults() *Settings {
 	return &Settings{
 		Upstreams: []string{"http://127.0.0.1:2283"},

@@ -68,7 +68,7 @@ func masked(entries []string) []string {
 	return shown
 }
 
-// Changed names the options whose values differ.
+// Changed returns the names of the options whose values differ.
 func Changed(before, after *Settings) []string {
 	var names []string
 	for _, o := range options {

@@ -120,7 +120,7 @@ func readFile(path string, errs *problems) (layer []assignment, readable bool) {
 	return layer, true
 }
 
-// isSection tells whether options begin with this name.
+// isSection reports whether options begin with this name.
 func isSection(name string) bool {
 	return slices.ContainsFunc(options, func(o Option) bool {
 		return strings.HasPrefix(strings.ToLower(o.Name), strings.ToLower(name)+".")
@@ -206,7 +206,7 @@ func fromTOML(value any) any {
 // leaf is a value in a file and its full name, such as listen.https.
 type leaf struct {
 	name  string
-	value any // nil where nothing is written, as after a bare "access:"
+	value any // nil if nothing is written, as after a bare "access:"
 }
 
 func (s section) leaves(prefix string) []leaf {

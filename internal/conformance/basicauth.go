@@ -18,7 +18,7 @@ var (
 
 const basicChallenge = `Basic realm="Immich"`
 
-// basic is what a program sends that is given https://USER:PASSWORD@host.
+// basic is the header that a program sends for https://USER:PASSWORD@host.
 func basic(user, password string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
 }
@@ -47,7 +47,7 @@ var basicCases = []testCase{
 	{Name: "Basic beside the right key", Options: withBasic, Header: plus(right, "Authorization", basic("x", "wrong")), Arrives: gone},
 	{Name: "Basic beside a wrong key", Options: withBasic, Header: plus(authorization(basic("x", Key)), "X-Access-Key", "wrong"), Status: 403},
 	{Name: "Bearer beside the right key", Options: withBasic, Header: plus(right, "Authorization", "Bearer abc"), Arrives: map[string]string{"Authorization": "Bearer abc"}},
-	{Name: "right key, where there could be Basic", Options: withBasic, Header: right, Arrives: gone},
+	{Name: "right key, with the option", Options: withBasic, Header: right, Arrives: gone},
 	{Name: "Basic for some methods", Options: Options{"keys": []string{"phone:" + Key + " methods=GET"}, "basicAuth": true}, Method: "DELETE", Header: authorization(basic("x", Key)), Status: 403},
 	{Name: "Basic by name", Options: Options{"keys": []string{"phone:" + Key}, "basicAuth": true, "keyNameHeader": "X-Key-Name"}, Header: authorization(basic("admin", Key)), Arrives: map[string]string{"X-Key-Name": "phone", "Authorization": ""}},
 	{Name: "Basic with forwardKey", Options: Options{"keys": []string{Key}, "basicAuth": true, "forwardKey": true}, Header: authorization(basic("x", Key)), Arrives: map[string]string{"Authorization": "", "X-Access-Key": Key}},
@@ -57,10 +57,10 @@ var basicCases = []testCase{
 	{Name: "challenge to a wrong password", Options: basicUnauthorized, Header: authorization(basic("x", "wrong")), Status: 401, Challenge: basicChallenge},
 	{Name: "challenge to a browser without login page", Options: basicUnauthorized, Header: navigation, Status: 401, Challenge: basicChallenge},
 	{Name: "challenge to a program beside the login page", Options: basicBrowsers, Status: 401, Challenge: basicChallenge},
-	{Name: "no window over the login page of an open tab", Options: basicBrowsers, Header: header{"Sec-Fetch-Mode": {"cors"}}, Status: 401, Challenge: `AccessKey header="X-Access-Key"`},
+	{Name: "no password dialog for an open tab", Options: basicBrowsers, Header: header{"Sec-Fetch-Mode": {"cors"}}, Status: 401, Challenge: `AccessKey header="X-Access-Key"`},
 }
 
-// basicSessions holds the proxy to which of a browser's credentials counts.
+// basicSessions tests which of a browser's credentials takes precedence.
 func basicSessions(t *testing.T, proxy Proxy) {
 	b := browser{t, proxy.Open(t, basicBrowsers)}
 	response, body := b.ask("GET", "/photos", "", navigation)
@@ -92,7 +92,7 @@ func basicSessions(t *testing.T, proxy Proxy) {
 	}
 }
 
-// basicLockout holds the proxy to counting wrong passwords as it counts wrong keys.
+// basicLockout tests that wrong passwords count like wrong keys.
 func basicLockout(t *testing.T, proxy Proxy) {
 	gateway := proxy.Open(t, basicLockingOut)
 	client := gateway.client(t, newAddress("127.9"))
@@ -103,7 +103,7 @@ func basicLockout(t *testing.T, proxy Proxy) {
 		response, _ := do(t, client, request)
 		return response.StatusCode
 	}
-	for i := range 5 { // the same password all the time is one
+	for i := range 5 { // a repeated password counts once
 		if got := status("Authorization", basic("user"+strconv.Itoa(i), "outdated")); got != http.StatusForbidden {
 			t.Errorf("wrong password: status %d", got)
 		}

@@ -18,10 +18,10 @@ import (
 	"github.com/quic-go/quic-go/http3"
 )
 
-// Clients are certificates of an authority that makes one for each thing that can be wrong with it.
+// Clients are certificates of one authority, and of others: valid ones, and one for each kind of defect.
 type Clients struct {
 	CAFile  string
-	Options Options // that let them in, and not those that are revoked
+	Options Options // that accept the valid ones, and revoke two
 
 	certificates map[string]tls.Certificate
 }
@@ -78,24 +78,24 @@ func withColons(hex string) string {
 	return strings.Join(pairs, ":")
 }
 
-// CertificateProxy is a way to run the handler where clients are asked for certificates.
+// CertificateProxy is a way to run the handler that requests client certificates.
 type CertificateProxy struct {
-	// Gateway has the Options of Clients, and asks for a certificate of their authority.
+	// Gateway has the Options of Clients, and requests certificates of their authority.
 	Gateway Gateway
 	// Refused are the certificates with which TLS itself ends the connection: "foreign", "expired".
 	Refused []string
-	// HTTP3 is set where QUIC listens on the same port.
+	// HTTP3 is set if QUIC listens on the same port.
 	HTTP3 bool
 }
 
-// certificateCase is one request and what becomes of it.
+// certificateCase is one request and the expected response.
 type certificateCase struct {
 	name     string
 	identity string // "" for no certificate
 	from     string
 	header   header
 	status   int
-	message  string // in the answer
+	message  string // in the response
 	key      string // the name that reaches Immich
 }
 
@@ -117,7 +117,7 @@ var certificateCases = []certificateCase{
 	{name: "certificate of another CA and the right key", identity: "foreign", header: right, status: 200, key: "family"},
 }
 
-// Run holds the proxy to what it promises to clients with certificates, on each protocol.
+// Run tests the proxy with client certificates, over each protocol.
 func (c *Clients) Run(t *testing.T, proxy CertificateProxy) {
 	protocols := []string{"HTTP/1.1", "HTTP/2.0"}
 	if proxy.HTTP3 {
@@ -143,7 +143,7 @@ func (c *Clients) try(t *testing.T, proxy CertificateProxy, protocol string, tes
 	if slices.Contains(proxy.Refused, test.identity) {
 		if err == nil {
 			response.Body.Close()
-			t.Fatalf("status %d, but TLS was to refuse it", response.StatusCode)
+			t.Fatalf("status %d, but TLS should refuse it", response.StatusCode)
 		}
 		return
 	}
@@ -160,14 +160,15 @@ func (c *Clients) try(t *testing.T, proxy CertificateProxy, protocol string, tes
 	}
 	wantError(t, response, body, test.status)
 	if !strings.Contains(string(body), test.message) {
-		t.Errorf("the answer does not say %q: %s", test.message, body)
+		t.Errorf("the response does not contain %q: %s", test.message, body)
 	}
 	if gateway.Immich.Requests() != before {
 		t.Error("the request has reached Immich")
 	}
 }
 
-// client calls from a loopback address, over one protocol. It sends its certificate whatever the server asks for.
+// client connects from a loopback address, over one protocol. It sends its certificate even if the server's request does not
+// name its authority.
 func (c *Clients) client(t *testing.T, gateway Gateway, protocol string, test certificateCase) *http.Client {
 	t.Helper()
 	from := test.from
@@ -206,7 +207,7 @@ func (c *Clients) http3Client(t *testing.T, gateway Gateway, from string) *http.
 	return &http.Client{Transport: transport, Timeout: time.Minute}
 }
 
-// lockout has a client whose address is locked out for wrong keys: a certificate, which can't be guessed, goes on working.
+// lockout tests a client whose address is locked out for wrong keys: a certificate, which can't be guessed, is still accepted.
 func (c *Clients) lockout(t *testing.T, gateway Gateway) {
 	address := newAddress("127.9")
 	ask := func(identity, key string) int {
@@ -239,7 +240,7 @@ func (c *Clients) lockout(t *testing.T, gateway Gateway) {
 	}
 }
 
-// http3Dialer connects from an address of its own.
+// http3Dialer connects from a loopback address of its own.
 type http3Dialer struct {
 	conn    *net.UDPConn
 	address string

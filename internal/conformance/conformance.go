@@ -37,11 +37,11 @@ type Gateway struct {
 
 // Proxy is a way to run the handler.
 type Proxy struct {
-	// Open returns a gateway with the options; all of OptionSets are asked for.
+	// Open returns a gateway with the options, which are one of OptionSets.
 	Open func(t *testing.T, options Options) Gateway
-	// HidesClaims is set where the handler never sees the forwarding headers that a peer sends, as on Traefik's entry points.
+	// HidesClaims is set if the handler never sees the forwarding headers that a peer sends, as on Traefik's entry points.
 	HidesClaims bool
-	// CleansPaths is set where the handler sees a normalized URL: without dot segments, doubled slashes, needless escapes, or
+	// CleansPaths is set if the handler sees a normalized URL: without dot segments, doubled slashes, needless escapes, or
 	// semicolons in the query.
 	CleansPaths bool
 }
@@ -89,7 +89,7 @@ func (o Options) String() string {
 	return string(text)
 }
 
-// Apply fills in a Config, leniently, as Traefik does. It takes the interpreter's Config as well as the compiler's.
+// Apply fills in a Config, leniently, as Traefik does. It accepts the interpreter's Config as well as the compiled one.
 func (o Options) Apply(t *testing.T, config reflect.Value) {
 	t.Helper()
 	for name, value := range o {

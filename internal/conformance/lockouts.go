@@ -19,7 +19,7 @@ func newAddress(network string) string {
 	return fmt.Sprintf("%s.%d.%d", network, n/250, 1+n%250)
 }
 
-// lockouts tests what clients get that try one key after another.
+// lockouts tests clients that try many keys.
 func lockouts(t *testing.T, proxy Proxy) {
 	gateway := proxy.Open(t, lockingOut)
 	try := func(from, key, uri string) *http.Response {
@@ -75,7 +75,7 @@ func lockouts(t *testing.T, proxy Proxy) {
 	}
 }
 
-// lockoutPage tests that people get a page, and clients of the API never do.
+// lockoutPage tests that browsers get a page, and clients of the API never do.
 func lockoutPage(t *testing.T, gateway Gateway, from string) {
 	t.Helper()
 	for uri, want := range map[string]string{"/photos": "<h1>Too many wrong keys</h1>", "/api/show": `"statusCode":429`} {

@@ -92,15 +92,15 @@ var cases = []testCase{
 	{Name: "keyNameHeader forged without key", Options: Options{"requireKey": "false", "keyNameHeader": "X-Key-Name"}, Header: header{"X-Key-Name": {"admin"}}, Arrives: map[string]string{"X-Key-Name": ""}},
 	{Name: "open", Options: open, Arrives: map[string]string{"X-Real-Ip": "127.0.0.1"}},
 	{Name: "open, with a key", Options: open, Header: right, Arrives: map[string]string{"X-Access-Key": ""}},
-	{Name: "empty options are defaults", Options: Options{"keys": "phone:" + Key, "requireKey": "", "keyHeader": "", "maxUploadSize": ""}, Status: 403},
+	{Name: "empty options have their defaults", Options: Options{"keys": "phone:" + Key, "requireKey": "", "keyHeader": "", "maxUploadSize": ""}, Status: 403},
 
 	{Name: "network without a key", Options: withHome, From: "127.0.0.4", Arrives: map[string]string{"X-Real-Ip": "127.0.0.4"}},
 	{Name: "network without a key, wrong key", Options: withHome, From: "127.0.0.4", Header: header{"X-Access-Key": {"wrong"}}, Arrives: map[string]string{"X-Access-Key": ""}},
 	{Name: "network without a key, right key", Options: withHome, From: "127.0.0.4", Header: right, Arrives: map[string]string{"X-Key-Name": "phone", "X-Access-Key": ""}},
 	{Name: "network without a key, forged headers", Options: withHome, From: "127.0.0.4", Header: forgedKeyless, Arrives: map[string]string{"X-Key-Name": "", "X-Forwarded-For": "127.0.0.4", "X-Real-Ip": "127.0.0.4"}},
-	{Name: "not of the network", Options: withHome, Status: 403},
-	{Name: "not of the network, forged headers", Options: withHome, Header: forgedKeyless, Status: 403},
-	{Name: "not of the network, forged headers by a proxy", Options: withHome, From: "127.0.0.2", Claims: true, Status: 403,
+	{Name: "not in the network", Options: withHome, Status: 403},
+	{Name: "not in the network, forged headers", Options: withHome, Header: forgedKeyless, Status: 403},
+	{Name: "not in the network, forged headers through a proxy", Options: withHome, From: "127.0.0.2", Claims: true, Status: 403,
 		Header: header{"X-Forwarded-For": {"127.0.0.4, 203.0.113.9"}, "X-Real-Ip": {"127.0.0.4"}}},
 	{Name: "network without a key, behind a proxy", Options: withHome, From: "127.0.0.2", Claims: true,
 		Header:  header{"X-Forwarded-For": {"203.0.113.9, 2001:db8:2::1"}},
@@ -163,7 +163,7 @@ var cases = []testCase{
 
 var named = Options{"keys": []string{"phone:" + Key}, "keyNameHeader": "X-Key-Name"}
 
-// ownScheme and ownHost stand for those of the gateway.
+// ownScheme and ownHost stand for the scheme and host of the gateway.
 const (
 	ownScheme = "<scheme>"
 	ownHost   = "<host>"
@@ -295,6 +295,6 @@ func wantError(t *testing.T, response *http.Response, body []byte, status int) {
 		t.Fatalf("%v: %s", err, body)
 	}
 	if answer.Message == "" || answer.Error == "" || answer.StatusCode != status {
-		t.Errorf("the answer is not of Immich's shape: %s", body)
+		t.Errorf("the response does not have Immich's format: %s", body)
 	}
 }

@@ -86,7 +86,7 @@ var opened = []routeCase{
 }
 
 var shut = []routeCase{
-	// what is not on the list
+	// not in the list
 	{Method: "GET", Target: "/"},
 	{Method: "GET", Target: "/photos"},
 	{Method: "GET", Target: "/auth/login"},
@@ -141,7 +141,7 @@ var shut = []routeCase{
 	{Method: "GET", Target: asset + "/video/stream/session?key=x"},
 	{Method: "POST", Target: asset + "/thumbnail?sessionKey=x"},
 
-	// without what the route asks for
+	// without the credential that the route requires
 	{Method: "GET", Target: asset},
 	{Method: "GET", Target: asset + "/original"},
 	{Method: "GET", Target: asset + "/original?key="},
@@ -178,7 +178,7 @@ var shut = []routeCase{
 	{Method: "GET", Target: "/share/a%2fb"},
 	{Method: "GET", Target: "/share/a%5cb"},
 	{Method: "GET", Target: "/share/a%00b"},
-	{Method: "GET", Target: "/share/a%ffb"}, // no UTF-8, which Express can't decode
+	{Method: "GET", Target: "/share/a%ffb"}, // not UTF-8, which Express can't decode
 	{Method: "GET", Target: "/share/a%0d%0ab"},
 	{Method: "GET", Target: "/share/a%7fb"},
 	{Method: "GET", Target: "/share/a;b"},
@@ -225,7 +225,7 @@ func routes(t *testing.T, proxy Proxy) {
 	}
 	for _, c := range opened {
 		if status, arrived := ask(t, c); !arrived || status == http.StatusForbidden {
-			t.Errorf("%s is shut: status %d", c, status)
+			t.Errorf("%s is denied: status %d", c, status)
 		}
 	}
 	for _, c := range shut {
@@ -233,7 +233,7 @@ func routes(t *testing.T, proxy Proxy) {
 			continue
 		}
 		if status, arrived := ask(t, c); arrived || status < http.StatusBadRequest {
-			t.Errorf("%s is open: status %d", c, status)
+			t.Errorf("%s is admitted: status %d", c, status)
 		}
 	}
 }

@@ -37,8 +37,8 @@ func RunHandler(t *testing.T, wrap func(t *testing.T, options Options, next http
 	t.Run("client certificates", func(t *testing.T) { runCertificates(t, wrap) })
 }
 
-// runCertificates holds a handler to what is promised to clients with certificates. TLS is past its time, as one is whose connections
-// outlive a certificate.
+// runCertificates runs the tests of client certificates with a handler. Its TLS accepts expired certificates, as on a
+// connection that outlives its certificate.
 func runCertificates(t *testing.T, wrap func(t *testing.T, options Options, next http.Handler) http.Handler) {
 	clients := NewClients(t)
 	pool := x509.NewCertPool()

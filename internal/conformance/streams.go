@@ -58,7 +58,7 @@ func ranges(t *testing.T, gateway Gateway) {
 	}
 }
 
-// flush reads the first line of a stream whose second comes an hour later.
+// flush reads the first line of a stream whose second line follows an hour later.
 func flush(t *testing.T, gateway Gateway) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -73,7 +73,7 @@ func flush(t *testing.T, gateway Gateway) {
 	}
 }
 
-// headersFirst expects the headers of a response whose body comes an hour later, also for an upload of unknown length.
+// headersFirst expects the headers of a response whose body follows an hour later, also for an upload of unknown length.
 func headersFirst(t *testing.T, gateway Gateway) {
 	for _, length := range []int64{0, -1} {
 		ctx, cancel := context.WithCancel(context.Background())

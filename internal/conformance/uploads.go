@@ -35,7 +35,7 @@ func uploads(t *testing.T, proxy Proxy) {
 		"unknown length, exactly the limit":       unknownLength,
 		"unknown length over the limit":           unknownLengthOver,
 		"first byte arrives before the last left": firstByte,
-		"Content-Length that is never reached":    shortBody,
+		"body shorter than Content-Length":        shortBody,
 		"refused while the client sends":          refusedWhileSending,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -138,7 +138,7 @@ func unknownLength(t *testing.T, gateway Gateway) {
 	wantComplete(t, gateway, name)
 }
 
-// knownLengthOver asks for 100 Continue: the first thing to come back must be the refusal.
+// knownLengthOver sends Expect: 100-continue: the first response must be the refusal.
 func knownLengthOver(t *testing.T, gateway Gateway) {
 	before := gateway.Immich.Requests()
 	if !gateway.speaksHTTP1() {
@@ -174,8 +174,8 @@ func unknownLengthOver(t *testing.T, gateway Gateway) {
 	}
 }
 
-// refusedWhileSending has clients that send more than buffers hold. A connection that is closed on them is reset, and in
-// some of the runs the answer is lost with it.
+// refusedWhileSending has clients that send more than buffers hold. If the connection is closed on them, it is reset, and in
+// some of the runs the response is lost.
 func refusedWhileSending(t *testing.T, gateway Gateway) {
 	const size = 32 << 20
 	tries := 5
@@ -204,7 +204,7 @@ func refusedWhileSending(t *testing.T, gateway Gateway) {
 			wantError(t, response, readAll(t, response), refused.status)
 		}
 		if lost > 0 {
-			t.Errorf("%s: %d of %d answers are lost", name, lost, tries)
+			t.Errorf("%s: %d of %d responses are lost", name, lost, tries)
 		}
 	}
 }
@@ -237,7 +237,7 @@ func firstByte(t *testing.T, gateway Gateway) {
 	wantComplete(t, gateway, name)
 }
 
-// earlyAnswer sends a file that Immich knows, and never comes to its end: the answer must come while it sends.
+// earlyAnswer sends a file that Immich already has, without end: the response must arrive while it sends.
 func earlyAnswer(t *testing.T, gateway Gateway) {
 	content, name, contentType := form(t, large)
 	request := gateway.upload(t, contentType, bytes.NewReader(content), len(content))
@@ -262,7 +262,7 @@ func earlyAnswer(t *testing.T, gateway Gateway) {
 	}
 }
 
-// trickle sends until the connection is closed. (A client that stopped sending would wait for ever with HTTP/1.1: net/http
+// trickle sends until the connection is closed. (A client that stopped sending would wait forever over HTTP/1.1: net/http
 // responds between two reads.)
 func trickle(to *io.PipeWriter) {
 	for {
@@ -327,7 +327,7 @@ func (g Gateway) speaksHTTP1() bool {
 	return g.TLS == nil || len(g.TLS.NextProtos) == 1 && g.TLS.NextProtos[0] == "http/1.1"
 }
 
-// writeHead begins an upload by hand, with the right key.
+// writeHead writes the head of an upload, with the right key.
 func writeHead(t *testing.T, conn net.Conn, gateway Gateway, lines ...string) {
 	t.Helper()
 	head := fmt.Sprintf("POST /api/assets HTTP/1.1\r\nHost: %s\r\nX-Access-Key: %s\r\n%s\r\n\r\n", gateway.Host, Key, strings.Join(lines, "\r\n"))
@@ -336,7 +336,7 @@ func writeHead(t *testing.T, conn net.Conn, gateway Gateway, lines ...string) {
 	}
 }
 
-// readAnswer reads the first answer on the connection; one of 100 Continue is an answer.
+// readAnswer reads the first response on the connection, which may be 100 Continue.
 func readAnswer(t *testing.T, conn net.Conn) (*http.Response, []byte) {
 	t.Helper()
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)

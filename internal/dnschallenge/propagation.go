@@ -12,11 +12,11 @@ import (
 	"github.com/go-acme/lego/v4/challenge/dns01"
 )
 
-// lookTime is for one nameserver to answer.
+// lookTime is how long one nameserver may take to answer.
 const lookTime = 5 * time.Second
 
-// shows returns nil if the record can be seen where the CA will look: at all authoritative nameservers of the zone. In networks that
-// let nobody ask those, the system's resolver has to do; it may keep the absence of a record in its cache for a while.
+// shows returns nil if the record can be seen where the CA will look: at all authoritative nameservers of the zone. In networks
+// that block queries to those, the system's resolver has to do; it may cache for a while that the record does not exist.
 func shows(ctx context.Context, fqdn, value string) error {
 	zone, err := dns01.FindZoneByFqdn(fqdn)
 	if err != nil {
@@ -54,7 +54,7 @@ func askNameserver(ctx context.Context, nameserver, fqdn string) ([]string, erro
 		return nil, err
 	}
 	var failures []error
-	for _, address := range addresses { // of which this machine may reach only some, such as those of IPv4
+	for _, address := range addresses { // of which this machine may reach only some, such as the IPv4 ones
 		records, err := askAddress(ctx, address, fqdn)
 		if err == nil {
 			return records, nil

@@ -1,5 +1,6 @@
-// Package dnschallenge answers the ACME challenge DNS-01: it sets a TXT record at a DNS provider, by the providers of lego, and waits
-// until the zone's nameservers show it. Neither port 443 nor port 80 has to be reachable for that, and a certificate may be for a wildcard.
+// Package dnschallenge answers the ACME challenge DNS-01: it sets a TXT record at a DNS provider, with the providers of lego,
+// and waits until the zone's nameservers have it. Neither port 443 nor port 80 has to be reachable for that, and a certificate
+// may be for a wildcard.
 package dnschallenge
 
 import (
@@ -22,15 +23,15 @@ import (
 	legolog "github.com/go-acme/lego/v4/log"
 )
 
-// Provider is one that sets and removes TXT records. It is not safe for concurrent use, since not all of lego's are.
+// Provider sets and removes TXT records. It is not safe for concurrent use, since not all of lego's providers are.
 type Provider struct {
 	entry
 	lego     challenge.Provider
 	mask     *strings.Replacer
-	timeout  time.Duration // longest wait for a record to show
-	interval time.Duration // between two looks
+	timeout  time.Duration // how long to wait until the record is visible
+	interval time.Duration // between two queries
 	sequence time.Duration // pause between two challenges; only with oneAtATime
-	// oneAtATime is true where a second record of the same name would replace the first.
+	// oneAtATime is true if a second record of the same name would replace the first.
 	oneAtATime bool
 }
 
@@ -43,8 +44,8 @@ func Names() []string {
 	return names
 }
 
-// Open reads the provider's variables from the environment, or from files that the environment names: NAME_FILE instead of NAME. The
-// error tells which are missing, and shows no secret. Open sends nothing.
+// Open reads the provider's variables from the environment, or from files that the environment names: NAME_FILE instead of
+// NAME. The error names the missing ones, and contains no secret. Open sends nothing.
 func Open(name string) (*Provider, error) {
 	i := slices.IndexFunc(table, func(e entry) bool { return e.name == name })
 	if i < 0 {
@@ -70,7 +71,7 @@ func Open(name string) (*Provider, error) {
 	return p, nil
 }
 
-// checkVariables finds what lego would take for a missing variable, or find out only when it uses it.
+// checkVariables finds what lego would treat as a missing variable, or would notice only when it uses it.
 func (e entry) checkVariables() error {
 	var errs []error
 	for _, name := range e.variables() {
@@ -114,7 +115,7 @@ func (e entry) explain(err error) error {
 		e.name, strings.Join(missing, " and "), strings.Join(missing, "_FILE and "))
 }
 
-// shortestSecret is what is masked; anything shorter is a part of too many words.
+// shortestSecret is the shortest text that is masked: shorter ones occur in ordinary words.
 const shortestSecret = 4
 
 // newMask replaces the secrets, as they are and as they appear in a URL.
@@ -137,7 +138,8 @@ var (
 	spaces          = regexp.MustCompile(`\s+`)
 )
 
-// masked returns the error's text, on one line and without secrets. The error itself is gone, so that nothing else can print it.
+// masked returns the error's text, on one line and without secrets. The error itself is dropped, so that nothing else can print
+// it.
 func (p *Provider) masked(err error) error {
 	return errors.New(p.hide(err.Error()))
 }
@@ -154,7 +156,7 @@ func init() {
 	legolog.Logger = log.New(legoLog{}, "", 0)
 }
 
-// legoLog writes what lego says beside into our log: the output of a program that it runs, and, for debugging, the rest.
+// legoLog writes lego's log to ours: the output of a program that it runs, and, at level debug, the rest.
 type legoLog struct{}
 
 func (legoLog) Write(line []byte) (int, error) {

@@ -12,7 +12,7 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// description is what lego says of a provider, in the file beside its code.
+// description is lego's description of a provider, in the file beside its code.
 type description struct {
 	Code          string
 	Configuration struct {
@@ -21,7 +21,8 @@ type description struct {
 	}
 }
 
-// undescribed are variables that lego reads, but does not list: in exec.toml they are prose, and Hetzner's old API is deprecated.
+// undescribed are variables that lego reads, but does not list: in exec.toml they are in the text, and Hetzner's old API is
+// deprecated.
 var undescribed = []string{"EXEC_PATH", "EXEC_MODE", "HETZNER_API_KEY"}
 
 func TestTableAgreesWithLego(t *testing.T) {
@@ -61,13 +62,13 @@ func TestTableAgreesWithLego(t *testing.T) {
 	}
 }
 
-// examples are values that some providers check.
+// examples are values for variables that some providers validate.
 var examples = map[string]string{
 	"OVH_ENDPOINT": "ovh-eu", "EXEC_PATH": "/bin/true", "HTTPREQ_ENDPOINT": "http://127.0.0.1:1/", "ACME_DNS_API_BASE": "http://127.0.0.1:1/",
 	"RFC2136_TSIG_ALGORITHM": "hmac-sha256", "RFC2136_NAMESERVER": "127.0.0.1",
 }
 
-// setVariables gives each of the provider's variables that most users set a value, in the way that set knows.
+// setVariables sets each of the provider's variables that most users need, by set.
 func setVariables(t *testing.T, e entry, set func(name, value string)) {
 	t.Helper()
 	for _, name := range strings.Fields(strings.ReplaceAll(e.needs, "*", "")) {
@@ -132,7 +133,7 @@ func TestVariablesThatCanNotBeUsed(t *testing.T) {
 	}
 }
 
-// TestErrorsShowNoSecrets uses what providers' errors are known to hold.
+// TestErrorsShowNoSecrets has errors that contain what those of providers are known to contain.
 func TestErrorsShowNoSecrets(t *testing.T) {
 	t.Setenv("DUCKDNS_TOKEN", "hidden/token&more")
 	p, err := Open("duckdns")

@@ -14,9 +14,9 @@ import (
 	"github.com/mholt/acmez/v3/acme"
 )
 
-// Error is a challenge that could not be answered. It holds no secret.
+// Error is a challenge that could not be answered. It contains no secret.
 type Error struct {
-	Cause  string // in plain words
+	Cause  string // in plain language
 	Check  string // what to look at
 	Detail string // what the provider or the nameservers said
 }
@@ -30,7 +30,7 @@ type Solver struct {
 	provider *Provider
 	logger   *slog.Logger
 
-	turn chan struct{} // holds one token, which it takes to use the provider
+	turn chan struct{} // has one token, which is needed to use the provider
 
 	mu        sync.Mutex
 	presented map[string]bool // guarded by mu; by the record's value
@@ -44,7 +44,7 @@ func NewSolver(provider *Provider, logger *slog.Logger) *Solver {
 	return s
 }
 
-// Present sets the record. With providers that hold only one of a name, other challenges wait until this one is cleaned up.
+// Present sets the record. With providers that can have only one of a name, other challenges wait until this one is cleaned up.
 func (s *Solver) Present(ctx context.Context, challenge acme.Challenge) error {
 	if err := s.takeTurn(ctx); err != nil {
 		return err
@@ -62,7 +62,7 @@ func (s *Solver) Present(ctx context.Context, challenge acme.Challenge) error {
 	return nil
 }
 
-// takeTurn waits until nobody else uses the provider, and until the pause is over that it wants between two challenges.
+// takeTurn waits until no other challenge uses the provider, and until the pause that it needs between two challenges is over.
 func (s *Solver) takeTurn(ctx context.Context) error {
 	select {
 	case <-s.turn:
@@ -84,7 +84,7 @@ func (s *Solver) takeTurn(ctx context.Context) error {
 	}
 }
 
-// Wait returns when all nameservers of the zone show the record.
+// Wait returns when all nameservers of the zone have the record.
 func (s *Solver) Wait(ctx context.Context, challenge acme.Challenge) error {
 	record := dns01.GetChallengeInfo(challenge.Identifier.Value, challenge.KeyAuthorization)
 	ctx, cancel := context.WithTimeoutCause(ctx, s.provider.timeout, errPropagation)
@@ -111,7 +111,7 @@ func (s *Solver) Wait(ctx context.Context, challenge acme.Challenge) error {
 
 var errPropagation = errors.New("the record does not show in time")
 
-// look keeps the last reason when time runs out while it looks.
+// look waits. If it times out, the error is the last reason.
 func (s *Solver) look(ctx context.Context, record dns01.ChallengeInfo, last error) error {
 	reason := shows(ctx, record.EffectiveFQDN, record.Value)
 	if reason != nil && last != nil && ctx.Err() != nil {
@@ -120,7 +120,7 @@ func (s *Solver) look(ctx context.Context, record dns01.ChallengeInfo, last erro
 	return reason
 }
 
-// CleanUp removes the record if there is one, even when the context has ended.
+// CleanUp removes the record if there is one, even if the context has ended.
 func (s *Solver) CleanUp(_ context.Context, challenge acme.Challenge) error {
 	value := challenge.DNS01KeyAuthorization()
 	s.mu.Lock()

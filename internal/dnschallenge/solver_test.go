@@ -12,7 +12,7 @@ import (
 	"github.com/mholt/acmez/v3/acme"
 )
 
-// recorder is a provider that notes what it is asked for.
+// recorder is a provider that records its calls.
 type recorder struct {
 	calls []string
 	err   error // of Present
@@ -32,7 +32,7 @@ func challengeFor(token string) acme.Challenge {
 	return acme.Challenge{Identifier: acme.Identifier{Type: "dns", Value: "example.com"}, Token: token, KeyAuthorization: token + ".key"}
 }
 
-// soon is a context for what should not be waited for.
+// soon is a context for calls that should not wait.
 func soon(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -83,7 +83,7 @@ func TestSeveralRecordsAtATime(t *testing.T) {
 	}
 }
 
-// A record that was not set is not removed, and does not keep others out.
+// A record that was not set is not removed, and does not block other challenges.
 func TestPresentFails(t *testing.T) {
 	t.Parallel()
 	r := &recorder{err: errors.New("no")}

@@ -26,9 +26,9 @@ type entry struct {
 	name   string // lego's
 	title  string
 	open   func() (challenge.Provider, error) // reads the environment
-	prefix string                             // of lego's variables for its patience; none without
-	needs  string                             // what most users set
-	takes  string                             // what else identifies a user, or is another way to do so
+	prefix string                             // of lego's timeout variables; "" if it has none
+	needs  string                             // variables that most users set
+	takes  string                             // others that identify the user
 }
 
 // table is the list of DNS providers; to add one of lego's, add a line and run "make tidy licenses".
@@ -53,12 +53,12 @@ func with[P challenge.Provider](open func() (P, error)) func() (challenge.Provid
 	return func() (challenge.Provider, error) { return open() }
 }
 
-// variables returns the names of all that the provider reads to identify its user.
+// variables returns the names of all variables that the provider reads to identify its user.
 func (e entry) variables() []string {
 	return strings.Fields(strings.ReplaceAll(e.needs+" "+e.takes, "*", ""))
 }
 
-// secrets returns the names of those whose values no output may show.
+// secrets returns the names of those whose values must not be shown.
 func (e entry) secrets() (names []string) {
 	for _, variable := range strings.Fields(e.needs + " " + e.takes) {
 		if name, secret := strings.CutPrefix(variable, "*"); secret {

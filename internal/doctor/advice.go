@@ -1,6 +1,7 @@
 package doctor
 
-// advice is what mends a finding: with each proxy, or whatever the proxy (the empty one).
+// advice is how to correct what a finding is about: for each proxy, or for any (the empty one). docs/doctor.md has the same text; a
+// test compares them.
 type advice map[Proxy]Remedy
 
 const (
@@ -13,11 +14,11 @@ const (
 	haproxyFront = "haproxy.cfg, in the frontend"
 	haproxyBack  = "haproxy.cfg, in the backend of Immich"
 	ownFile      = "immichaccess.yml"
-	dashboard    = "Cloudflare's dashboard"
+	dashboard    = "Cloudflare, the dashboard"
 )
 
-// remedyFor picks the first proxy, from the outside, for which a remedy is known. A proxy behind another leaves no trace, so a
-// remedy for it may be missing; the documentation has all.
+// remedyFor returns the remedy for the outermost proxy for which one is known. A proxy behind another can't be recognized, so its
+// remedy may be missing; the documentation has all of them.
 func remedyFor(id string, proxies []Proxy) *Remedy {
 	all := remedies[id]
 	for _, proxy := range proxies {
@@ -38,7 +39,7 @@ func remedyFor(id string, proxies []Proxy) *Remedy {
 var remedies = map[string]advice{
 	"name-unknown": {"": {Where: "the DNS of your domain", Lines: []string{"an A record (IPv4), and AAAA if you have IPv6"}}},
 	"address-unreachable": {"": {Where: "router and firewall", Lines: []string{
-		"lead the port to the proxy, and look whether the proxy runs; from home, try over the mobile network",
+		"forward the port to the proxy, and check that the proxy is running; from home, try over the mobile network",
 	}}},
 	"address-partly": {"": {Where: "the DNS of your domain, or the firewall", Lines: []string{
 		"open the port for that address too, or remove the record",
@@ -54,9 +55,9 @@ var remedies = map[string]advice{
 	"certificate-name":        newCertificate,
 	"certificate-self-signed": newCertificate,
 	"certificate-untrusted": {"": {Where: "the phones, or the proxy", Lines: []string{
-		"install your authority's root certificate on each phone, or take a certificate of Let's Encrypt",
+		"install your CA's root certificate on each phone, or use a certificate from Let's Encrypt",
 	}}},
-	"certificate-weak": {"": {Where: "the proxy", Lines: []string{"a new key: ECDSA P-256, or RSA of 2048 bits"}}},
+	"certificate-weak": {"": {Where: "the proxy", Lines: []string{"issue the certificate for a new private key: ECDSA P-256, or RSA with 2048 bits"}}},
 	"certificate-chain": {
 		Nginx:        {Where: nginxServer, Lines: []string{"ssl_certificate …/fullchain.pem;  # not cert.pem"}},
 		ProxyManager: {Where: "Nginx Proxy Manager, SSL Certificates, Custom", Lines: []string{"upload the intermediate certificate too"}},
@@ -66,15 +67,15 @@ var remedies = map[string]advice{
 		ImmichAccess: {Where: ownFile, Lines: []string{"tls: {certFile: fullchain.pem}  # not cert.pem"}},
 		Apache:       {Where: "the VirtualHost", Lines: []string{"SSLCertificateFile …/fullchain.pem"}},
 	},
-	"certificate-differs": {"": {Where: "the DNS of your domain", Lines: []string{"all addresses should lead to the same proxy"}}},
+	"certificate-differs": {"": {Where: "the DNS of your domain", Lines: []string{"all addresses should be those of the same proxy"}}},
 
-	"no-answer": {"": {Where: "the proxy's log", Lines: []string{"look for this time; restart it, and Immich"}}},
+	"no-answer": {"": {Where: "the proxy's log", Lines: []string{"look for entries of the time of the test; restart the proxy and Immich"}}},
 	"http1-missing": {
-		"":      {Where: "the proxy", Lines: []string{"offer http/1.1 beside h2 in ALPN"}},
+		"":      {Where: "the proxy", Lines: []string{"offer http/1.1 as well as h2 in ALPN"}},
 		HAProxy: {Where: haproxyFront, Lines: []string{"bind :443 ssl crt site.pem alpn h2,http/1.1"}},
 		Traefik: {Where: traefikRoute, Lines: []string{"tls.options.default.alpnProtocols: [h2, http/1.1]"}},
 	},
-	"http2-broken": {"": {Where: "the proxy", Lines: []string{"see its log; until it works, take h2 out of ALPN"}}},
+	"http2-broken": {"": {Where: "the proxy", Lines: []string{"see the proxy's log; until HTTP/2 works, remove h2 from ALPN"}}},
 	"http2-missing": {
 		Nginx:        {Where: nginxServer, Lines: []string{"listen 443 ssl http2;  # since 1.25.1: http2 on;"}},
 		ProxyManager: {Where: "Nginx Proxy Manager, the proxy host's SSL tab", Lines: []string{"HTTP/2 Support: on"}},
@@ -96,12 +97,12 @@ var remedies = map[string]advice{
 	"redirect-method":     redirecting,
 
 	"login-page": {
-		"":         {Where: "the login proxy (Authelia, authentik, oauth2-proxy …)", Lines: []string{"let /api and /.well-known/immich pass, and guard them by a key"}},
-		Cloudflare: {Where: dashboard + ", Zero Trust, Access", Lines: []string{"a policy of type Service Auth, and its two headers in the app; or bypass /api"}},
+		"":         {Where: "the login proxy (Authelia, authentik, oauth2-proxy …)", Lines: []string{"exempt /api and /.well-known/immich, and protect them with a key"}},
+		Cloudflare: {Where: dashboard + ", Zero Trust, Access", Lines: []string{"add a policy of type Service Auth, and its two headers to the app, or a Bypass policy for /api"}},
 	},
-	"redirected": {"": {Where: "the proxy", Lines: []string{"no redirect on /api; give the app the address that it leads to"}}},
+	"redirected": {"": {Where: "the proxy", Lines: []string{"don't redirect /api; enter the address that it redirects to in the app"}}},
 	"immich-down": {
-		"":           {Where: "the proxy", Lines: []string{"http://immich-server:2283 in the same Docker network, or http://127.0.0.1:2283"}},
+		"":           {Where: "the proxy", Lines: []string{"the upstream is http://immich-server:2283 in the same Docker network, or http://127.0.0.1:2283"}},
 		Nginx:        {Where: nginxServer, Lines: []string{"proxy_pass http://127.0.0.1:2283;"}},
 		ProxyManager: {Where: "Nginx Proxy Manager, the proxy host's Details tab", Lines: []string{"Scheme http, Forward Port 2283"}},
 		Caddy:        {Where: caddyFile, Lines: []string{"reverse_proxy 127.0.0.1:2283"}},
@@ -110,37 +111,37 @@ var remedies = map[string]advice{
 		ImmichAccess: {Where: ownFile, Lines: []string{"upstreams: [http://127.0.0.1:2283]"}},
 	},
 	"not-immich": {
-		"":    {Where: "the proxy", Lines: []string{"lead all paths of this name to immich-server:2283, without a path behind it"}},
+		"":    {Where: "the proxy", Lines: []string{"forward all paths of this host name to immich-server:2283, without adding a path"}},
 		Nginx: {Where: nginxServer, Lines: []string{"location / { proxy_pass http://127.0.0.1:2283; }"}},
 	},
-	"sub-path": {"": {Where: "DNS and the proxy", Lines: []string{"a name of its own, such as photos.example.com, that leads to Immich at /"}}},
+	"sub-path": {"": {Where: "DNS and the proxy", Lines: []string{"use a separate host name, such as photos.example.com, and forward it to Immich at /"}}},
 
 	"locked-out": {"": {Where: "the app", Lines: []string{"correct the key, and wait"}}},
 	"client-certificate-needed": {"": {Where: "the app, before login", Lines: []string{
-		"Settings > Advanced > client certificate; Chromecast, the iOS widget and OAuth can't have it",
+		"Settings > Advanced > client certificate; Chromecast, the iOS widget and OAuth can't use it",
 	}}},
 	"key-needed": {"": {Where: "this command", Lines: []string{"--keyFile=FILE, a file with the key"}}},
 	"key-refused": {
-		"":    {Where: "the app and the proxy", Lines: []string{"compare key and header name, without blanks or line end"}},
+		"":    {Where: "the app and the proxy", Lines: []string{"compare the key and the header name, without blanks or a line break"}},
 		Nginx: {Where: nginxServer, Lines: []string{"proxy_set_header X-Access-Key $http_x_access_key;  # nginx drops names with _"}},
 	},
 	"no-key":             askForKey,
 	"key-not-asked":      askForKey,
-	"wrong-key-accepted": {"": {Where: "the proxy", Lines: []string{"compare the whole value, not only whether there is one"}}},
+	"wrong-key-accepted": {"": {Where: "the proxy", Lines: []string{"compare the whole value, instead of checking only that the header is present"}}},
 	"key-bypassed": {
-		"":           {Where: "the proxy", Lines: []string{"believe forwarding headers of your own proxies only"}},
+		"":           {Where: "the proxy", Lines: []string{"trust the forwarding headers of your own proxies only"}},
 		Nginx:        {Where: nginxServer, Lines: []string{"set_real_ip_from …;  # only the proxy in front, not 0.0.0.0/0"}},
-		Caddy:        {Where: caddyGlobal, Lines: []string{"servers { trusted_proxies static … }; and remote_ip, not client_ip"}},
+		Caddy:        {Where: caddyGlobal, Lines: []string{"servers { trusted_proxies static … }", "remote_ip instead of client_ip in matchers"}},
 		Traefik:      {Where: traefikFile, Lines: []string{"forwardedHeaders.trustedIPs: […]  # not insecure: true"}},
 		ImmichAccess: {Where: ownFile, Lines: []string{"access: {trustedProxies: […]}  # only the proxy in front"}},
 	},
 	"key-dropped": {
-		"":    {Where: "the proxy", Lines: []string{"pass all headers on, on every path"}},
+		"":    {Where: "the proxy", Lines: []string{"forward all headers, on every path"}},
 		Nginx: {Where: "nginx, in each location", Lines: []string{"proxy_set_header X-Access-Key $http_x_access_key;"}},
 	},
 	"request-blocked": {
-		"":         {Where: "the proxy", Lines: []string{"lead every path and method of this name to Immich; look into the log of a firewall (WAF)"}},
-		Cloudflare: {Where: dashboard + ", Security, Events", Lines: []string{"a rule that skips the WAF for this name"}},
+		"":         {Where: "the proxy", Lines: []string{"forward every path and method of this host name to Immich; check the log of the firewall (WAF)"}},
+		Cloudflare: {Where: dashboard + ", Security, Events", Lines: []string{"add a rule that skips the WAF for this host name"}},
 	},
 	"chunked-refused": {"": {Where: "the proxy", Lines: []string{"allow Transfer-Encoding: chunked in requests"}}},
 
@@ -150,19 +151,19 @@ var remedies = map[string]advice{
 		}},
 		ProxyManager: {Where: "Nginx Proxy Manager, the proxy host's Details tab", Lines: []string{"Websockets Support: on"}},
 		Caddy:        {Where: caddyFile, Lines: []string{"reverse_proxy 127.0.0.1:2283  # without header_up for Upgrade and Connection"}},
-		Traefik:      {Where: traefikRoute, Lines: []string{"no headers middleware that touches Upgrade or Connection"}},
-		HAProxy:      {Where: haproxyBack, Lines: []string{"no option httpclose, and no http-request del-header Upgrade"}},
+		Traefik:      {Where: traefikRoute, Lines: []string{"remove every headers middleware that changes Upgrade or Connection"}},
+		HAProxy:      {Where: haproxyBack, Lines: []string{"remove option httpclose, and http-request del-header Upgrade"}},
 		Cloudflare:   {Where: dashboard + ", Network", Lines: []string{"WebSockets: on"}},
 		Apache:       {Where: "the VirtualHost", Lines: []string{"ProxyPass / http://127.0.0.1:2283/ upgrade=websocket"}},
 	},
-	"websocket-refused": {"": {Where: "the proxy", Lines: []string{"lead /api/socket.io to Immich, over HTTP/1.1, with Upgrade"}}},
-	"websocket-key":     {"": {Where: "the proxy", Lines: []string{"pass the key's header on with the upgrade too"}}},
-	"websocket-silent":  {"": {Where: "the proxy", Lines: []string{"no buffering, no inspection of WebSockets"}}},
+	"websocket-refused": {"": {Where: "the proxy", Lines: []string{"forward /api/socket.io to Immich, over HTTP/1.1, with the Upgrade header"}}},
+	"websocket-key":     {"": {Where: "the proxy", Lines: []string{"forward the key's header with the upgrade, too"}}},
+	"websocket-no-data": {"": {Where: "the proxy", Lines: []string{"turn off buffering and inspection of WebSockets"}}},
 	"well-known": {
-		"":      {Where: "the proxy", Lines: []string{"lead /.well-known/immich to Immich; only acme-challenge belongs to the proxy"}},
+		"":      {Where: "the proxy", Lines: []string{"forward /.well-known/immich to Immich; only acme-challenge is for the proxy"}},
 		Nginx:   {Where: nginxServer, Lines: []string{"location = /.well-known/immich { proxy_pass http://127.0.0.1:2283; }"}},
 		Caddy:   {Where: caddyFile, Lines: []string{"handle /.well-known/immich { reverse_proxy 127.0.0.1:2283 }"}},
-		Traefik: {Where: traefikRoute, Lines: []string{"no other router with PathPrefix(`/.well-known`) for this name"}},
+		Traefik: {Where: traefikRoute, Lines: []string{"remove any other router with PathPrefix(`/.well-known`) for this host name"}},
 		HAProxy: {Where: haproxyFront, Lines: []string{"use_backend … if { path_beg /.well-known/acme-challenge/ }  # no more than that"}},
 	},
 
@@ -172,38 +173,38 @@ var remedies = map[string]advice{
 		Caddy:        {Where: caddyFile, Lines: []string{"remove request_body { max_size … }"}},
 		Traefik:      {Where: traefikRoute, Lines: []string{"remove the buffering middleware (maxRequestBodyBytes)"}},
 		HAProxy:      {Where: haproxyFront, Lines: []string{"remove the http-request deny on content-length or req.body_size"}},
-		Cloudflare:   {Where: dashboard, Lines: []string{"100 MB is the limit of the free plan: a DNS record without proxy (grey cloud), or a VPN"}},
+		Cloudflare:   {Where: dashboard, Lines: []string{"the free plan is limited to 100 MB: use a DNS record without proxy (grey cloud), or a VPN"}},
 		ImmichAccess: {Where: ownFile + ", or the plugin's options", Lines: []string{"maxUploadSize: 50000M"}},
 		Apache:       {Where: "the VirtualHost", Lines: []string{"LimitRequestBody 0"}},
 	},
 	"upload-time": {
-		"":           {Where: "the proxy", Lines: []string{"limit the silence of a request, not its length"}},
+		"":           {Where: "the proxy", Lines: []string{"limit the idle time of a request, not its duration"}},
 		Nginx:        {Where: nginxServer, Lines: []string{"client_body_timeout 600s;", "proxy_send_timeout 600s;", "proxy_read_timeout 600s;"}},
 		Caddy:        {Where: caddyGlobal, Lines: []string{"servers { timeouts { read_body 0 } }"}},
 		Traefik:      {Where: traefikFile, Lines: []string{"transport.respondingTimeouts.readTimeout: 0"}},
-		HAProxy:      {Where: haproxyFront, Lines: []string{"no option http-buffer-request; timeout client 600s"}},
-		Cloudflare:   {Where: dashboard, Lines: []string{"its time can't be changed: a DNS record without proxy (grey cloud), or a VPN"}},
+		HAProxy:      {Where: haproxyFront, Lines: []string{"no option http-buffer-request", "timeout client 600s"}},
+		Cloudflare:   {Where: dashboard, Lines: []string{"this timeout can't be changed: use a DNS record without proxy (grey cloud), or a VPN"}},
 		ImmichAccess: {Where: ownFile, Lines: []string{"timeouts: {idle: 600s}"}},
 	},
 	"upload-buffered": {
-		"":      {Where: "the proxy", Lines: []string{"turn buffering of requests off"}},
+		"":      {Where: "the proxy", Lines: []string{"turn off request buffering"}},
 		Nginx:   {Where: nginxServer, Lines: []string{"proxy_request_buffering off;"}},
 		Caddy:   {Where: caddyFile, Lines: []string{"remove request_buffers from reverse_proxy"}},
 		Traefik: {Where: traefikRoute, Lines: []string{"remove the buffering middleware"}},
 		HAProxy: {Where: haproxyBack, Lines: []string{"remove option http-buffer-request"}},
 		Cloudflare: {Where: dashboard, Lines: []string{
-			"it stores uploads, which can't be changed: a DNS record without proxy (grey cloud), or a VPN",
+			"request buffering can't be turned off: use a DNS record without proxy (grey cloud), or a VPN",
 		}},
-		Apache: {Where: "the VirtualHost", Lines: []string{"no proxy-sendcl"}},
+		Apache: {Where: "the VirtualHost", Lines: []string{"remove SetEnv proxy-sendcl"}},
 	},
 	"early-answer-cut": {Nginx: {Where: nginxServer, Lines: []string{"lingering_close always;"}}},
 
 	"range-ignored": {
-		"":      {Where: "the proxy", Lines: []string{"pass Range and If-Range on, and 206 back"}},
+		"":      {Where: "the proxy", Lines: []string{"forward Range and If-Range, and the 206 response"}},
 		Nginx:   {Where: nginxServer, Lines: []string{"proxy_set_header Range $http_range;", "proxy_set_header If-Range $http_if_range;", "proxy_cache off;"}},
-		Caddy:   {Where: caddyFile, Lines: []string{"reverse_proxy without header_up -Range"}},
-		Traefik: {Where: traefikRoute, Lines: []string{"no headers middleware that sets Range"}},
-		HAProxy: {Where: haproxyFront, Lines: []string{"no http-request del-header Range"}},
+		Caddy:   {Where: caddyFile, Lines: []string{"remove header_up -Range from reverse_proxy"}},
+		Traefik: {Where: traefikRoute, Lines: []string{"remove every headers middleware that sets Range"}},
+		HAProxy: {Where: haproxyFront, Lines: []string{"remove http-request del-header Range"}},
 	},
 	"media-compressed": {
 		"":      {Where: "the proxy", Lines: []string{"compress text only: HTML, CSS, JavaScript, JSON"}},
@@ -215,31 +216,31 @@ var remedies = map[string]advice{
 	},
 
 	"links-closed": {
-		"":           {Where: "the proxy", Lines: []string{"let pass without a key what docs/clients.md lists for shared links"}},
+		"":           {Where: "the proxy", Lines: []string{"exempt from the key what docs/clients.md lists for shared links"}},
 		ImmichAccess: {Where: ownFile + ", or the plugin's options", Lines: []string{"publicRoutes: [shared-links]"}},
 	},
 	"links-half-open": {
-		"":           {Where: "the proxy", Lines: []string{"let pass all that docs/clients.md lists for shared links"}},
+		"":           {Where: "the proxy", Lines: []string{"exempt everything that docs/clients.md lists for shared links"}},
 		ImmichAccess: {Where: ownFile + ", or the plugin's options", Lines: []string{"publicRoutes: [shared-links]"}},
 	},
 	"host-lost": {
-		"":      {Where: "the proxy", Lines: []string{"leave the Host header as it came"}},
+		"":      {Where: "the proxy", Lines: []string{"forward the Host header unchanged"}},
 		Nginx:   {Where: nginxServer, Lines: []string{"proxy_set_header Host $http_host;"}},
-		Caddy:   {Where: caddyFile, Lines: []string{"reverse_proxy without header_up Host"}},
+		Caddy:   {Where: caddyFile, Lines: []string{"remove header_up Host from reverse_proxy"}},
 		Traefik: {Where: traefikRoute, Lines: []string{"loadBalancer.passHostHeader: true"}},
-		HAProxy: {Where: haproxyBack, Lines: []string{"no http-request set-header Host"}},
+		HAProxy: {Where: haproxyBack, Lines: []string{"remove http-request set-header Host"}},
 		Apache:  {Where: "the VirtualHost", Lines: []string{"ProxyPreserveHost On"}},
 	},
 	"scheme-lost": {
 		"":      {Where: "the proxy", Lines: []string{"set X-Forwarded-Proto to https"}},
 		Nginx:   {Where: nginxServer, Lines: []string{"proxy_set_header X-Forwarded-Proto $scheme;"}},
-		Caddy:   {Where: caddyGlobal, Lines: []string{"servers { trusted_proxies static private_ranges }  # if a proxy in front ends TLS"}},
-		Traefik: {Where: traefikFile, Lines: []string{"forwardedHeaders.trustedIPs: […]  # if a proxy in front ends TLS"}},
+		Caddy:   {Where: caddyGlobal, Lines: []string{"servers { trusted_proxies static private_ranges }  # if a proxy in front terminates TLS"}},
+		Traefik: {Where: traefikFile, Lines: []string{"forwardedHeaders.trustedIPs: […]  # if a proxy in front terminates TLS"}},
 		HAProxy: {Where: haproxyFront, Lines: []string{"http-request set-header X-Forwarded-Proto https if { ssl_fc }"}},
 		Apache:  {Where: "the VirtualHost", Lines: []string{`RequestHeader set X-Forwarded-Proto "https"`}},
 	},
 	"client-address": {
-		"":           {Where: "the proxy", Lines: []string{"set X-Forwarded-For to the client"}},
+		"":           {Where: "the proxy", Lines: []string{"set X-Forwarded-For to the client IP"}},
 		Nginx:        {Where: nginxServer, Lines: []string{"proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;", "proxy_set_header X-Real-IP $remote_addr;"}},
 		Caddy:        {Where: caddyGlobal, Lines: []string{"servers { trusted_proxies static … }  # the proxy in front, if there is one"}},
 		Traefik:      {Where: traefikFile, Lines: []string{"forwardedHeaders.trustedIPs: […]  # the proxy in front, if there is one"}},
@@ -250,13 +251,13 @@ var remedies = map[string]advice{
 
 var (
 	renewal = advice{
-		"":           {Where: "the proxy", Lines: []string{"see its log for why renewal fails: does the name lead here, is port 80 open?"}},
-		Nginx:        {Where: "the server", Lines: []string{"certbot renew --dry-run; then nginx -s reload after each renewal"}},
-		ProxyManager: {Where: "Nginx Proxy Manager, SSL Certificates", Lines: []string{"Renew Now; port 80 has to be open"}},
+		"":           {Where: "the proxy", Lines: []string{"the proxy's log says why renewal fails: does the host name resolve to this server, is port 80 open?"}},
+		Nginx:        {Where: "the server", Lines: []string{"check with certbot renew --dry-run, and run nginx -s reload after each renewal"}},
+		ProxyManager: {Where: "Nginx Proxy Manager, SSL Certificates", Lines: []string{"Renew Now, with port 80 open"}},
 		HAProxy:      {Where: "the server", Lines: []string{"renew, put the new file in place, and reload HAProxy after each renewal"}},
 	}
 	newCertificate = advice{
-		"":           {Where: "the proxy", Lines: []string{"a certificate for this very name, of Let's Encrypt, say"}},
+		"":           {Where: "the proxy", Lines: []string{"get a certificate for exactly this host name, from Let's Encrypt for example"}},
 		Nginx:        {Where: nginxServer, Lines: []string{"server_name photos.example.com;", "ssl_certificate …/fullchain.pem;  # certbot --nginx makes it"}},
 		ProxyManager: {Where: "Nginx Proxy Manager, the proxy host's SSL tab", Lines: []string{"Request a new SSL Certificate"}},
 		Caddy:        {Where: caddyFile, Lines: []string{"photos.example.com { … }  # the name, not a port or address"}},
@@ -264,7 +265,7 @@ var (
 		ImmichAccess: {Where: ownFile, Lines: []string{"domains: [photos.example.com]"}},
 	}
 	redirecting = advice{
-		"":      {Where: "the proxy", Lines: []string{"answer plain HTTP by 308 to https:// and the same path"}},
+		"":      {Where: "the proxy", Lines: []string{"redirect plain HTTP to https:// and the same path, with status 308"}},
 		Nginx:   {Where: "nginx, in the server block for port 80", Lines: []string{"return 308 https://$host$request_uri;"}},
 		Caddy:   {Where: caddyFile, Lines: []string{"redir https://{host}{uri} 308  # or leave it to Caddy"}},
 		Traefik: {Where: traefikFile, Lines: []string{"http.redirections.entryPoint: {to: websecure, scheme: https}"}},
@@ -272,6 +273,6 @@ var (
 		Apache:  {Where: "the VirtualHost of port 80", Lines: []string{"Redirect 308 / https://photos.example.com/"}},
 	}
 	askForKey = advice{"": {Where: "if it is reachable from the Internet", Lines: []string{
-		"put immichaccess in front, or another gate that asks for a key in a header, on every listener",
+		"put immichaccess in front of it, or another gateway that requires a key in a header, on every listener",
 	}}}
 )

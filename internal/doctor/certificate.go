@@ -21,7 +21,7 @@ const (
 	issuerLimit     = 64 << 10
 )
 
-// checkCertificate judges the chain as a phone does, at each address.
+// checkCertificate checks the chain as a phone does, at each address.
 func (e *examination) checkCertificate(ctx context.Context) {
 	if !e.target.isTLS() {
 		e.judgePlain()
@@ -50,7 +50,7 @@ func (e *examination) checkCertificate(ctx context.Context) {
 				ID: "certificate-differs", Level: Warning, Area: areaCertificate,
 				Title:  "The addresses have different certificates",
 				Seen:   fmt.Sprintf("%s has one of %s, until %s", address, issuerName(leaf), leaf.NotAfter.Format(time.DateOnly)),
-				Breaks: "Another server may stand behind one of them.",
+				Breaks: "There may be another server at one of them.",
 			})
 		}
 	}
@@ -85,7 +85,7 @@ func (e *examination) handshake(ctx context.Context, address, name string) (tls.
 	return conn.(*tls.Conn).ConnectionState(), nil
 }
 
-// judgeChain adds one finding for the chain: the fault that a phone would stumble over, or that there is none.
+// judgeChain adds one finding about the chain: the defect because of which a phone would reject it, or that there is none.
 func (e *examination) judgeChain(ctx context.Context, chain []*x509.Certificate) {
 	leaf := chain[0]
 	err := e.verify(leaf, chain[1:], time.Now())
@@ -114,7 +114,7 @@ func (e *examination) verify(leaf *x509.Certificate, intermediates []*x509.Certi
 	return err
 }
 
-// chainFault finds out which of the faults it is. The phone's words are those of Android, then of iOS.
+// chainFault determines the defect. The quoted messages are those of Android, then of iOS.
 func (e *examination) chainFault(ctx context.Context, chain []*x509.Certificate, err error) Finding {
 	leaf := chain[0]
 	now := time.Now()
@@ -155,7 +155,7 @@ func (e *examination) chainFault(ctx context.Context, chain []*x509.Certificate,
 			ID:    "certificate-chain",
 			Title: "The certificate's chain is incomplete",
 			Seen:  fmt.Sprintf("%s sent, without the intermediate %q", plural(len(chain), "certificate"), chain[len(chain)-1].Issuer.CommonName),
-			Breaks: `Browsers on a computer often manage, and the app does not: "unable to get local issuer certificate", ` +
+			Breaks: `Browsers on a computer often connect, but the app does not:  "unable to get local issuer certificate", ` +
 				`or "The certificate for this server is invalid".`,
 		}
 	default:
@@ -171,7 +171,7 @@ func (e *examination) chainFault(ctx context.Context, chain []*x509.Certificate,
 func (e *examination) judgeGoodChain(leaf *x509.Certificate) {
 	left := time.Until(leaf.NotAfter)
 	seen := fmt.Sprintf("%s, by %s, %s left", names(leaf), issuerName(leaf), plural(int(left.Hours()/24), "day"))
-	// Some certificates live for six days, so the margin is of their own life.
+	// Some certificates are valid for six days only, so the margin is relative to that.
 	if left < min(renewalMargin, leaf.NotAfter.Sub(leaf.NotBefore)/6) {
 		e.add(Finding{
 			ID: "certificate-expiring", Level: Warning, Area: areaCertificate,
@@ -193,7 +193,7 @@ func (e *examination) judgeGoodChain(leaf *x509.Certificate) {
 	e.passed("certificate", areaCertificate, seen)
 }
 
-// isIncomplete tells whether an intermediate is missing. Certificates say where their issuer's is to be had.
+// isIncomplete reports whether an intermediate is missing. Certificates contain the URL of their issuer's.
 func (e *examination) isIncomplete(ctx context.Context, chain []*x509.Certificate) bool {
 	last := chain[len(chain)-1]
 	if isSelfSigned(last) || len(last.IssuingCertificateURL) == 0 {
@@ -245,7 +245,7 @@ func names(c *x509.Certificate) string {
 		all = append(all, ip.String())
 	}
 	if len(all) == 0 {
-		return fmt.Sprintf("%q, without names that phones look at", c.Subject.CommonName)
+		return fmt.Sprintf("%q, without names that phones check", c.Subject.CommonName)
 	}
 	if len(all) > 3 {
 		all = append(all[:3], "…")

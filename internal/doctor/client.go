@@ -19,12 +19,12 @@ import (
 
 const (
 	userAgent = "immichaccess-doctor"
-	// bodyLimit is what the doctor reads of an answer.
+	// bodyLimit is how much of a response the doctor reads.
 	bodyLimit = 256 << 10
 )
 
-// clients speak one version of HTTP each. None checks the certificate, which is a test of its own; without a good one, the key
-// is not sent.
+// clients use one version of HTTP each. None verifies the certificate, which has its own test; without a valid one, the key is
+// not sent.
 type clients struct {
 	http1  *http.Client
 	newest *http.Client // HTTP/2 where the server offers it
@@ -67,7 +67,7 @@ func unchecked(t target, protocols ...string) *tls.Config {
 	return &tls.Config{InsecureSkipVerify: true, ServerName: t.host, NextProtos: protocols} //nolint:gosec // see clients
 }
 
-// answer is what came back, or why nothing did.
+// answer is a response, or why there is none.
 type answer struct {
 	err    error
 	status int
@@ -91,7 +91,7 @@ func (e *examination) askURL(ctx context.Context, client *http.Client, method, u
 	return e.exchange(ctx, client, method, url, header, body)
 }
 
-// exchange takes as long as ctx lasts.
+// exchange may take as long as ctx lasts.
 func (e *examination) exchange(ctx context.Context, client *http.Client, method, url string, header http.Header, body io.Reader) *answer {
 	request, err := http.NewRequestWithContext(ctx, method, url, body)
 	if err != nil {
@@ -122,7 +122,7 @@ func (e *examination) read(response *http.Response) *answer {
 	return a
 }
 
-// dial opens a connection for HTTP/1.1 that is written to by hand.
+// dial opens a connection for writing HTTP/1.1 directly.
 func (e *examination) dial(ctx context.Context) (net.Conn, error) {
 	dialer := &net.Dialer{Timeout: patient}
 	address := net.JoinHostPort(e.target.host, e.target.port)
@@ -136,12 +136,12 @@ func (e *examination) dial(ctx context.Context) (net.Conn, error) {
 func (e *examination) head(path string, header http.Header) []byte {
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\n", path, e.target.authority(), userAgent)
-	_ = e.withKey(header).Write(&text) // a buffer takes everything
+	_ = e.withKey(header).Write(&text) // a buffer returns no error
 	text.WriteString("\r\n")
 	return text.Bytes()
 }
 
-// receive reads an answer, interim ones too.
+// receive reads one response, which may be an interim one.
 func (e *examination) receive(conn net.Conn, within time.Duration) *answer {
 	if err := conn.SetReadDeadline(time.Now().Add(within)); err != nil {
 		return &answer{err: err}
@@ -157,14 +157,14 @@ func (e *examination) receive(conn net.Conn, within time.Duration) *answer {
 	return e.read(response)
 }
 
-// isPong tells whether it is Immich's answer to a ping.
+// isPong reports whether it is Immich's response to a ping.
 func (a *answer) isPong() bool {
 	var pong struct{ Res string }
 	return a.err == nil && a.status == http.StatusOK && json.Unmarshal(a.body, &pong) == nil && pong.Res == "pong"
 }
 
-// isImmich tells whether Immich itself answered: its errors are JSON with a message, and mostly have a correlation ID; its good
-// answers to an app are anything but a page.
+// isImmich reports whether Immich itself responded: its errors are JSON with a message, and mostly have a correlation ID; its
+// successful responses to an app are anything but a page.
 func (a *answer) isImmich() bool {
 	if a.err != nil {
 		return false
@@ -179,7 +179,7 @@ func (a *answer) isImmich() bool {
 	return a.status >= 200 && a.status < 300 && !a.isHTML()
 }
 
-// message is that of an error of Immich's.
+// message returns the message of an error of Immich's.
 func (a *answer) message() string {
 	var text struct{ Message any }
 	if json.Unmarshal(a.body, &text) != nil || text.Message == nil {
@@ -192,7 +192,7 @@ func (a *answer) isHTML() bool {
 	return strings.HasPrefix(a.header.Get("Content-Type"), "text/html")
 }
 
-// isUnavailable tells whether a proxy says that it does not reach Immich.
+// isUnavailable reports whether a proxy says that it can't reach Immich.
 func (a *answer) isUnavailable() bool {
 	return a.err == nil && a.status >= 500 && !a.isImmich()
 }
@@ -201,7 +201,7 @@ func (a *answer) isRedirect() bool {
 	return a.err == nil && a.status >= 300 && a.status < 400 && a.status != http.StatusNotModified
 }
 
-// isLike tells whether two answers are one and the same refusal.
+// isLike reports whether two responses are the same refusal.
 func (a *answer) isLike(other *answer) bool {
 	if other == nil || a.err != nil || a.status != other.status {
 		return false
@@ -209,7 +209,7 @@ func (a *answer) isLike(other *answer) bool {
 	return bytes.Equal(a.body, other.body) || a.isHTML() && other.isHTML()
 }
 
-// String is for people: what came, in a few words.
+// String describes the response in a few words.
 func (a *answer) String() string {
 	switch {
 	case a.err != nil:

@@ -21,7 +21,7 @@ const (
 	logLine       = " from ip address "
 )
 
-// checkClientAddress fails to log in, once, since Immich writes into its log from where, and to no other place.
+// checkClientAddress fails to log in, once, since Immich shows the client's address in its log only.
 func (e *examination) checkClientAddress(ctx context.Context) {
 	if e.ImmichLog == nil {
 		e.skipped("client-address", areaAddress, "--immichLog=FILE, its log, tests what Immich sees")
@@ -60,7 +60,7 @@ func (e *examination) checkClientAddress(ctx context.Context) {
 	}
 }
 
-// awaitAddress reads the log until it tells of that user.
+// awaitAddress reads the log until it names that user.
 func awaitAddress(log io.Reader, user string, found chan<- string) {
 	lines := bufio.NewScanner(log)
 	for lines.Scan() {
@@ -74,7 +74,7 @@ func awaitAddress(log io.Reader, user string, found chan<- string) {
 	}
 }
 
-// judgeAddress can't know the public address of this machine behind a router: there, any public one is good.
+// judgeAddress can't know the public address of this machine behind a router, so it accepts any public one there.
 func (e *examination) judgeAddress(text string, own, server netip.Addr) {
 	seen := fmt.Sprintf("Immich's log says %s, this machine is %s", text, own)
 	address, err := netip.ParseAddr(text)
@@ -93,11 +93,11 @@ func (e *examination) judgeAddress(text string, own, server netip.Addr) {
 	}
 }
 
-// Follow reads what is written to a log file from now on, until ctx ends.
+// Follow reads what is appended to a log file from now on, until ctx ends.
 func Follow(ctx context.Context, file *os.File) (io.Reader, error) {
 	info, err := file.Stat()
 	if err != nil || !info.Mode().IsRegular() {
-		return file, err // a pipe waits by itself
+		return file, err // reading a pipe waits by itself
 	}
 	if _, err := file.Seek(0, io.SeekEnd); err != nil {
 		return nil, err

@@ -1,7 +1,7 @@
-// Package doctor tests a deployment of Immich from outside, whatever proxy stands in front of it, as Immich's apps use it.
+// Package doctor tests a deployment of Immich from outside, whatever proxy is in front of it, as Immich's apps use it.
 //
-// It changes nothing in Immich: whatever it sends is refused for want of a login. It sends one wrong access key at most, and the
-// right one only over HTTPS with a valid certificate, unless it is told otherwise.
+// It changes nothing in Immich: whatever it sends is refused because it has no login. It sends at most one wrong access key,
+// and the right one only over HTTPS with a valid certificate, unless Options.Insecure is set.
 package doctor
 
 import (
@@ -17,7 +17,7 @@ const DefaultKeyHeader = "X-Access-Key"
 
 const defaultSlowFor = 70 * time.Second
 
-// Options say what to test, and with what.
+// Options say what to test, and with which credentials.
 type Options struct {
 	URL       string
 	Key       string // access key; none tests what is reachable without one
@@ -34,7 +34,7 @@ type Options struct {
 	Progress func(step string) // called before each step; may be nil
 }
 
-// patient limits what has to answer at once: every deployment that is slower than that is broken.
+// patient is how long a response may take: any deployment that is slower than that is broken.
 const patient = 15 * time.Second
 
 // examination is one run of the doctor.
@@ -46,13 +46,13 @@ type examination struct {
 	clients     *clients
 	traces      traces
 	addresses   []string // that answered
-	trusted     bool     // the certificate is good, so the key may be sent
-	refusal     *answer  // what is answered without a key; nil if nothing is refused
+	trusted     bool     // the certificate is valid, so the key may be sent
+	refusal     *answer  // the response without a key; nil if it is not refused
 	announcesH3 bool
-	failedStep  bool // there is no point in going on
+	failedStep  bool // the remaining tests make no sense
 }
 
-// Run tests the deployment. An error is of the options only; whatever is wrong with the deployment is in the report.
+// Run tests the deployment. An error is about the options only; all that is wrong with the deployment is in the report.
 func Run(ctx context.Context, options Options) (*Report, error) {
 	e, err := newExamination(options)
 	if err != nil {
@@ -128,7 +128,7 @@ func (e *examination) skipped(id, area, why string) {
 	e.add(Finding{ID: id, Level: Skipped, Area: area, Seen: why})
 }
 
-// mayUseKey tells whether there is a key, and a safe way to send it.
+// mayUseKey reports whether there is a key, and a safe way to send it.
 func (e *examination) mayUseKey() bool {
 	return e.Key != "" && (e.trusted || e.Insecure)
 }

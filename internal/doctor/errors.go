@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// inWords says what an error of the network means. It leaves out addresses and URLs.
+// inWords describes an error of the network. It leaves out addresses and URLs.
 func inWords(err error) string {
 	var lookup *net.DNSError
 	switch {
@@ -36,7 +36,7 @@ func inWords(err error) string {
 	return err.Error()
 }
 
-// lacksRoute tells whether it is this machine that can't reach such addresses.
+// lacksRoute reports whether it is this machine that can't reach such addresses.
 func lacksRoute(err error) bool {
 	return errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EADDRNOTAVAIL)
 }

@@ -13,11 +13,11 @@ const (
 	areaImmich = "Immich"
 	areaKey    = "Access key"
 	pingPath   = "/api/server/ping"
-	// gatePath is never among the routes that are let pass without a key, as a ping may be. It wants a login.
+	// gatePath is never among the routes that are public, as a ping may be. It requires a login.
 	gatePath = "/api/server/about"
 )
 
-// checkImmich finds out whether it is Immich that answers, at the root, and what is answered to those without a key.
+// checkImmich finds out whether Immich is at the root, and what the response is without a key.
 func (e *examination) checkImmich(ctx context.Context) {
 	bare := e.ask(ctx, http.MethodGet, pingPath, nil, "")
 	e.refusal = refusalIn(e.ask(ctx, http.MethodGet, gatePath, nil, ""))
@@ -36,7 +36,7 @@ func (e *examination) checkImmich(ctx context.Context) {
 	e.add(e.whyNoPong(ctx, bare, keyed))
 }
 
-// refusalIn is an answer for want of a key, which Immich has no part in: its own errors have a correlation ID.
+// refusalIn returns a refusal for a missing key, which does not come from Immich: its own errors have a correlation ID.
 func refusalIn(a *answer) *answer {
 	if a.err != nil || a.status < 400 || a.status >= 500 || a.hasPassed() {
 		return nil
@@ -44,12 +44,12 @@ func refusalIn(a *answer) *answer {
 	return a
 }
 
-// hasPassed tells whether a request for gatePath has reached Immich, which refuses it in its own way.
+// hasPassed reports whether a request for gatePath has reached Immich, which refuses it in its own way.
 func (a *answer) hasPassed() bool {
 	return a.err == nil && a.header.Get("X-Immich-Cid") != ""
 }
 
-// whyNoPong names the reason that no ping comes back.
+// whyNoPong returns the reason why there is no response to a ping.
 func (e *examination) whyNoPong(ctx context.Context, bare, keyed *answer) Finding {
 	seen := fmt.Sprintf("GET %s: %s", pingPath, keyed)
 	switch {
@@ -63,9 +63,9 @@ func (e *examination) whyNoPong(ctx context.Context, bare, keyed *answer) Findin
 	case isLoginPage(keyed):
 		return Finding{
 			ID: "login-page", Level: Problem, Area: areaImmich,
-			Title:  "A login page stands in front of Immich's API",
+			Title:  "A login page is in front of Immich's API",
 			Seen:   seen,
-			Breaks: "The app can't pass it: it wants the API itself. Browsers can.",
+			Breaks: "The app can't get past it. Browsers can.",
 		}
 	case keyed.isRedirect():
 		return Finding{
@@ -86,7 +86,7 @@ func (e *examination) whyNoPong(ctx context.Context, bare, keyed *answer) Findin
 			ID: "locked-out", Level: Problem, Area: areaKey,
 			Title:  "Too many requests or wrong keys came from this network",
 			Seen:   seen + retryAfter(keyed),
-			Breaks: "The app stays outside as well, until that time is over.",
+			Breaks: "The app is denied as well, until that time is over.",
 		}
 	case e.isUnderPath(ctx):
 		return subPath(e.target)
@@ -95,14 +95,14 @@ func (e *examination) whyNoPong(ctx context.Context, bare, keyed *answer) Findin
 	default:
 		return Finding{
 			ID: "not-immich", Level: Problem, Area: areaImmich,
-			Title:  "Something else than Immich answers here",
+			Title:  "Something other than Immich answers here",
 			Seen:   seen,
 			Breaks: `The app says that the server is not reachable. Requests to /api have to reach immich-server too, not the web page alone.`,
 		}
 	}
 }
 
-// wantsCertificate tells whether the server refuses whoever shows no client certificate: in TLS, or by a page of nginx's.
+// wantsCertificate reports whether the server refuses clients without a client certificate: in TLS, or by nginx's error page.
 func (a *answer) wantsCertificate() bool {
 	if a.err != nil {
 		return strings.Contains(a.err.Error(), "certificate required")
@@ -115,12 +115,12 @@ func certificateNeeded(a *answer) Finding {
 		ID: "client-certificate-needed", Level: Problem, Area: areaKey,
 		Title:  "A client certificate is needed to go on",
 		Seen:   a.String(),
-		Breaks: "Nothing, if the phones have it. The doctor has none, and sees no further.",
+		Breaks: "Nothing, if the phones have it. The doctor has none, and can't test anything further.",
 	}
 }
 
-// isDenial tells whether an answer may mean that a key is missing. A key that is denied with 404 looks like a wrong address, so
-// it has to be asked for with care.
+// isDenial reports whether a response may mean that a key is missing. A key that is denied with 404 looks like a wrong address,
+// so there the message has to ask for one.
 func isDenial(a *answer) bool {
 	switch a.status {
 	case http.StatusUnauthorized, http.StatusForbidden:
@@ -138,7 +138,7 @@ func (e *examination) keyFault(bare, keyed *answer, seen string) Finding {
 			ID: "key-needed", Level: Problem, Area: areaKey,
 			Title:  "An access key is needed to go on",
 			Seen:   seen,
-			Breaks: "Nothing, if this is your own gate: give the key with --keyFile, and the test goes on behind it.",
+			Breaks: "Nothing, if this is your own gateway: give the key with --keyFile, and the test goes on behind it.",
 		}
 	case !e.mayUseKey():
 		return Finding{
@@ -150,9 +150,9 @@ func (e *examination) keyFault(bare, keyed *answer, seen string) Finding {
 	default:
 		f := Finding{
 			ID: "key-refused", Level: Problem, Area: areaKey,
-			Title:  "The access key does not let in",
+			Title:  "The access key is not accepted",
 			Seen:   fmt.Sprintf("GET %s with %s: %s", pingPath, e.KeyHeader, keyed),
-			Breaks: "The app stays outside. The key is mistyped or has expired, its header has another name, or a proxy in front drops it.",
+			Breaks: "The app is denied. The key is mistyped or has expired, its header has another name, or a proxy in front drops it.",
 		}
 		if !keyed.isLike(bare) {
 			f.Seen += "; without it: " + bare.String()
@@ -161,7 +161,7 @@ func (e *examination) keyFault(bare, keyed *answer, seen string) Finding {
 	}
 }
 
-// isLoginPage knows the usual gates for browsers by where they send to.
+// isLoginPage recognizes common login proxies by where they redirect to.
 func isLoginPage(a *answer) bool {
 	if !a.isRedirect() && a.status != http.StatusUnauthorized && a.status != http.StatusForbidden {
 		return false
@@ -186,7 +186,7 @@ func retryAfter(a *answer) string {
 	return ""
 }
 
-// judgeBasePath is for an Immich at the root when a path was given.
+// judgeBasePath is for an Immich that is at the root although a path was given.
 func (e *examination) judgeBasePath(ctx context.Context) {
 	if e.target.path == "" {
 		return
@@ -198,7 +198,7 @@ func (e *examination) judgeBasePath(ctx context.Context) {
 	e.add(Finding{
 		ID: "path-needless", Level: Note, Area: areaImmich,
 		Title:  fmt.Sprintf("Immich is at %s, without %s", e.target.origin(), e.target.path),
-		Breaks: "The app wants the address without the path.",
+		Breaks: "The app needs the address without the path.",
 	})
 }
 
@@ -211,7 +211,7 @@ func subPath(t target) Finding {
 		ID: "sub-path", Level: Problem, Area: areaImmich,
 		Title:  "Immich is under a path, " + t.path,
 		Seen:   fmt.Sprintf("%s%s answers", t.path, pingPath),
-		Breaks: "Its web page asks for /api and /_app at the root, so it stays blank, and shared links lead nowhere. Immich needs a name of its own.",
+		Breaks: "Its web page asks for /api and /_app at the root, so it stays blank, and shared links do not work. Immich needs its own host name.",
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"io"
 )
 
-// WriteJSON prints the report for programs. The IDs of findings stay what they are; texts may change.
+// WriteJSON prints the report for programs. The IDs of findings are stable; texts may change.
 func (r *Report) WriteJSON(w io.Writer) error {
 	out := json.NewEncoder(w)
 	out.SetIndent("", "  ")

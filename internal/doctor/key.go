@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// checkKey tries the ways around the key. It is the only place that sends a wrong one, and sends one: a deployment locks out who
-// tries many.
+// checkKey looks for ways to get in without the key. It is the only test that sends a wrong one, and sends only one, since a
+// deployment may lock out clients that try many.
 func (e *examination) checkKey(ctx context.Context) {
 	if e.refusal == nil {
 		e.judgeOpen()
@@ -27,9 +27,9 @@ func (e *examination) checkKey(ctx context.Context) {
 	if header := e.spoofThatEnters(ctx); header != "" {
 		e.add(Finding{
 			ID: "key-bypassed", Level: Problem, Area: areaKey,
-			Title:  "Whoever claims to be at home needs no key",
-			Seen:   header + " in a request without a key lets it in",
-			Breaks: "Anybody gets in that way: the proxy believes what clients say of their address.",
+			Title:  "A client that claims a private address needs no key",
+			Seen:   header + " in a request without a key is enough",
+			Breaks: "Anybody gets in that way: the proxy trusts the address that clients claim.",
 		})
 		return
 	}
@@ -40,8 +40,8 @@ func (e *examination) checkKey(ctx context.Context) {
 	if wrong.hasPassed() {
 		e.add(Finding{
 			ID: "wrong-key-accepted", Level: Problem, Area: areaKey,
-			Title:  "A wrong key lets in as well",
-			Seen:   fmt.Sprintf("any value of %s is good enough", e.KeyHeader),
+			Title:  "A wrong key is accepted, too",
+			Seen:   fmt.Sprintf("any value of %s is accepted", e.KeyHeader),
 			Breaks: "Anybody gets in that way.",
 		})
 		return
@@ -54,7 +54,7 @@ func (e *examination) judgeOpen() {
 		ID: "no-key", Level: Note, Area: areaKey,
 		Title:  "No access key is asked for",
 		Seen:   "GET " + gatePath + " reaches Immich without one",
-		Breaks: "Whoever finds the address reaches Immich and its login. At home that is as it should be.",
+		Breaks: "Anybody who finds the address reaches Immich and its login. In a home network, that may be what you want.",
 	}
 	if e.Key != "" {
 		f.Level, f.Title = Problem, "No access key is asked for, though you have one"
@@ -62,7 +62,7 @@ func (e *examination) judgeOpen() {
 	e.add(f)
 }
 
-// protocolsWithoutKey asks over each version of HTTP: listeners are often set up one by one.
+// protocolsWithoutKey tests each version of HTTP: listeners are often configured one by one.
 func (e *examination) protocolsWithoutKey(ctx context.Context) (open []string) {
 	for _, version := range []struct {
 		name   string
@@ -79,7 +79,7 @@ func (e *examination) protocolsWithoutKey(ctx context.Context) (open []string) {
 	return open
 }
 
-// spoofThatEnters returns the header that gets a client in without a key, because it claims a private address.
+// spoofThatEnters returns the header that admits a client without a key, because it claims a private address.
 func (e *examination) spoofThatEnters(ctx context.Context) string {
 	for _, name := range []string{"X-Forwarded-For", "X-Real-Ip", "Forwarded"} {
 		for _, address := range []string{"127.0.0.1", "192.168.1.2", "10.0.0.2", "172.16.0.2"} {

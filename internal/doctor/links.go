@@ -16,7 +16,7 @@ const (
 	noLink     = "immichaccess-doctor" // names no link
 )
 
-// linkRequests are what the page of a shared link asks for first.
+// linkRequests are the first requests of a shared link's page.
 var linkRequests = []struct {
 	name, path string
 	isOpen     func(*answer) bool
@@ -26,7 +26,7 @@ var linkRequests = []struct {
 	{"the API", "/api/shared-links/me?key=" + noLink, (*answer).isImmich},
 }
 
-// checkLinks looks whether shared links work for those who have no key, wholly, in part, or not at all.
+// checkLinks checks whether shared links work without a key: all of their requests, some, or none.
 func (e *examination) checkLinks(ctx context.Context) {
 	e.checkLinkPreview(ctx)
 	if e.refusal == nil {
@@ -63,8 +63,8 @@ func (e *examination) checkLinks(ctx context.Context) {
 
 var previewImage = regexp.MustCompile(`property="og:image" content="([^"]+)"`)
 
-// checkLinkPreview reads from a link's preview by which address Immich believes it was asked. It is the one place where Immich
-// shows that to somebody without a login.
+// checkLinkPreview reads from a link's preview which address Immich takes for its own. It is the only place where Immich shows
+// that to clients without a login.
 func (e *examination) checkLinkPreview(ctx context.Context) {
 	if e.Link == "" {
 		e.skipped("preview", areaScheme, "--link=URL, a shared link of yours, tests what Immich sees")
@@ -94,18 +94,18 @@ func (e *examination) judgePreview(image *url.URL) {
 	case image.Hostname() != e.target.host:
 		e.add(Finding{
 			ID: "host-lost", Level: Warning, Area: areaLinks,
-			Title:  "Immich does not know by which name it was asked",
+			Title:  "Immich does not see the requested host name",
 			Seen:   seen,
 			Breaks: "Previews of shared links in messengers have no picture, and OAuth may return to a wrong address.",
 		})
 	case image.Scheme != e.target.scheme:
 		e.add(Finding{
 			ID: "scheme-lost", Level: Warning, Area: areaLinks,
-			Title:  "Immich believes it was asked over " + image.Scheme,
+			Title:  "Immich sees the wrong scheme, " + image.Scheme,
 			Seen:   seen,
 			Breaks: "The login cookie is not marked Secure, previews of shared links have no picture, and OAuth may fail.",
 		})
 	default:
-		e.passed("preview", areaScheme, "Immich knows both name and scheme")
+		e.passed("preview", areaScheme, "Immich sees the right host name and scheme")
 	}
 }

@@ -9,13 +9,13 @@ import (
 
 const (
 	areaMedia = "Media"
-	// picturePath is one of the pictures of Immich's web page, the only media that it gives to anybody. It is served as photos and
-	// videos are: with ranges, and not compressed.
+	// picturePath is a picture of Immich's web page, the only media that needs no login. Like photos and videos, it is served with
+	// ranges, and not compressed.
 	picturePath = "/apple-icon-180.png"
 	rangeAsked  = 100
 )
 
-// checkMedia asks for a part of a picture, as players do of a video, and for the whole, as if compression was welcome.
+// checkMedia requests a part of a picture, as players do of a video, and all of it, accepting compression.
 func (e *examination) checkMedia(ctx context.Context) {
 	whole := e.ask(ctx, http.MethodGet, picturePath, e.withKey(http.Header{"Accept-Encoding": {"gzip, br, zstd, deflate"}}), "")
 	if whole.status != http.StatusOK || whole.isHTML() {
@@ -30,7 +30,7 @@ func (e *examination) checkMedia(ctx context.Context) {
 		faults++
 		e.add(Finding{
 			ID: "range-ignored", Level: Problem, Area: areaMedia,
-			Title:  "Parts of a file can't be asked for",
+			Title:  "Range requests do not work",
 			Seen:   fmt.Sprintf("GET with Range: %s, %d bytes, instead of 206 and %d", part, len(part.body), rangeAsked),
 			Breaks: "Videos do not play on iPhones and in Safari, and can't be skipped through elsewhere.",
 		})
@@ -39,12 +39,12 @@ func (e *examination) checkMedia(ctx context.Context) {
 		faults++
 		e.add(Finding{
 			ID: "media-compressed", Level: Warning, Area: areaMedia,
-			Title:  "Pictures are compressed once more",
+			Title:  "Pictures are compressed again",
 			Seen:   "Content-Encoding: " + encoding + " on a PNG",
-			Breaks: "It makes nothing smaller, costs the server time for each picture and video, and takes ranges from videos.",
+			Breaks: "It makes nothing smaller, costs processor time for each picture and video, and breaks range requests of videos.",
 		})
 	}
 	if faults == 0 {
-		e.passed("media", areaMedia, "ranges pass, pictures are left as they are")
+		e.passed("media", areaMedia, "range requests work, pictures are not compressed again")
 	}
 }

@@ -23,7 +23,7 @@ func (e *examination) checkName(ctx context.Context) {
 		e.failedStep = true
 		e.add(Finding{
 			ID: "name-unknown", Level: Problem, Area: areaName,
-			Title:  fmt.Sprintf("%s leads nowhere", e.target.host),
+			Title:  fmt.Sprintf("%s has no address", e.target.host),
 			Seen:   inWords(err),
 			Breaks: "Nothing can find Immich under this name.",
 		})
@@ -74,18 +74,18 @@ func unreachable(t target, found []netip.Addr, failures map[netip.Addr]error) Fi
 		}
 	}
 	f.Seen = strings.Join(seen, "; ")
-	f.Breaks = "Nothing can reach Immich from here. At home, a router that does not lead its own public address back inside looks the same."
+	f.Breaks = "Nothing can reach Immich from here. At home, a router without hairpin NAT (NAT loopback) looks the same."
 	return f
 }
 
-// partlyReachable does not blame the deployment if this machine has no such network.
+// partlyReachable does not blame the deployment if this machine has no IPv4 or no IPv6.
 func partlyReachable(address netip.Addr, err error) Finding {
 	if lacksRoute(err) {
 		return Finding{ID: "address-untested", Level: Skipped, Area: areaName, Seen: fmt.Sprintf("%s: no route to it from this machine", address)}
 	}
 	return Finding{
 		ID: "address-partly", Level: Warning, Area: areaName,
-		Title:  fmt.Sprintf("%s does not answer, though the name leads there", address),
+		Title:  fmt.Sprintf("%s does not answer, though the name resolves to it", address),
 		Seen:   inWords(err),
 		Breaks: "Phones that try this address first are slow to connect, or say that the server is offline.",
 	}
@@ -101,7 +101,7 @@ func (e *examination) notePrivate(found []netip.Addr) {
 		ID: "address-private", Level: Note, Area: areaName,
 		Title:  "The address is a private one",
 		Seen:   strings.Join(e.addresses, ", "),
-		Breaks: "Reachable at home and by VPN only, which may be what you want.",
+		Breaks: "It can be reached at home and over a VPN only, which may be what you want.",
 	})
 }
 

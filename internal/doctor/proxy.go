@@ -9,10 +9,10 @@ import (
 	"sync"
 )
 
-// Proxy is a kind of reverse proxy, by the name that people know it by.
+// Proxy is a kind of reverse proxy, by its common name.
 type Proxy string
 
-// The proxies that leave traces, and for which the remedies are known.
+// The proxies that can be recognized, and for which remedies are known.
 const (
 	Nginx        Proxy = "nginx"
 	ProxyManager Proxy = "Nginx Proxy Manager"
@@ -24,7 +24,7 @@ const (
 	Apache       Proxy = "Apache"
 )
 
-// guess is who answers, the outermost first, and by what traces.
+// guess is who answers, the outermost first, and what shows that.
 type guess struct {
 	proxies []Proxy
 	traces  string
@@ -38,14 +38,14 @@ func (g guess) names() []string {
 	return names
 }
 
-// sign is what gives a proxy away in an answer.
+// sign is what identifies a proxy in a response.
 type sign struct {
 	proxy  Proxy
 	header string // to be matched; without one, the body of an error
 	match  *regexp.Regexp
 }
 
-// signs are in the order in which proxies usually stand: who is far out comes first.
+// signs are in the order in which proxies usually are: the outermost first.
 var signs = []sign{
 	{Cloudflare, "Cf-Ray", regexp.MustCompile(`.`)},
 	{Cloudflare, "Server", regexp.MustCompile(`(?i)^cloudflare`)},
@@ -102,8 +102,8 @@ func (t *traces) add(proxy Proxy, trace string) {
 	}
 }
 
-// guessProxy sends, only if no answer gave it away, one request for a name that nobody serves and one that is none: the error
-// pages of proxies differ.
+// guessProxy sends, only if no response identifies the proxy, a request for an unknown name and one that is malformed: the
+// error pages of proxies differ.
 func (e *examination) guessProxy(ctx context.Context) guess {
 	if e.isUnknownProxy() && len(e.addresses) > 0 && ctx.Err() == nil {
 		e.provoke(ctx)
@@ -124,7 +124,7 @@ func (e *examination) guessProxy(ctx context.Context) guess {
 	return g
 }
 
-// isUnknownProxy is true as well where only immichaccess was seen, which may be a plugin of Traefik's.
+// isUnknownProxy is also true if only immichaccess was seen, which may be a plugin in Traefik.
 func (e *examination) isUnknownProxy() bool {
 	for proxy := range e.traces.seen {
 		if proxy != ImmichAccess {
@@ -135,9 +135,9 @@ func (e *examination) isUnknownProxy() bool {
 }
 
 func (e *examination) provoke(ctx context.Context) {
-	stranger := e.sendRaw(ctx, []byte("GET / HTTP/1.1\r\nHost: immichaccess-doctor.invalid\r\nConnection: close\r\n\r\n"))
-	// Traefik's answer, and that of nothing else among these, is net/http's for an unknown path.
-	if stranger.status == http.StatusNotFound && strings.TrimSpace(string(stranger.body)) == "404 page not found" {
+	unknown := e.sendRaw(ctx, []byte("GET / HTTP/1.1\r\nHost: immichaccess-doctor.invalid\r\nConnection: close\r\n\r\n"))
+	// An unknown path gets this 404 from net/http, and of these proxies, only from Traefik.
+	if unknown.status == http.StatusNotFound && strings.TrimSpace(string(unknown.body)) == "404 page not found" {
 		e.traces.add(Traefik, "its 404 to an unknown name")
 		return
 	}
@@ -149,7 +149,7 @@ func (e *examination) provoke(ctx context.Context) {
 	}
 }
 
-// traceCertificate asks for the certificate that is shown for a name that nobody serves.
+// traceCertificate looks at the certificate that is presented for an unknown name.
 func (e *examination) traceCertificate(ctx context.Context) {
 	state, err := e.handshake(ctx, e.addresses[0], "immichaccess-doctor.invalid")
 	if err == nil && state.PeerCertificates[0].Subject.CommonName == "TRAEFIK DEFAULT CERT" {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// checkRedirect asks over plain HTTP what happens to those who type no https://. The key is never sent there.
+// checkRedirect checks what plain HTTP is answered with. The key is never sent there.
 func (e *examination) checkRedirect(ctx context.Context) {
 	plain, ok := e.plainURL()
 	if !ok {
@@ -21,7 +21,7 @@ func (e *examination) checkRedirect(ctx context.Context) {
 			ID: "http-closed", Level: Note, Area: areaHTTP,
 			Title:  "Plain HTTP is closed",
 			Seen:   fmt.Sprintf("%s: %s", plain, get),
-			Breaks: "Who types the address without https:// into a browser may not get here. It is safe.",
+			Breaks: "A browser may not find the server if you type the address without https://. It is safe.",
 		})
 	case !get.isRedirect():
 		e.judgeServedPlain(plain, get)
@@ -61,11 +61,11 @@ func (e *examination) judgeRedirect(ctx context.Context, plain string, a *answer
 			ID: "redirect-elsewhere", Level: Warning, Area: areaHTTP,
 			Title:  "The redirect from HTTP leads elsewhere",
 			Seen:   fmt.Sprintf("%s/api/server/ping: %s", plain, a),
-			Breaks: "Who types the address without https:// does not get to Immich.",
+			Breaks: "Typing the address without https:// does not lead to Immich.",
 		})
 		return
 	}
-	// Of a POST, a 301 or 302 makes a GET, so the answer to a GET does not tell.
+	// After a 301 or 302, clients turn a POST into a GET, so the response to a GET is not enough.
 	post := e.askURL(ctx, e.clients.http1, http.MethodPost, plain+"/api/sync/stream", nil, strings.NewReader(""))
 	if post.status == http.StatusMovedPermanently || post.status == http.StatusFound || post.status == http.StatusSeeOther {
 		e.add(Finding{

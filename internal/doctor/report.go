@@ -14,21 +14,21 @@ type Level string
 const (
 	Problem Level = "problem" // breaks something
 	Warning Level = "warning" // works, but not as it should
-	Note    Level = "note"    // worth to know; may be wanted
+	Note    Level = "note"    // good to know; may be intended
 	Skipped Level = "skipped" // not tested
 	Passed  Level = "passed"
 )
 
 var levels = []Level{Problem, Warning, Note, Skipped, Passed}
 
-// Finding is one result. Of Passed and Skipped there are only ID, Area and Seen.
+// Finding is one result. Passed and Skipped ones have only ID, Area and Seen.
 type Finding struct {
 	ID     string  `json:"id"`
 	Level  Level   `json:"level"`
 	Area   string  `json:"area"`
 	Title  string  `json:"title,omitempty"`
 	Seen   string  `json:"seen,omitempty"`   // the observation
-	Breaks string  `json:"breaks,omitempty"` // what that means to who uses Immich
+	Breaks string  `json:"breaks,omitempty"` // the consequences for Immich's users
 	Fix    *Remedy `json:"fix,omitempty"`
 }
 
@@ -49,7 +49,7 @@ type Report struct {
 	Verdict  string    `json:"verdict"`
 }
 
-// Broken tells whether a finding breaks something.
+// Broken reports whether a finding breaks something.
 func (r *Report) Broken() bool {
 	return r.count(Problem) > 0
 }
@@ -64,8 +64,8 @@ func (r *Report) count(level Level) int {
 	return n
 }
 
-// finish adds the remedies, which depend on the proxy, and puts the worst first. No secret is left in any text, and nothing that
-// a server could do to a terminal.
+// finish adds the remedies, which depend on the proxy, and sorts the findings, the worst first. It removes from all texts every
+// secret, and control characters that a server could send to a terminal.
 func (r *Report) finish(guess guess, redact func(string) string) {
 	r.Proxy, r.Traces = guess.names(), redact(guess.traces)
 	for i := range r.Findings {
@@ -75,7 +75,7 @@ func (r *Report) finish(guess guess, redact func(string) string) {
 			f.Fix = remedyFor(f.ID, guess.proxies)
 		}
 		if f.Fix == nil && (f.Level == Problem || f.Level == Warning) {
-			f.Fix = &Remedy{Where: "docs/doctor.md#" + f.ID + " has it for each proxy"}
+			f.Fix = &Remedy{Where: "docs/doctor.md#" + f.ID + " describes it for each proxy"}
 		}
 	}
 	slices.SortStableFunc(r.Findings, func(a, b Finding) int {
@@ -88,7 +88,7 @@ func (r *Report) finish(guess guess, redact func(string) string) {
 	r.Verdict = r.verdict()
 }
 
-// rank puts in front what makes the most trouble. What is not a fault stays in the order of the tests.
+// rank puts first what causes the most trouble. What is not a fault stays in the order of the tests.
 func rank(f Finding) int {
 	if f.Title == "" {
 		return 0
@@ -128,7 +128,7 @@ func printable(text string) string {
 	}, text)
 }
 
-// redact removes the key from what a server said, and from errors.
+// redact removes the key from what a server sent, and from errors.
 func (e *examination) redact(text string) string {
 	if e.Key == "" {
 		return text

@@ -17,8 +17,8 @@ const (
 	formEnd    = "--immichaccess-doctor--\r\n"
 )
 
-// kind is one of the app's kinds of request. Without a login Immich refuses all that would tell or change anything, and what would
-// change something names nothing to be changed.
+// kind is a kind of request that the app makes. Without a login, Immich refuses those that would reveal or change something,
+// and those that would change something name nothing that exists.
 type kind struct {
 	name   string
 	method string
@@ -41,8 +41,8 @@ var kinds = []kind{
 	{name: "deletions", method: http.MethodDelete, path: "/api/assets", header: http.Header{"Content-Type": {jsonType}}, body: `{"ids":[]}`},
 }
 
-// checkRequests sends each kind of request, and sorts those that do not reach Immich: a kind refused as if it had no key lost it on
-// the way, any other was taken by something else.
+// checkRequests sends each kind of request, and sorts those that do not reach Immich: if one is refused as if it had no key,
+// the key was lost on the way; if not, something else handles it.
 func (e *examination) checkRequests(ctx context.Context) {
 	var keyless, lost []string
 	var example string
@@ -59,7 +59,7 @@ func (e *examination) checkRequests(ctx context.Context) {
 	if len(keyless) > 0 {
 		e.add(Finding{
 			ID: "key-dropped", Level: Problem, Area: areaApp,
-			Title:  "The key gets lost on some requests",
+			Title:  "The key is lost on some requests",
 			Seen:   "refused as if without it: " + strings.Join(keyless, ", "),
 			Breaks: "These do not work in the app, though it is connected.",
 		})
@@ -94,7 +94,7 @@ func (e *examination) checkChunked(ctx context.Context) {
 	})
 }
 
-// sendRaw writes a whole request of HTTP/1.1 on a connection of its own.
+// sendRaw writes a whole HTTP/1.1 request on a separate connection.
 func (e *examination) sendRaw(ctx context.Context, parts ...[]byte) *answer {
 	conn, err := e.dial(ctx)
 	if err != nil {
@@ -111,7 +111,7 @@ func (e *examination) sendRaw(ctx context.Context, parts ...[]byte) *answer {
 	}
 	a := e.receive(conn, patient)
 	if a.err != nil && err != nil {
-		a.err = err // else, what has been answered tells more
+		a.err = err // otherwise, the response says more
 	}
 	return a
 }

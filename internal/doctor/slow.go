@@ -14,8 +14,8 @@ const (
 	trickleGap = time.Second
 )
 
-// checkSlowUpload sends a body that trickles: with JSON, Immich waits for its end before it refuses it. It is tried over HTTP/1.1
-// and HTTP/2 at once, for which proxies count differently.
+// checkSlowUpload sends a body slowly: Immich reads JSON to its end before it refuses it. It is tried over HTTP/1.1 and HTTP/2
+// in parallel, since the timeouts of proxies differ.
 func (e *examination) checkSlowUpload(ctx context.Context) {
 	if !e.Slow {
 		e.skipped("upload-time", areaLong, fmt.Sprintf("--slow tests how long one may take, in %s", e.SlowFor))
@@ -55,17 +55,17 @@ func (e *examination) checkSlowUpload(ctx context.Context) {
 		ID: "upload-time", Level: Problem, Area: areaUpload,
 		Title:  fmt.Sprintf("Uploads are cut after %s, though data still flows", shortest.Round(time.Second)),
 		Seen:   strings.Join(cut, "; "),
-		Breaks: "Larger videos never arrive over a slow line: the app begins each time anew.",
+		Breaks: "Larger videos never arrive over a slow line: the app starts again from the beginning each time.",
 	})
 }
 
-// trickle sends a piece now and then until the time is over.
+// trickle sends a piece at intervals until the time is over.
 func (e *examination) trickle(ctx context.Context, client *http.Client) *answer {
 	ctx, cancel := context.WithTimeout(ctx, e.SlowFor+patient)
 	defer cancel()
 	reader, writer := io.Pipe()
 	defer reader.Close()
-	// The pieces are large enough to be worth passing on.
+	// The pieces are large enough for proxies to forward them.
 	piece := strings.Repeat("x", 1000)
 	count := int(e.SlowFor / trickleGap)
 	go func() {

@@ -30,7 +30,7 @@ const (
 	plain = "\x1b[0m"
 )
 
-// WriteTable prints the report for people: what is wrong first, then what is well, then the verdict.
+// WriteTable prints the report for people: first the problems, then what is in order, then the verdict.
 func (r *Report) WriteTable(w io.Writer, style Style) error {
 	style.Width = min(max(style.Width, narrowest), widest)
 	t := &table{Style: style}
@@ -69,7 +69,7 @@ func (t *table) heading(r *Report) {
 	fmt.Fprintf(&t.text, "\n%s\nanswered by %s\n\n", t.paint(bold, r.URL), proxy)
 }
 
-// finding is a block: what is wrong, and below it what was seen, what it breaks, what to change.
+// finding prints a block: the title, and below it what was seen, what it breaks, what to change.
 func (t *table) finding(f Finding) {
 	title := f.Title
 	fill := t.Width - 3 - utf8.RuneCountInString(title) - utf8.RuneCountInString(f.ID)
@@ -111,7 +111,7 @@ func (t *table) indented(indent string, lines []string) {
 	}
 }
 
-// row is a line of what is well or was not tested.
+// row prints a line about what is in order, or was not tested.
 func (t *table) row(f Finding) {
 	const area = 16
 	lines := wrap(f.Seen, t.Width-area-2)

@@ -53,7 +53,7 @@ answered by nginx (Server: nginx/1.22.1)
 i Shared links open only with the key                               links-closed
   means   Friends can't open them.
   change  the proxy
-            let pass without a key what docs/clients.md lists for shared links
+            exempt from the key what docs/clients.md lists for shared links
 
 ✓ Name            203.0.113.7, 2001:db8::1
 – Uploads         --slow tests how long one may take, in 1m10s

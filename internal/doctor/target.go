@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// target is where the deployment is said to be.
+// target is the address of the deployment, as given.
 type target struct {
 	scheme string
 	host   string // name or address
@@ -18,8 +18,8 @@ type target struct {
 
 var errURL = errors.New("give the address of your Immich, such as https://photos.example.com")
 
-// parseTarget takes what people have at hand: a name alone, or the app's server address with /api at its end. Its errors do not
-// show the text, which may hold a password.
+// parseTarget accepts what people have at hand: a host name, or the app's server address, which ends in /api. Its errors do not
+// contain the text, which may include a password.
 func parseTarget(text string) (target, error) {
 	if text == "" {
 		return target{}, errURL
@@ -32,7 +32,7 @@ func parseTarget(text string) (target, error) {
 	case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
 		return target{}, errURL
 	case u.User != nil:
-		return target{}, errors.New("the address must not contain a user name or password; the access key belongs into --keyFile")
+		return target{}, errors.New("the address must not contain a user name or password; give the access key with --keyFile")
 	case u.RawQuery != "" || u.Fragment != "":
 		return target{}, errors.New("the address must not contain a query (?) or fragment (#)")
 	}
@@ -44,7 +44,7 @@ func parseTarget(text string) (target, error) {
 	return t, nil
 }
 
-// authority is the value of the Host header.
+// authority returns the value of the Host header.
 func (t target) authority() string {
 	if t.port == map[string]string{"http": "80", "https": "443"}[t.scheme] {
 		if strings.Contains(t.host, ":") {

@@ -12,7 +12,7 @@ import (
 const (
 	areaUpload  = "Uploads"
 	earlyBody   = 512 << 10 // under every usual limit
-	earlyFirst  = 64 << 10  // more than a proxy takes in without spooling
+	earlyFirst  = 64 << 10  // more than a proxy accepts without buffering
 	earlyWithin = 4 * time.Second
 	flowGap     = 50 * time.Millisecond
 	flowPiece   = 1 << 10
@@ -21,19 +21,19 @@ const (
 )
 
 // checkEarlyAnswer begins an upload and waits for the 401 that Immich sends before it has the body. If it comes only after the
-// body, somebody spools uploads.
+// body, a proxy buffers uploads.
 func (e *examination) checkEarlyAnswer(ctx context.Context) {
 	a, early := e.answerBeforeBody(ctx)
 	switch {
 	case a.err != nil || !a.isImmich():
-		// Whether an upload arrives at all is tested elsewhere.
+		// Whether an upload arrives at all has its own test.
 		e.skipped("early-answer-untested", areaUpload, "an upload is answered otherwise: "+a.String())
 		return
 	case !early && a.status == http.StatusUnauthorized:
 		e.add(Finding{
 			ID: "upload-buffered", Level: Warning, Area: areaUpload,
-			Title:  "Uploads are stored by the proxy before Immich gets them",
-			Seen:   "Immich's answer, which it sends at once, came after the last byte",
+			Title:  "The proxy buffers uploads before it forwards them",
+			Seen:   "Immich's answer, which it sends immediately, came after the last byte",
 			Breaks: "Each upload needs room on the proxy's disk and arrives late, large ones time out at 100 %, and duplicates are sent whole.",
 		})
 		return
@@ -44,7 +44,7 @@ func (e *examination) checkEarlyAnswer(ctx context.Context) {
 	if err := e.sendOnAfterAnswer(ctx); err != nil {
 		e.add(Finding{
 			ID: "early-answer-cut", Level: Note, Area: areaUpload,
-			Title:  "The proxy hangs up when Immich answers before the end of an upload",
+			Title:  "The proxy closes the connection when Immich answers before the end of an upload",
 			Seen:   "sending on: " + inWords(err),
 			Breaks: `A duplicate may end as "broken pipe" in the app, which then tries again. HTTP/2 does not have this.`,
 		})
@@ -57,8 +57,8 @@ func uploadHeader(length int64) http.Header {
 	return http.Header{"Content-Type": {formType}, "Content-Length": {strconv.FormatInt(length, 10)}}
 }
 
-// answerBeforeBody keeps a little of the body flowing until there is an answer, since a proxy in Go passes none on while it waits
-// for more of the body. It sends the rest only if no answer comes without.
+// answerBeforeBody keeps sending a little of the body until there is a response, since a proxy written in Go forwards none
+// while it waits for more of the body. It sends the rest only if no response comes before.
 func (e *examination) answerBeforeBody(ctx context.Context) (a *answer, early bool) {
 	conn, err := e.beginUpload(ctx)
 	if err != nil {
@@ -76,11 +76,11 @@ func (e *examination) answerBeforeBody(ctx context.Context) (a *answer, early bo
 		case <-time.After(flowGap):
 		}
 		if _, err := conn.Write(rest[:flowPiece]); err != nil {
-			return <-answered, true // the connection is gone, and perhaps an answer came before
+			return <-answered, true // the connection has failed, perhaps after a response
 		}
 		rest = rest[flowPiece:]
 	}
-	_, _ = conn.Write(rest) // what has been answered tells more than an error
+	_, _ = conn.Write(rest) // a response says more than this error
 	return <-answered, false
 }
 
@@ -96,7 +96,7 @@ func (e *examination) beginUpload(ctx context.Context) (net.Conn, error) {
 	return conn, nil
 }
 
-// sendOnAfterAnswer is a client that reads no answer before it has sent everything, as some phones are.
+// sendOnAfterAnswer is a client that reads no response before it has sent everything, as some phones do.
 func (e *examination) sendOnAfterAnswer(ctx context.Context) error {
 	conn, err := e.beginUpload(ctx)
 	if err != nil {
@@ -113,7 +113,7 @@ func (e *examination) sendOnAfterAnswer(ctx context.Context) error {
 	return e.receive(conn, patient).err
 }
 
-// sizeText is in the units of people: 104857600 is 100 MB.
+// sizeText uses common units: 104857600 is 100 MB.
 func sizeText(bytes int64) string {
 	const unit = 1024
 	value, suffix := float64(bytes), "bytes"

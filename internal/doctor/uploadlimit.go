@@ -14,7 +14,7 @@ import (
 const (
 	mega = int64(1) << 20
 	giga = int64(1) << 30
-	// largestUpload is about what Immich's documentation asks for.
+	// largestUpload is about the limit that Immich's documentation recommends.
 	largestUpload = 48 * giga
 	expectWithin  = 6 * time.Second
 	bisections    = 5
@@ -22,21 +22,21 @@ const (
 	areaLimit     = "Upload limit"
 )
 
-// announcedSizes are tried from the largest; some proxies count in 32 bits, for which 48 GB is nothing.
+// announcedSizes are tried from the largest; some proxies use 32 bits, in which 48 GB overflows to 0.
 var announcedSizes = []int64{largestUpload, 3 * giga / 2, 120 * mega}
 
-// sentSizes are really uploaded: Immich reads a JSON body of up to 10 MB before it asks for a login.
+// sentSizes are really sent: Immich reads a JSON body of up to 10 MB before it checks the login.
 var sentSizes = []int64{3 * mega / 2, 9 * mega}
 
-// usualLimits are the settings that proxies come with, and that people choose.
+// usualLimits are the defaults of proxies, and common settings.
 var usualLimits = []int64{
 	64 << 10, mega, 2 * mega, 5 * mega, 8 * mega, 10 * mega, 16 * mega, 20 * mega, 32 * mega, 50 * mega, 64 * mega, 100_000_000, 100 * mega,
 	128 * mega, 200 * mega, 256 * mega, 500 * mega, 512 * mega, giga, 2 * giga, 4 * giga, 5 * giga, 8 * giga, 10 * giga, 16 * giga, 20 * giga,
 	32 * giga, largestUpload,
 }
 
-// checkUploadLimit announces uploads with "Expect: 100-continue", none of whose bodies is ever sent: a limit shows in the answer.
-// Some proxies look only at what arrives, so some megabytes are sent as well.
+// checkUploadLimit announces uploads with "Expect: 100-continue", and never sends their bodies: the response shows a limit.
+// Some proxies only count what arrives, so some megabytes are sent as well.
 func (e *examination) checkUploadLimit(ctx context.Context) {
 	for _, size := range announcedSizes {
 		if a := e.announce(ctx, size); a.status == http.StatusRequestEntityTooLarge {
@@ -47,7 +47,7 @@ func (e *examination) checkUploadLimit(ctx context.Context) {
 	e.checkSentLimit(ctx)
 }
 
-// checkSentLimit sends a little first, enough for the limit that nginx comes with, and more only over a line that is fast.
+// checkSentLimit first sends a little, enough for nginx's default limit, and more only if the connection is fast.
 func (e *examination) checkSentLimit(ctx context.Context) {
 	sent := int64(0)
 	for _, size := range sentSizes {
@@ -73,7 +73,7 @@ func (e *examination) checkSentLimit(ctx context.Context) {
 	e.passed("upload-limit", areaLimit, fmt.Sprintf("none seen: %s announced, %s sent", sizeText(largestUpload), sizeText(sent)))
 }
 
-// announce sends the head of an upload of that size, and returns what is answered before the body; nothing is no refusal.
+// announce sends the head of an upload of that size, and returns the response before the body; none counts as not refused.
 func (e *examination) announce(ctx context.Context, size int64) *answer {
 	conn, err := e.dial(ctx)
 	if err != nil {
@@ -88,7 +88,7 @@ func (e *examination) announce(ctx context.Context, size int64) *answer {
 	return e.receive(conn, expectWithin)
 }
 
-// announcedLimit looks below a size that is refused.
+// announcedLimit searches below a size that is refused.
 func (e *examination) announcedLimit(ctx context.Context, refused int64) limit {
 	return findLimit(refused, func(size int64) bool { return e.announce(ctx, size).status != http.StatusRequestEntityTooLarge })
 }
@@ -97,7 +97,7 @@ func (e *examination) sentLimit(ctx context.Context, refused int64) limit {
 	return findLimit(refused, func(size int64) bool { return arrived(e.sendBody(ctx, size)) })
 }
 
-// sendBody uploads that many bytes, of a kind that Immich reads to their end and then refuses.
+// sendBody uploads that many bytes, as JSON, which Immich reads to its end and then refuses.
 func (e *examination) sendBody(ctx context.Context, size int64) *answer {
 	const begin, end = `{"doctor":"`, `"}`
 	body := bytes.Repeat([]byte("x"), int(size))
@@ -108,12 +108,12 @@ func (e *examination) sendBody(ctx context.Context, size int64) *answer {
 	}), body)
 }
 
-// arrived tells whether Immich has read a body, and refused it for want of a login.
+// arrived reports whether Immich has read a body, and refused it because there is no login.
 func arrived(a *answer) bool {
 	return a.isImmich() && (a.status == http.StatusUnauthorized || a.status == http.StatusBadRequest)
 }
 
-// limit is the largest size that passes; exact if one byte more does not.
+// limit is the largest size that is accepted; exact if one byte more is not.
 type limit struct {
 	size  int64
 	exact bool
@@ -130,7 +130,7 @@ func (l limit) String() string {
 	}
 }
 
-// findLimit looks first between the usual ones, then on one of them, then in the middle.
+// findLimit searches first among the usual limits, then checks one of them, then bisects.
 func findLimit(refused int64, passes func(size int64) bool) limit {
 	candidates := usualLimits[:sort.Search(len(usualLimits), func(i int) bool { return usualLimits[i] >= refused })]
 	at := sort.Search(len(candidates), func(i int) bool { return !passes(candidates[i]) })
@@ -154,7 +154,7 @@ func findLimit(refused int64, passes func(size int64) bool) limit {
 	return limit{size: low}
 }
 
-// limitFinding says what no longer fits: photos have some megabytes, a minute of video a few hundred.
+// limitFinding describes what is too large: photos have some megabytes, a minute of video a few hundred.
 func limitFinding(l limit, a *answer) Finding {
 	f := Finding{
 		ID: "upload-limit", Level: Problem, Area: areaUpload,

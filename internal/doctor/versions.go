@@ -12,20 +12,20 @@ import (
 const (
 	areaHTTP   = "HTTP"
 	quicWithin = 5 * time.Second
-	// Where HTTP/3 is not announced there is mostly none, and nothing says so.
+	// HTTP/3 that is not announced is mostly not there, and then no packet says so.
 	unannouncedWithin = 1500 * time.Millisecond
 )
 
-// checkVersions asks with each version of HTTP. The answers may be refusals: the key is not sent yet.
+// checkVersions sends a request with each version of HTTP. The responses may be refusals: the key is not sent yet.
 func (e *examination) checkVersions(ctx context.Context) {
 	old := e.askWith(ctx, e.clients.http1, http.MethodGet, "/api/server/ping", nil, "")
 	if !e.target.isTLS() {
-		e.judgeSilence(old)
+		e.judgeNoAnswer(old)
 		return
 	}
 	newer := e.ask(ctx, http.MethodGet, "/api/server/ping", nil, "")
 	if old.err != nil && newer.err != nil {
-		e.judgeSilence(old) // whose errors say more
+		e.judgeNoAnswer(old) // whose errors say more
 		return
 	}
 
@@ -37,7 +37,7 @@ func (e *examination) checkVersions(ctx context.Context) {
 	e.passed("http-versions", areaHTTP, "HTTP/"+strings.Join(spoken, ", "))
 }
 
-func (e *examination) judgeSilence(a *answer) {
+func (e *examination) judgeNoAnswer(a *answer) {
 	if a.err == nil {
 		return
 	}
@@ -48,7 +48,7 @@ func (e *examination) judgeSilence(a *answer) {
 	}
 	e.add(Finding{
 		ID: "no-answer", Level: Problem, Area: areaHTTP,
-		Title:  "Connections are taken, but requests are not answered",
+		Title:  "Connections are accepted, but requests are not answered",
 		Seen:   a.String(),
 		Breaks: "The app can't reach the server.",
 	})
@@ -60,7 +60,7 @@ func (e *examination) judgeTCPVersions(old, newer *answer) (spoken []string) {
 	} else {
 		e.add(Finding{
 			ID: "http1-missing", Level: Problem, Area: areaHTTP,
-			Title:  "HTTP/1.1 is not spoken",
+			Title:  "HTTP/1.1 is not supported",
 			Seen:   old.String(),
 			Breaks: "WebSockets need it: the app says that the server is offline, and nothing updates by itself.",
 		})
@@ -71,7 +71,7 @@ func (e *examination) judgeTCPVersions(old, newer *answer) (spoken []string) {
 			ID: "http2-broken", Level: Problem, Area: areaHTTP,
 			Title:  "HTTP/2 is offered, and does not work",
 			Seen:   newer.String(),
-			Breaks: "Phones and browsers take it wherever it is offered, so nothing works.",
+			Breaks: "Phones and browsers use it wherever it is offered, so nothing works.",
 		})
 	case newer.proto == "HTTP/2.0":
 		spoken = append(spoken, "2")
@@ -86,7 +86,7 @@ func (e *examination) judgeTCPVersions(old, newer *answer) (spoken []string) {
 	return spoken
 }
 
-// judgeQUIC tries HTTP/3, also where it is not announced, and reports whether it works.
+// judgeQUIC tries HTTP/3, even if it is not announced, and reports whether it works.
 func (e *examination) judgeQUIC(ctx context.Context) bool {
 	within := unannouncedWithin
 	if e.announcesH3 {
@@ -101,7 +101,7 @@ func (e *examination) judgeQUIC(ctx context.Context) bool {
 			ID: "http3-unannounced", Level: Note, Area: areaHTTP,
 			Title:  "HTTP/3 works, but is not announced",
 			Seen:   "no Alt-Svc header",
-			Breaks: "Clients do not know of it, and stay with HTTP/2.",
+			Breaks: "Clients do not know about it, and use HTTP/2.",
 		})
 	case a.err != nil && e.announcesH3:
 		e.add(Finding{
@@ -116,7 +116,7 @@ func (e *examination) judgeQUIC(ctx context.Context) bool {
 
 var altSvcQUIC = regexp.MustCompile(`\bh3="[^":]*:(\d+)"`)
 
-// announcedQUIC returns the port of HTTP/3, which may be another one than that of HTTPS.
+// announcedQUIC returns the port of HTTP/3, which may differ from that of HTTPS.
 func announcedQUIC(altSvc, usualPort string) (announced bool, port string) {
 	if found := altSvcQUIC.FindStringSubmatch(altSvc); found != nil {
 		return true, found[1]

@@ -14,11 +14,11 @@ import (
 const (
 	areaWebSocket = "WebSocket"
 	socketPath    = "/api/socket.io/?EIO=4&transport=websocket"
-	socketBreaks  = `The app shows the server as offline, and neither it nor the web page learns of uploads until they are loaded anew.`
+	socketBreaks  = `The app shows the server as offline, and new uploads appear only after a reload, in the app and on the web page.`
 	packetWithin  = 5 * time.Second
 )
 
-// checkWebSocket opens one as the app does, over HTTP/1.1, and waits for the first packet of Immich's.
+// checkWebSocket opens one as the app does, over HTTP/1.1, and waits for Immich's first packet.
 func (e *examination) checkWebSocket(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, patient)
 	defer cancel()
@@ -37,14 +37,14 @@ func (e *examination) checkWebSocket(ctx context.Context) {
 	defer cancel()
 	if _, packet, err := conn.Read(ctx); err != nil || !strings.HasPrefix(string(packet), "0{") {
 		e.add(Finding{
-			ID: "websocket-silent", Level: Problem, Area: areaWebSocket,
-			Title:  "The WebSocket opens, and stays silent",
+			ID: "websocket-no-data", Level: Problem, Area: areaWebSocket,
+			Title:  "The WebSocket opens, but no data arrives",
 			Seen:   fmt.Sprintf("no packet within %s", packetWithin),
 			Breaks: socketBreaks,
 		})
 		return
 	}
-	e.passed("websocket", areaWebSocket, "opens, and Immich speaks first")
+	e.passed("websocket", areaWebSocket, "opens, and data arrives")
 }
 
 func (e *examination) socketFault(response *http.Response, err error) Finding {
@@ -57,16 +57,16 @@ func (e *examination) socketFault(response *http.Response, err error) Finding {
 	f := Finding{Level: Problem, Area: areaWebSocket, Seen: fmt.Sprintf("GET /api/socket.io/ with Upgrade: %s", a), Breaks: socketBreaks}
 	switch {
 	case e.refusal != nil && a.isLike(e.refusal):
-		f.ID, f.Title = "websocket-key", "The key gets lost on the WebSocket"
+		f.ID, f.Title = "websocket-key", "The key is lost on the WebSocket"
 	case a.isUpgradeMissing():
-		f.ID, f.Title = "websocket-upgrade", "The proxy does not pass on the WebSocket's upgrade"
+		f.ID, f.Title = "websocket-upgrade", "The proxy does not forward the WebSocket's upgrade"
 	default:
 		f.ID, f.Title = "websocket-refused", "The WebSocket does not reach Immich"
 	}
 	return f
 }
 
-// isUpgradeMissing tells whether Immich saw a plain request where an upgrade was sent: engine.io then answers with a code.
+// isUpgradeMissing reports whether Immich got a plain request instead of an upgrade: engine.io then responds with a code.
 func (a *answer) isUpgradeMissing() bool {
 	if a.status == http.StatusBadRequest && (strings.Contains(string(a.body), `"code"`) || a.message() == "Bad request") {
 		return true

@@ -7,7 +7,7 @@ import (
 	"net/http"
 )
 
-// checkWellKnown asks what the app asks first, to learn where the API is.
+// checkWellKnown sends the app's first request, which finds the API.
 func (e *examination) checkWellKnown(ctx context.Context) {
 	a := e.ask(ctx, http.MethodGet, "/.well-known/immich", e.withKey(nil), "")
 	var document struct {
@@ -21,6 +21,6 @@ func (e *examination) checkWellKnown(ctx context.Context) {
 		ID: "well-known", Level: Warning, Area: areaApp,
 		Title:  "/.well-known/immich does not come from Immich",
 		Seen:   fmt.Sprintf("GET /.well-known/immich: %s", a),
-		Breaks: "The app asks there where the API is, and may not connect unless /api is typed behind the address.",
+		Breaks: "The app looks there for the API, and may not connect unless you add /api to the address.",
 	})
 }

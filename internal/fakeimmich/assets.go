@@ -23,7 +23,7 @@ func newPattern() []byte {
 	return block
 }
 
-// Content returns what the server sends for an asset of that size: always the same bytes, made as they are read.
+// Content returns what the server sends for an asset of that size: always the same bytes, generated while they are read.
 func Content(size int64) io.ReadSeeker {
 	return io.NewSectionReader(endlessPattern{}, 0, size)
 }
@@ -52,7 +52,7 @@ func serveAsset(contentType string) http.HandlerFunc {
 	}
 }
 
-// serveArchive sends no Content-Length, like a server that compresses while it sends.
+// serveArchive sends no Content-Length, like a server that compresses the response.
 func serveArchive(w http.ResponseWriter, r *http.Request) {
 	size, err := querySize(r, defaultSize)
 	if err != nil {

@@ -45,7 +45,7 @@ func TestServesRanges(t *testing.T) {
 	}
 }
 
-func TestHeadTellsTheSize(t *testing.T) {
+func TestHeadHasTheSize(t *testing.T) {
 	t.Parallel()
 
 	_, url := start(t)

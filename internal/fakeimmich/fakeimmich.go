@@ -1,8 +1,8 @@
 // Package fakeimmich imitates Immich's HTTP behaviour, as far as that is needed to test, demonstrate and benchmark a reverse proxy.
 //
-// It has uploads with early responses, ranges, a WebSocket, streams and interim responses. Anything else gets a page that
-// shows the request as it arrived and that sends the same kinds of requests as Immich's own page in a browser. Only checksums are
-// stored, so uploads may have any size.
+// It has uploads with early responses, ranges, a WebSocket, streams and interim responses. Everything else gets a page that
+// shows the request as it arrived, and that makes the same kinds of requests as Immich's own page. Only checksums are stored,
+// so uploads may have any size.
 package fakeimmich
 
 import (
@@ -21,7 +21,7 @@ const (
 	headerTimeout      = time.Minute
 )
 
-// Server is an http.Handler that answers as Immich would. It is safe for concurrent use.
+// Server is an http.Handler that responds as Immich would. It is safe for concurrent use.
 type Server struct {
 	routes   *http.ServeMux
 	requests atomic.Int64

@@ -158,11 +158,11 @@ func TestRefusesOddQueries(t *testing.T) {
 	_, url := start(t)
 
 	for name, test := range map[string]struct{ method, uri string }{
-		"size no number":    {http.MethodGet, "/api/assets/1/original?size=big"},
-		"size negative":     {http.MethodGet, "/api/assets/1/original?size=-1"},
-		"archive of a word": {http.MethodPost, "/api/download/archive?size=big"},
-		"delay no duration": {http.MethodGet, "/api/server/slow?delay=5"},
-		"gap no duration":   {http.MethodPost, "/api/sync/stream?gap=5"},
+		"size no number":            {http.MethodGet, "/api/assets/1/original?size=big"},
+		"size negative":             {http.MethodGet, "/api/assets/1/original?size=-1"},
+		"archive of a text as size": {http.MethodPost, "/api/download/archive?size=big"},
+		"delay no duration":         {http.MethodGet, "/api/server/slow?delay=5"},
+		"gap no duration":           {http.MethodPost, "/api/sync/stream?gap=5"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

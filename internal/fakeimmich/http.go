@@ -31,7 +31,8 @@ func writeError(w http.ResponseWriter, status int, err error) {
 	})
 }
 
-// writeInterim sends a 1xx answer with the given header alone: net/http would add what the final answer has gathered so far.
+// writeInterim sends a 1xx response with the given header only: net/http would add the headers that are already set for the
+// final one.
 func writeInterim(w http.ResponseWriter, status int, header http.Header) {
 	final := w.Header().Clone()
 
@@ -84,7 +85,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// discardBody reads the body to its end: before that, net/http does not notice that a client disconnects, and has no trailers.
+// discardBody reads the body to its end: before that, net/http neither notices that a client disconnects nor has the trailers.
 func discardBody(r *http.Request) error {
 	_, err := io.Copy(io.Discard, r.Body)
 	return err

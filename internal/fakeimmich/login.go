@@ -19,15 +19,14 @@ import (
 )
 
 const (
-	// jsonLimit is that of Immich's body parser, which reads a JSON body before anything asks who sent it.
+	// jsonLimit is that of Immich's body parser, which reads a JSON body before the login is checked.
 	jsonLimit = 10 << 20
 	// SharedLink is the path of the one shared link that a server with logins has.
 	SharedLink = "/share/holiday"
 )
 
-// NewWithLogin returns a Server that responds as Immich does without a login: errors in NestJS's shape with a
-// correlation ID, 401 to uploads before their body, and to JSON after it. Nobody can log in; each attempt is a line in the log,
-// in Immich's words.
+// NewWithLogin returns a Server that responds as Immich does without a login: errors in NestJS's format with a correlation ID,
+// 401 to uploads before their body, and to JSON after it. Nobody can log in; each attempt is logged as Immich does.
 func NewWithLogin(failedLogins io.Writer) *Server {
 	s := &Server{routes: http.NewServeMux(), stall: stallTimeout}
 	logger := log.New(failedLogins, "[Nest] 7  - ", 0)
@@ -99,7 +98,7 @@ func writeNestError(w http.ResponseWriter, status int, message string) {
 	writeJSON(w, status, map[string]string{"message": message})
 }
 
-// readJSON responds itself if the body is not JSON, or too large.
+// readJSON writes the error itself if the body is not JSON, or too large.
 func readJSON(w http.ResponseWriter, r *http.Request, value any) error {
 	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, jsonLimit)).Decode(value)
 	if err == nil {
@@ -129,7 +128,7 @@ func refuseLogin(w http.ResponseWriter, r *http.Request, logger *log.Logger) {
 	writeNestError(w, http.StatusUnauthorized, "Incorrect email or password")
 }
 
-// clientAddress is found as Express does it: from the right, the first address that is not a trusted proxy's.
+// clientAddress determines the client's address as Express does: from the right, the first one that is not a trusted proxy's.
 func clientAddress(r *http.Request) string {
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	hops := append(strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ","), host)

@@ -94,7 +94,7 @@ func TestLogsFailedLogins(t *testing.T) {
 	for forwarded, want := range map[string]string{
 		"":                         "127.0.0.1",
 		"203.0.113.7":              "203.0.113.7",
-		"192.0.2.1, 203.0.113.7":   "203.0.113.7", // what a client claims is not believed
+		"192.0.2.1, 203.0.113.7":   "203.0.113.7", // what a client claims is ignored
 		"203.0.113.7, 192.168.1.2": "203.0.113.7", // behind two proxies
 		"192.168.1.2":              "192.168.1.2",
 	} {
@@ -114,7 +114,7 @@ func TestLogsFailedLogins(t *testing.T) {
 	}
 }
 
-func TestSpeaksEngineIO(t *testing.T) {
+func TestEngineIO(t *testing.T) {
 	t.Parallel()
 
 	_, url := startWithLogin(t)
@@ -145,7 +145,7 @@ func TestSpeaksEngineIO(t *testing.T) {
 	}
 }
 
-func TestPreviewTellsTheAddress(t *testing.T) {
+func TestPreviewHasTheAddress(t *testing.T) {
 	t.Parallel()
 
 	_, url := startWithLogin(t)

@@ -1,4 +1,4 @@
-// What a proxy notices of Immich's web: API requests, the WebSocket, pictures and uploads; and a shared link's key on each.
+// The requests of Immich's web page: to the API, the WebSocket, pictures and uploads, each with the key of a shared link, if there is one.
 
 const link = location.pathname.match(/^\/(share|s)\/([^/]+)/)
 const access = link ? { [link[1] === 'share' ? 'key' : 'slug']: decodeURIComponent(link[2]) } : {}
@@ -7,7 +7,7 @@ function api(path, query) {
   return `/api${path}?${new URLSearchParams({ ...query, ...access })}`
 }
 
-function tell(id, good, text) {
+function show(id, good, text) {
   const output = document.getElementById(id)
   output.value = text
   output.dataset.good = good
@@ -17,18 +17,18 @@ async function ask(...paths) {
   try {
     const answers = await Promise.all(paths.map((path) => fetch(api(path))))
     const refused = answers.find((answer) => !answer.ok)
-    tell('api', !refused, refused ? `API refused: ${refused.status}` : 'API answers')
+    show('api', !refused, refused ? `API refused: ${refused.status}` : 'API answers')
   } catch {
-    tell('api', false, 'API silent')
+    show('api', false, 'API does not answer')
   }
 }
 
-// The connection counts when a message has gone both ways.
+// The connection works when a message has been echoed.
 function connect() {
   const socket = new WebSocket(location.origin.replace('http', 'ws') + api('/socket.io/', { EIO: 4, transport: 'websocket' }))
   socket.onopen = () => socket.send('2probe')
-  socket.onmessage = () => tell('socket', true, 'WebSocket connected')
-  socket.onclose = () => tell('socket', false, 'WebSocket closed')
+  socket.onmessage = () => show('socket', true, 'WebSocket connected')
+  socket.onclose = () => show('socket', false, 'WebSocket closed')
 }
 
 function showPicture(id) {
@@ -46,10 +46,10 @@ function upload(file) {
   const request = new XMLHttpRequest()
   request.responseType = 'json'
   request.upload.onprogress = (event) => (document.getElementById('progress').value = event.loaded / event.total)
-  request.onerror = () => tell('upload', false, `${file.name}: broken off`)
+  request.onerror = () => show('upload', false, `${file.name}: aborted`)
   request.onload = () => {
     const { id, status, message } = request.response ?? {}
-    tell('upload', Boolean(id), `${file.name}: ${status ?? message ?? request.status}`)
+    show('upload', Boolean(id), `${file.name}: ${status ?? message ?? request.status}`)
     if (id) showPicture(id)
   }
   request.open('POST', api('/assets'))
@@ -59,7 +59,7 @@ function upload(file) {
 document.getElementById('file').onchange = (event) => [...event.target.files].forEach(upload)
 for (let n = 1; n <= 6; n++) showPicture(`00000000-0000-4000-8000-00000000000${n}`)
 if (link) {
-  tell('socket', true, 'shared link')
+  show('socket', true, 'shared link')
   ask('/server/config', '/shared-links/me')
 } else {
   connect()

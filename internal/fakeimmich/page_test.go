@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestShowsWhatItDoesNotKnowAsItArrived(t *testing.T) {
+func TestShowsOtherRequestsAsTheyArrived(t *testing.T) {
 	t.Parallel()
 
 	_, url := start(t)

@@ -48,7 +48,7 @@ func echo(ctx context.Context, conn *websocket.Conn) error {
 	return reply.Close()
 }
 
-// syncStream sends its headers at once, its first line after the delay asked for, and each other one after the gap.
+// syncStream sends its headers immediately, its first line after the requested delay, and each further line after the gap.
 func syncStream(w http.ResponseWriter, r *http.Request) {
 	gap, gapErr := queryDuration(r, "gap")
 	delay, delayErr := queryDuration(r, "delay")

@@ -97,7 +97,7 @@ func TestSlowAnswersAfterItsDelay(t *testing.T) {
 	}
 }
 
-func TestSlowStopsWhenTheClientLeaves(t *testing.T) {
+func TestSlowStopsWhenTheClientDisconnects(t *testing.T) {
 	t.Parallel()
 
 	s, finished := New(), make(chan struct{})
@@ -114,7 +114,7 @@ func TestSlowStopsWhenTheClientLeaves(t *testing.T) {
 	select {
 	case <-finished:
 	case <-time.After(patience):
-		t.Error("still at it")
+		t.Error("it has not stopped")
 	}
 }
 

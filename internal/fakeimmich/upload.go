@@ -86,7 +86,7 @@ func drain(conn *http.ResponseController, body io.Reader, stall time.Duration) e
 	}
 }
 
-// receive reads the whole body, whatever it holds, and returns the checksum of the file in that field.
+// receive reads the whole body, whatever it contains, and returns the checksum of the file in that field.
 func receive(r *http.Request, rec recorder, field string) (checksum string, err error) {
 	checksum, err = readFile(r, rec, field)
 	if rest := discardBody(r); err == nil {
@@ -139,7 +139,7 @@ func digest(part *multipart.Part, rec recorder) (checksum string, err error) {
 	return checksum, nil
 }
 
-// announcedChecksum returns the checksum header in hex, or nothing that is ever known.
+// announcedChecksum returns the checksum header in hex, or a text that is not the checksum of anything.
 func announcedChecksum(r *http.Request) string {
 	text := r.Header.Get("X-Immich-Checksum")
 	if len(text) != base64.StdEncoding.EncodedLen(sha1.Size) {

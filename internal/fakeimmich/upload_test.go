@@ -40,7 +40,7 @@ func form(t *testing.T, field, content string) (http.Header, *bytes.Buffer) {
 	return http.Header{"Content-Type": {writer.FormDataContentType()}}, &body
 }
 
-// uploaded posts an asset, and returns what was answered.
+// uploaded posts an asset, and returns the response.
 func uploaded(t *testing.T, url, field, content string) (status int, answer map[string]string) {
 	t.Helper()
 
@@ -66,17 +66,17 @@ func TestUploadIsCreatedOnce(t *testing.T) {
 
 	status, first := uploaded(t, url+"/api/assets", "assetData", "photo")
 	if status != http.StatusCreated || first["status"] != "created" {
-		t.Errorf("the new one was answered %d, %v", status, first)
+		t.Errorf("the response to the new one is %d, %v", status, first)
 	}
 
 	status, second := uploaded(t, url+"/api/assets", "assetData", "photo")
 	if status != http.StatusOK || second["status"] != "duplicate" || second["id"] != first["id"] {
-		t.Errorf("the duplicate was answered %d, %v", status, second)
+		t.Errorf("the response to the duplicate is %d, %v", status, second)
 	}
 
 	_, other := uploaded(t, url+"/api/assets", "assetData", "another")
 	if other["status"] != "created" || other["id"] == first["id"] {
-		t.Errorf("another one was answered %v", other)
+		t.Errorf("the response to another one is %v", other)
 	}
 
 	sum := checksumOf("photo")
@@ -263,7 +263,7 @@ func TestKnownChecksumIsAnsweredBeforeTheBody(t *testing.T) {
 				t.Errorf("answered %s: %s, want %s", response.Status, body, want)
 			}
 			if response.Close {
-				t.Error("the connection is to be closed")
+				t.Error("the response closes the connection")
 			}
 			if got := s.Uploads()[1]; !got.Early || isOver(got) || got.Checksum != hex.EncodeToString(sum[:]) {
 				t.Errorf("recorded %+v", got)
@@ -272,7 +272,7 @@ func TestKnownChecksumIsAnsweredBeforeTheBody(t *testing.T) {
 			conn.send(t, "%s", test.body)
 			conn.send(t, "GET /api/server/ping HTTP/1.1\r\nHost: x\r\n\r\n")
 			if response, body := conn.receive(t); body != `{"res":"pong"}` {
-				t.Errorf("the connection went on with %s: %s", response.Status, body)
+				t.Errorf("the connection continues with %s: %s", response.Status, body)
 			}
 			if got := s.Uploads()[1]; !got.Complete || got.Bytes != 10 {
 				t.Errorf("recorded %+v", got)
@@ -296,7 +296,7 @@ func TestUnknownChecksumWaitsForTheBody(t *testing.T) {
 	}
 }
 
-func TestStalledBodyIsGivenUp(t *testing.T) {
+func TestStalledBodyTimesOut(t *testing.T) {
 	t.Parallel()
 
 	s, url := start(t)
@@ -316,7 +316,7 @@ func TestStalledBodyIsGivenUp(t *testing.T) {
 	}
 }
 
-func TestAwaitGivesUpWithItsContext(t *testing.T) {
+func TestAwaitEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 
 	ctx, cancel := context.WithCancel(t.Context())

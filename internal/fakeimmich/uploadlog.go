@@ -57,7 +57,7 @@ func (s *Server) Await(ctx context.Context, match func(Upload) bool) (Upload, er
 type uploadLog struct {
 	mu      sync.Mutex
 	entries []Upload      // guarded by mu
-	changed chan struct{} // guarded by mu; closed with the next change, nil while nobody waits for one
+	changed chan struct{} // guarded by mu; closed with the next change, nil while no call waits for one
 }
 
 // recorder writes one entry of the log.
@@ -100,7 +100,7 @@ func (l *uploadLog) find(match func(Upload) bool) (upload Upload, found bool, ch
 	return Upload{}, false, l.changed
 }
 
-// announce wakes those who wait for a change; mu is held.
+// announce wakes the calls that wait for a change; mu is held.
 func (l *uploadLog) announce() {
 	if l.changed != nil {
 		close(l.changed)

@@ -1,4 +1,4 @@
-// Package filewatch tells when files have changed, for those who look now and then.
+// Package filewatch detects that files have changed, by polling.
 package filewatch
 
 import (
@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	settleTime = time.Second // without a change, after which a file is taken for complete
+	settleTime = time.Second // without a change, after which a file counts as complete
 	maxPolls   = 3           // of files that are different each time
 )
 
@@ -20,21 +20,21 @@ type Files struct {
 	now     func() time.Time
 }
 
-// New begins with the files as they are.
+// New begins with the current state of the files.
 func New(paths ...string) *Files {
 	f := &Files{paths: paths, now: time.Now}
 	f.Accept()
 	return f
 }
 
-// Accept takes note of the files as they are, as when somebody is about to read them.
+// Accept makes the current state of the files the known one, for callers that are about to read them.
 func (f *Files) Accept() {
 	f.seen, f.pending, f.polls = f.stat(), nil, 0
 }
 
-// Changed tells, once for each change, that the files are different and may be read. Files that were written just now may not be
-// complete: they count when they have not changed for a second or between two polls, or after three polls. A file that is
-// missing is about to be replaced, or to stay away; neither is a change.
+// Changed reports, once for each change, that the files are different and may be read. Files that were written just now may not
+// be complete: they count when they have not changed for a second or between two polls, or after three polls. A missing file is
+// not a change: either it is about to be replaced, or there is nothing to read.
 func (f *Files) Changed() bool {
 	current := f.stat()
 	if current == nil {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// watched is two files, and a clock that only the test moves.
+// watched is two files, and a clock that only the test advances.
 type watched struct {
 	*Files
 
@@ -39,7 +39,7 @@ func (w *watched) write(i int, text string) {
 	}
 }
 
-// wantChanged polls once for each answer that is wanted, some time apart.
+// wantChanged polls once for each expected result, at intervals.
 func (w *watched) wantChanged(apart time.Duration, want ...bool) {
 	w.t.Helper()
 	for i, changed := range want {
@@ -64,8 +64,8 @@ func TestChangeCountsOnceItHasSettled(t *testing.T) {
 	}
 }
 
-// A poll long after the change need not be repeated: there may be none for a long time.
-func TestOldChangeCountsAtOnce(t *testing.T) {
+// A poll long after the change need not be repeated: the next one may be much later.
+func TestOldChangeCountsImmediately(t *testing.T) {
 	t.Parallel()
 	w := newWatched(t)
 	w.write(0, "another text")
@@ -82,7 +82,7 @@ func TestFileBeingWritten(t *testing.T) {
 	}
 }
 
-func TestFileOfTheFuture(t *testing.T) {
+func TestFileWithAFutureTime(t *testing.T) {
 	t.Parallel()
 	w := newWatched(t)
 	w.clock = w.clock.Add(time.Hour)
@@ -102,7 +102,7 @@ func TestMissingFile(t *testing.T) {
 	w.wantChanged(time.Second, false, true, false)
 }
 
-// The configuration may come from no file at all.
+// The configuration need not come from a file.
 func TestNoFile(t *testing.T) {
 	t.Parallel()
 	f := New("")

@@ -37,8 +37,8 @@ type frames struct {
 	// Of a request's head, in HEADERS and CONTINUATION frames:
 	heads     int64 // how many are complete
 	open      bool  // one is not
-	last      bool  // the frame in hand is its last
-	announced int64 // how long it is, up to the end of the frame in hand
+	last      bool  // the current frame is its last
+	announced int64 // its length up to the end of the current frame
 }
 
 // read calls found for each frame whose head is complete with this piece.

@@ -1,5 +1,6 @@
-// Package flowcontrol bounds what clients may have in flight: sent by them, and not yet taken by Immich. The windows of HTTP/2 and
-// HTTP/3 have to be large, or one upload across a long way would be slow; and hundreds of them, full, would take gigabytes.
+// Package flowcontrol bounds how much clients may have in flight: what they have sent and Immich has not yet read. The windows
+// of HTTP/2 and HTTP/3 have to be large, or one upload with a long round trip would be slow; but hundreds of them, full, would
+// take gigabytes.
 package flowcontrol
 
 import (
@@ -8,20 +9,20 @@ import (
 	"time"
 )
 
-// UploadWindow is how much a client of HTTP/2 or HTTP/3 may send before the server has to extend the window: 120 MB/s across a round trip of 100 ms.
-// Go's default allows 10.
+// UploadWindow is how much a client of HTTP/2 or HTTP/3 may send before the server has to extend the window: 120 MB/s with a
+// round trip of 100 ms. Go's default allows 10 MB/s.
 const UploadWindow = 12 << 20
 
 const (
-	// http2Limit is how much of their uploads all HTTP/2 connections together may leave in memory when Immich is slower than the
-	// clients, beside http2Free for each. A connection that is alone never gets there.
+	// http2Limit is how much of their uploads all HTTP/2 connections together may hold in memory when Immich is slower than the
+	// clients, in addition to http2Free for each. A single connection never reaches it.
 	http2Limit = UploadWindow
 	http2Free  = 32 << 10
 )
 
-// HTTP2 bounds what clients of HTTP/2 have in flight. When the limit is reached, a connection that holds more than its free share
-// is not read from until Immich has taken some of it, and TCP tells the client to wait. Its other requests then wait as well,
-// so this is done only at the limit.
+// HTTP2 bounds what clients of HTTP/2 have in flight. At the limit, a connection that holds more than its free share is not
+// read from until Immich has read some of it, so TCP makes the client wait. Other requests of that client wait as well, so this
+// is done only at the limit.
 type HTTP2 struct {
 	limit int64
 	free  int64
@@ -50,8 +51,8 @@ type Heads interface {
 	Pending(bytes int64)
 }
 
-// Conn returns the connection as HTTP/2 is to read and write it. It is closed if the client's first request, or the rest of one that
-// has begun, does not come within headTimeout: net/http has no timeout for that on HTTP/2.
+// Conn returns the connection that HTTP/2 should read and write. It is closed if the client's first request, or the rest of one
+// that has begun, does not arrive within headTimeout: net/http has no timeout for that on HTTP/2.
 func (b *HTTP2) Conn(conn net.Conn, heads Heads, headTimeout time.Duration) net.Conn {
 	c := &meteredConn{Conn: conn, all: b, headsOf: heads, headTimeout: headTimeout}
 	c.incoming.skip = int64(len(clientPreface))
@@ -59,7 +60,7 @@ func (b *HTTP2) Conn(conn net.Conn, heads Heads, headTimeout time.Duration) net.
 	return c
 }
 
-// meteredConn counts what it holds: the bodies that come in, less what the server gives back to the client's window because it was
+// meteredConn counts what it holds: the bodies that arrive, less what the server returns to the client's window because it was
 // read, or never will be.
 type meteredConn struct {
 	net.Conn
@@ -70,13 +71,13 @@ type meteredConn struct {
 
 	incoming frames // one reader
 	outgoing frames // one writer
-	opened   bool   // the client knows its window
+	opened   bool   // the initial window was sent
 
 	headsOf     Heads
 	headTimeout time.Duration
-	headTimer   *time.Timer // runs while a head is awaited
-	awaited     int64       // what there was of it after the last read; only the reader uses it
-	heads       int64       // how many there had been
+	headTimer   *time.Timer // runs while a head is incomplete
+	awaited     int64       // its bytes after the last read; used by the reader only
+	heads       int64       // how many were complete then
 }
 
 func (c *meteredConn) Read(p []byte) (int, error) {
@@ -91,7 +92,7 @@ func (c *meteredConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// followHead has the timer run while there is an unfinished head. Most heads come in one piece and need none.
+// followHead runs the timer while there is an incomplete head. Most heads arrive in one piece and need none.
 func (c *meteredConn) followHead() {
 	pending, heads := c.incoming.pending(), c.incoming.heads
 	if pending == c.awaited && heads == c.heads {
@@ -111,7 +112,7 @@ func (c *meteredConn) followHead() {
 	c.awaited, c.heads = pending, heads
 }
 
-// headDone takes back what was reported as pending. Before the first head, that includes what TLS has received.
+// headDone takes back what was reported as pending. Before the first head, that includes bytes of TLS.
 func (c *meteredConn) headDone() {
 	if c.heads == 0 {
 		c.headsOf.HasAsked()
@@ -130,7 +131,7 @@ func (c *meteredConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// giveBack records what the client may send again. The first WINDOW_UPDATE sets the initial window.
+// giveBack records by how much the client's window grows. The first WINDOW_UPDATE sets the initial window.
 func (c *meteredConn) giveBack(n int64) {
 	if c.opened {
 		c.hold(-n)

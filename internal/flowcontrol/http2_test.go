@@ -11,7 +11,7 @@ import (
 
 const patience = 20 * time.Second
 
-// TestFramesInPieces finds the same frames, however the connection cuts them.
+// TestFramesInPieces finds the same frames in pieces of every size.
 func TestFramesInPieces(t *testing.T) {
 	t.Parallel()
 	const sent = "\x00\x00\x05\x00\x01\x00\x00\x00\x03hello" + "\x00\x00\x04\x08\x00\x00\x00\x00\x00\x00\x00\x10\x01" +
@@ -56,7 +56,7 @@ func TestLimitIsShared(t *testing.T) {
 	}
 }
 
-// TestClosedConnectionHoldsNothing lets another go on.
+// TestClosedConnectionHoldsNothing closes a connection for which another waits.
 func TestClosedConnectionHoldsNothing(t *testing.T) {
 	t.Parallel()
 	b := newHTTP2(100, 10)
@@ -75,11 +75,11 @@ func TestClosedConnectionHoldsNothing(t *testing.T) {
 	select {
 	case <-waited:
 	case <-time.After(patience):
-		t.Fatal("the other waits for what nobody holds")
+		t.Fatal("the other waits for what no connection holds")
 	}
 }
 
-// TestOnlyTheConnectionsWindowCounts gives back to a stream what the connection still holds.
+// TestOnlyTheConnectionsWindowCounts extends the window of a stream whose data the connection still holds.
 func TestOnlyTheConnectionsWindowCounts(t *testing.T) {
 	t.Parallel()
 	b := newHTTP2(100, 10)

@@ -10,11 +10,11 @@ import (
 // QUICWindow is the window that a connection of HTTP/3 begins with. It grows, up to UploadWindow, as long as Immich keeps up.
 const QUICWindow = 128 << 10
 
-// quicGrowth is what all connections of HTTP/3 together may have beyond that.
+// quicGrowth is by how much the windows of all HTTP/3 connections together may grow beyond that.
 const quicGrowth = 2 * UploadWindow
 
-// QUIC bounds what clients of HTTP/3 have in flight. Datagrams can't be made to wait, as the bytes of a TCP connection can, so it
-// is the windows themselves that are bounded. A connection keeps its own until it ends.
+// QUIC bounds what clients of HTTP/3 have in flight. Unlike TCP, datagrams can't be left unread, so the windows themselves are
+// bounded. A connection keeps its share until it ends.
 type QUIC struct {
 	mu    sync.Mutex
 	left  uint64

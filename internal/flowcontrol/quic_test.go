@@ -12,7 +12,7 @@ import (
 	"github.com/quic-go/quic-go"
 )
 
-// TestGrowthOfWindowsIsReturned has one connection after the other, each of which wants all there is.
+// TestGrowthOfWindowsIsReturned has one connection after another, each of which takes all of the growth.
 func TestGrowthOfWindowsIsReturned(t *testing.T) {
 	t.Parallel()
 	windows := newQUIC(100)

@@ -17,7 +17,7 @@ func New(w io.Writer, format string, level *slog.LevelVar) *slog.Logger {
 	return slog.New(handler)
 }
 
-// TakeOver makes the logger that of the whole process: the handler's lines go to it, and those of package log, as warnings.
+// TakeOver makes the logger the default of the process: the handler's lines go to it, and those of package log, as warnings.
 func TakeOver(logger *slog.Logger) {
 	slog.SetLogLoggerLevel(slog.LevelWarn)
 	slog.SetDefault(logger)

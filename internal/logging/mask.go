@@ -9,11 +9,11 @@ import (
 
 const mask = "****"
 
-// sharePrefixes lead to shared links; what follows is as good as a password.
+// sharePrefixes lead to shared links; what follows grants access like a password.
 var sharePrefixes = []string{"/share/", "/s/"}
 
-// secretParameters are Immich's query parameters that grant access, in lower case. Immich 2 takes the password of a shared link and
-// the token that it returns for it as parameters; code is OAuth's.
+// secretParameters are Immich's query parameters that grant access, in lower case. Immich 2 accepts the password of a shared
+// link, and the token that it returns for it, as parameters; code is OAuth's.
 var secretParameters = []string{"key", "slug", "sessionkey", "apikey", "password", "token", "code"}
 
 // Path returns a URL's path and query with secrets masked.
@@ -43,8 +43,7 @@ func query(raw string) string {
 	return strings.Join(parameters, "&")
 }
 
-// isSecret looks at each word of a name, since Immich may read key[]=x as key, and somebody may send X-Access-Key as a
-// parameter.
+// isSecret checks each word of a name, since Immich may read key[]=x as key, and a client may send X-Access-Key as a parameter.
 func isSecret(name string) bool {
 	if decoded, err := url.QueryUnescape(name); err == nil {
 		name = decoded

@@ -42,7 +42,7 @@ func TestPathHasNoSecrets(t *testing.T) {
 	}
 }
 
-// The handler has a mask of its own, since what Traefik interprets can't use this package.
+// The handler has its own mask, since the code that Traefik interprets can't import this package.
 func TestHandlerMasksTheSamePaths(t *testing.T) { //nolint:paralleltest // the default logger is global
 	var out bytes.Buffer
 	before := slog.Default()

@@ -63,7 +63,7 @@ func onOneLine(comment *ast.CommentGroup) string {
 	return strings.Join(strings.Fields(comment.Text()), " ")
 }
 
-// ofSection is the comment of a section's field in Settings, or else of its type.
+// ofSection is the comment of a section's field in Settings, or of its type.
 func (c comments) ofSection(name string) string {
 	settings := reflect.TypeFor[config.Settings]()
 	for i := range settings.NumField() {

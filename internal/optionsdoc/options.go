@@ -1,6 +1,6 @@
 // Package optionsdoc writes what users read about the options: the reference in docs/options.md, the list in --help, and the
-// README's table. It takes everything from where an option is defined: its name from the tag of the field, its description from
-// the comment, its type and default from the code. Its test compares the files with that, and with -update writes them.
+// README's table. It takes everything from the option's definition: its name from the tag of the field, its description from
+// the comment, its type and default from the code. Its test compares the files with the code, and with -update writes them.
 package optionsdoc
 
 import (
@@ -25,7 +25,7 @@ type group struct {
 	Options []option
 }
 
-// option is what users are told about an option.
+// option is the description of an option for users.
 type option struct {
 	config.Option
 	Type    string
@@ -87,7 +87,7 @@ func describe(o config.Option, comments comments, defaults *config.Settings) (op
 	return option{Option: o, Type: typeOf(value), Default: fallback, Text: text}, nil
 }
 
-// isDefault compares with the value in the code. Where that is empty, the comment says in words what happens.
+// isDefault compares with the value in the code. If that is empty, the comment describes the default.
 func isDefault(text string, value any) bool {
 	if duration, is := value.(types.Duration); is {
 		stated, err := time.ParseDuration(text)
@@ -113,7 +113,7 @@ func textOf(value any) string {
 
 var size = regexp.MustCompile(`^[0-9]+[kKmMgG]$`)
 
-// typeOf names a type as users know it. A default tells what an option is that Config has as text.
+// typeOf names a type for users. An option that is a string in Config has the type of its default.
 func typeOf(value any) string {
 	switch value := value.(type) {
 	case []string:

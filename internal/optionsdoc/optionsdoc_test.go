@@ -11,7 +11,7 @@ import (
 
 var update = flag.Bool("update", false, "write the files")
 
-// The files say what the code says.
+// The files are what the code generates.
 func TestOptionsAreDocumented(t *testing.T) {
 	for _, variable := range []string{"STATE_DIRECTORY", "XDG_DATA_HOME"} { // acme.storage depends on them
 		t.Setenv(variable, "")
@@ -29,7 +29,7 @@ func TestOptionsAreDocumented(t *testing.T) {
 	comparePart(t, "../../README.md", "<!-- make docs writes this table from the comments in config.go -->", "<!-- end of the table -->", readmeTable(groups))
 }
 
-// What a comment lacks is told to whoever adds an option.
+// Incomplete comments are errors that tell the developer what is missing.
 func TestCommentsAreComplete(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ comment, want string }{

@@ -88,7 +88,7 @@ func wrapped(text string, width int) []string {
 
 var quoted = regexp.MustCompile(`"([^"]*)"`)
 
-// markdown shows what is in quotes as code.
+// markdown formats what is in quotes as code.
 func markdown(text string) string {
 	return quoted.ReplaceAllString(text, "`$1`")
 }

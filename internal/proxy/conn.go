@@ -12,7 +12,7 @@ import (
 	"github.com/immichaccess/immichaccess/internal/transfer"
 )
 
-// dial returns how connections to Immich are made.
+// dial returns the function that connects to Immich.
 func dial(idle time.Duration) func(ctx context.Context, network, address string) (net.Conn, error) {
 	dialer := &net.Dialer{Timeout: dialTimeout}
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -24,8 +24,8 @@ func dial(idle time.Duration) func(ctx context.Context, network, address string)
 	}
 }
 
-// upstreamConn times out when, for the idle time, Immich has accepted nothing of what is sent and has sent nothing either. What it
-// sends counts because the connection may be a WebSocket, which stays open as long as either direction is in use.
+// upstreamConn times out if, for the idle time, Immich has neither accepted anything that is sent nor sent anything itself.
+// Both count because the connection may be a WebSocket, which stays open as long as either direction is in use.
 type upstreamConn struct {
 	net.Conn
 

@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// TestGoodbyeHasItsOwnDeadline says goodbye, as TLS does, to one who reads nothing.
-func TestGoodbyeHasItsOwnDeadline(t *testing.T) {
+// TestCloseNotifyHasItsOwnDeadline sends TLS's close_notify to a server that reads nothing.
+func TestCloseNotifyHasItsOwnDeadline(t *testing.T) {
 	t.Parallel()
-	deaf := httptest.NewUnstartedServer(nil) // it listens, but accepts nobody
-	defer deaf.Close()
-	conn, err := dial(time.Hour)(t.Context(), "tcp", deaf.Listener.Addr().String())
+	unread := httptest.NewUnstartedServer(nil) // it listens, but accepts no connection
+	defer unread.Close()
+	conn, err := dial(time.Hour)(t.Context(), "tcp", unread.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,11 +17,11 @@ import (
 // connection.
 const closeNoticeTime = 100 * time.Millisecond
 
-// failure is what the client is told about an error.
+// failure is the response to an error.
 type failure struct {
 	status  int
 	message string
-	advice  string         // for a person at a browser
+	advice  string         // for users of a browser
 	cause   transfer.Cause // what ended the transfer; empty if it was refused, or never began
 }
 
@@ -48,7 +48,7 @@ const (
 	tryAgain      = "Try again."
 )
 
-// failureOf asks first whether the client is the cause: if it is, errors on Immich's side follow from that.
+// failureOf first checks whether the client is the cause: if it is, errors on Immich's side are consequences.
 func failureOf(ctx context.Context, err error) failure {
 	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
 	_, cutBody := errors.AsType[clientError](err)
@@ -73,8 +73,8 @@ func failureOf(ctx context.Context, err error) failure {
 	}
 }
 
-// isClosedByClient tells whether the client has closed its connection or stream. An error of the body may come a little
-// sooner than the end of the context.
+// isClosedByClient reports whether the client has closed its connection or stream. An error of the body may precede the end of
+// the context a little.
 func isClosedByClient(ctx context.Context, cutBody bool) bool {
 	if !cutBody {
 		return ctx.Err() != nil

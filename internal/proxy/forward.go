@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// forwarder forwards requests without a body, which is what looking at photos consists of: it does what httputil.ReverseProxy and
-// http.Transport do for them, in the goroutine of the request and with few allocations. What it does not know, it leaves to them.
+// forwarder forwards requests without a body, which are most of the requests for photos: it does what httputil.ReverseProxy and
+// http.Transport do for them, in the goroutine of the request and with few allocations. All other requests it passes to them.
 type forwarder struct {
 	pool     *pool
 	general  http.Handler // httputil.ReverseProxy
@@ -18,7 +18,7 @@ type forwarder struct {
 	idle     time.Duration
 }
 
-// ServeHTTP makes no difference that a client or Immich could see, but for the order of headers.
+// ServeHTTP behaves like ReverseProxy to the client and to Immich, except for the order of headers.
 func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !isSimple(r) {
 		f.general.ServeHTTP(w, r)
@@ -39,8 +39,8 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.pass(w, response, body)
 }
 
-// isSimple is true of a GET or HEAD that has neither a body nor wishes for the connection. As in ReverseProxy, the length tells whether
-// there is a body: HTTP/2 has a Body also where there is none.
+// isSimple is true of a GET or HEAD that has neither a body nor special headers for the connection. As in ReverseProxy, the
+// length decides whether there is a body: on HTTP/2, Body is set even if there is none.
 func isSimple(r *http.Request) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return false
@@ -70,8 +70,8 @@ func isPlainHost(host string) bool {
 	return host != ""
 }
 
-// ask sends the request to an upstream. A reused connection may have been closed by Immich in the meantime; as long as it has not
-// answered anything, the request goes out once more.
+// ask sends the request to an upstream. Immich may have closed a reused connection in the meantime; unless it has already
+// responded, the request is then sent again.
 func (f *forwarder) ask(u *upstream, w http.ResponseWriter, r *http.Request) (*http.Response, error) {
 	if conn := u.conns.get(); conn != nil {
 		response, err := f.exchange(conn, u, w, r)
@@ -86,7 +86,7 @@ func (f *forwarder) ask(u *upstream, w http.ResponseWriter, r *http.Request) (*h
 	return f.exchange(conn, u, w, r)
 }
 
-// exchange closes the connection if there is no response. If there is one with a body, that has the connection until its end.
+// exchange closes the connection if there is no response. A response with a body keeps the connection until its end.
 func (f *forwarder) exchange(conn *persistentConn, u *upstream, w http.ResponseWriter, r *http.Request) (*http.Response, error) {
 	conn.begin(r.Context())
 	response, err := f.roundTrip(conn, u, w, r)
@@ -151,7 +151,7 @@ func (f *forwarder) pass(w http.ResponseWriter, response *http.Response, body *u
 		h.Add("Trailer", strings.Join(names, ", "))
 	}
 	if _, given := h["Content-Type"]; !given {
-		h["Content-Type"] = nil // net/http is not to guess
+		h["Content-Type"] = nil // so that net/http does not guess
 	}
 	w.WriteHeader(response.StatusCode)
 	if body != nil && f.copyBody(w, response, body.mayWait(response)) != nil {
@@ -161,7 +161,7 @@ func (f *forwarder) pass(w http.ResponseWriter, response *http.Response, body *u
 	passTrailers(w, response.Trailer, announced)
 }
 
-// copyBody sends the client at once what there is, if more is to come.
+// copyBody flushes what has arrived if more is to come.
 func (f *forwarder) copyBody(w http.ResponseWriter, response *http.Response, flush bool) error {
 	flusher := http.NewResponseController(w)
 	buffer := f.buffers.Get()
@@ -182,21 +182,21 @@ func (f *forwarder) copyBody(w http.ResponseWriter, response *http.Response, flu
 			return nil
 		}
 		if err != nil {
-			_ = flusher.Flush() // so much the client shall have
+			_ = flusher.Flush() // the client gets what has arrived
 			return err
 		}
 		flush = true
 	}
 }
 
-// breakOff ends the client's response so that it can't be taken for whole.
+// breakOff ends the client's response so that it does not look complete.
 func breakOff(r *http.Request) {
 	if r.Context().Value(http.ServerContextKey) != nil { // as ReverseProxy does: only a server handles it
 		panic(http.ErrAbortHandler)
 	}
 }
 
-// passTrailers sends those that were announced, and those that were not.
+// passTrailers sends the trailers that were announced, and those that were not.
 func passTrailers(w http.ResponseWriter, trailers http.Header, announced int) {
 	if len(trailers) == 0 {
 		return

@@ -24,14 +24,14 @@ import (
 
 const patience = time.Minute
 
-// rawUpstream serves connections by hand.
+// rawUpstream serves connections without net/http.
 type rawUpstream struct {
 	url   string
 	heads chan string // of the requests, sorted
 	conns chan net.Conn
 }
 
-// startUpstream answers each request on a connection with what answer says; the connection ends when that is false.
+// startUpstream responds to each request on a connection as answer does; the connection ends if that returns false.
 func startUpstream(t *testing.T, answer func(conn net.Conn, n int) bool) *rawUpstream {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -98,12 +98,12 @@ func newProxy(t *testing.T, upstreams ...string) *Proxy {
 	return New(t.Context(), settings, slog.New(slog.DiscardHandler))
 }
 
-// bothWays returns a server that forwards by itself, and one that leaves all to httputil.ReverseProxy.
+// bothWays returns a server that uses the forwarder, and one that passes all requests to httputil.ReverseProxy.
 func bothWays(t *testing.T, upstream string) map[string]*httptest.Server {
 	t.Helper()
 	f, isForwarder := newProxy(t, upstream).Handler.(*forwarder)
 	if !isForwarder {
-		t.Fatal("it does not forward by itself")
+		t.Fatal("it does not use the forwarder")
 	}
 	servers := map[string]*httptest.Server{
 		"forwarder": httptest.NewServer(f),
@@ -118,7 +118,7 @@ func bothWays(t *testing.T, upstream string) map[string]*httptest.Server {
 	return servers
 }
 
-// send writes a request by hand, and returns what comes back until the server closes, but for the date.
+// send writes a raw request, and returns all that is received until the server closes, without the date.
 func send(t *testing.T, server *httptest.Server, request string) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
@@ -140,7 +140,7 @@ func send(t *testing.T, server *httptest.Server, request string) string {
 	return strings.Join(lines, "\r\n") + "\r\n\r\n" + body
 }
 
-// TestRequestsAreThoseOfReverseProxy compares what Immich gets.
+// TestRequestsAreThoseOfReverseProxy compares what Immich receives.
 func TestRequestsAreThoseOfReverseProxy(t *testing.T) {
 	t.Parallel()
 	u := startUpstream(t, always(ok))
@@ -198,7 +198,7 @@ func closing(head string) string {
 	return head + "Connection: close\r\n"
 }
 
-// TestResponsesAreThoseOfReverseProxy compares what the client gets.
+// TestResponsesAreThoseOfReverseProxy compares what the client receives.
 func TestResponsesAreThoseOfReverseProxy(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]string{
@@ -245,7 +245,7 @@ func TestResponsesAreThoseOfReverseProxy(t *testing.T) {
 	}
 }
 
-// TestHTTP2IsForwardedDirectly makes sure of what the other tests here do not see, since they compare.
+// TestHTTP2IsForwardedDirectly checks what the comparisons can't: that the forwarder is used.
 func TestHTTP2IsForwardedDirectly(t *testing.T) {
 	t.Parallel()
 	u := startUpstream(t, always(ok))
@@ -255,7 +255,7 @@ func TestHTTP2IsForwardedDirectly(t *testing.T) {
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	response, err := server.Client().Get(server.URL) //nolint:noctx // the client has no need to leave
+	response, err := server.Client().Get(server.URL) //nolint:noctx // it need not be canceled
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -299,13 +299,13 @@ func TestConnectionsToImmichAreReused(t *testing.T) {
 	}
 }
 
-// TestConnectionThatImmichHasClosed is not a reason to fail, whenever it was closed.
+// TestConnectionThatImmichHasClosed does not fail a request, whenever the connection was closed.
 func TestConnectionThatImmichHasClosed(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]func(net.Conn, int) bool{
 		"after a response":   func(conn net.Conn, _ int) bool { _, _ = io.WriteString(conn, ok); return false },
 		"with the next head": func(conn net.Conn, n int) bool { return n == 0 && always(ok)(conn, n) },
-		"and said so": func(conn net.Conn, _ int) bool {
+		"and announced it": func(conn net.Conn, _ int) bool {
 			_, _ = io.WriteString(conn, strings.Replace(ok, "\r\n", "\r\nConnection: close\r\n", 1))
 			return false
 		},
@@ -322,8 +322,8 @@ func TestConnectionThatImmichHasClosed(t *testing.T) {
 	}
 }
 
-// TestResponseNobodyAskedFor must not answer the next request.
-func TestResponseNobodyAskedFor(t *testing.T) {
+// TestUnrequestedResponse must not be used for the next request.
+func TestUnrequestedResponse(t *testing.T) {
 	t.Parallel()
 	const foreign = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nforeign"
 	t.Run("at once", func(t *testing.T) {
@@ -350,7 +350,7 @@ func TestResponseNobodyAskedFor(t *testing.T) {
 	})
 }
 
-// TestPiecesArriveAsTheyCome has an Immich that sends the next piece of its response when the client has the one before.
+// TestPiecesArriveAsTheyCome has an Immich that sends the next piece of its response when the client has the previous one.
 func TestPiecesArriveAsTheyCome(t *testing.T) {
 	t.Parallel()
 	for name, pieces := range map[string][]string{
@@ -373,7 +373,7 @@ func TestPiecesArriveAsTheyCome(t *testing.T) {
 			server := httptest.NewServer(newProxy(t, u.url))
 			t.Cleanup(server.Close)
 			next <- pieces[0]
-			response, err := server.Client().Get(server.URL) //nolint:noctx // the client has no need to leave
+			response, err := server.Client().Get(server.URL) //nolint:noctx // it need not be canceled
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -393,7 +393,7 @@ func TestPiecesArriveAsTheyCome(t *testing.T) {
 	}
 }
 
-// TestShortChunkedResponseIsNotFlushed has net/http know all of it, and so its length.
+// TestShortChunkedResponseIsNotFlushed lets net/http set its length, since it has all of it.
 func TestShortChunkedResponseIsNotFlushed(t *testing.T) {
 	t.Parallel()
 	u := startUpstream(t, always("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n"))
@@ -412,7 +412,7 @@ func TestLastChunk(t *testing.T) {
 		"0\r\nX-Sum: 1\r\n\r\n":               false,
 		"3\r\nabc\r\n0\r\n\r\n":               true,
 		"3\r\nabc\r\na\r\n0123456789\r\n":     false,
-		"3\r\nabc\r\nA\r\n0\r\n\r\n0\r\n\r\n": false, // the second has the beginning of the third for content
+		"3\r\nabc\r\nA\r\n0\r\n\r\n0\r\n\r\n": false, // the content of the second looks like a last chunk
 		"ff\r\n\r\n0\r\n\r\n":                 false,
 		"3\r\nabcd\r\n0\r\n\r\n":              false,
 		"-1\r\n0\r\n\r\n":                     false,
@@ -424,8 +424,8 @@ func TestLastChunk(t *testing.T) {
 	}
 }
 
-// TestClientThatLeavesFreesImmich while it waits for a response, and while it gets one.
-func TestClientThatLeavesFreesImmich(t *testing.T) {
+// TestClientThatDisconnectsFreesImmich disconnects while waiting for a response, and during one.
+func TestClientThatDisconnectsFreesImmich(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]string{"waiting": "", "reading": "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nhalf"} {
 		t.Run(name, func(t *testing.T) {
@@ -461,7 +461,7 @@ func TestClientThatLeavesFreesImmich(t *testing.T) {
 	}
 }
 
-// TestIdleConnectionsEnd before Immich would close them.
+// TestIdleConnectionsEnd checks that they end before Immich would close them.
 func TestIdleConnectionsEnd(t *testing.T) {
 	t.Parallel()
 	u := startUpstream(t, always(ok))
@@ -473,7 +473,7 @@ func TestIdleConnectionsEnd(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		for { // the upstream reads, too, and closes when it sees the end
+		for { // the upstream reads as well, and closes at EOF
 			if _, err := conn.Write(nil); err != nil {
 				return
 			}

@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 )
 
-// appendHead appends the head of the request that Immich gets. The connection's own headers are left out (RFC 9110, section
-// 7.6.1), and the peer is added to X-Forwarded-For.
+// appendHead appends the head of the request to Immich. Hop-by-hop headers are left out (RFC 9110, section 7.6.1), and the peer
+// is added to X-Forwarded-For.
 func appendHead(head []byte, target *url.URL, r *http.Request) []byte {
 	head = append(head, r.Method...)
 	head = append(head, ' ')
@@ -62,7 +62,7 @@ func appendForwardedFor(head []byte, r *http.Request) []byte {
 	return appendHeader(head, "X-Forwarded-For", strings.Join(chain, ", "))
 }
 
-// appendHeader replaces line ends, which no server lets through, as net/http does.
+// appendHeader replaces line ends, which no server accepts, as net/http does.
 func appendHeader(head []byte, name, value string) []byte {
 	head = append(head, name...)
 	head = append(head, ": "...)
@@ -91,7 +91,7 @@ type namedHeaders struct {
 	names map[string]bool
 }
 
-// lastNamed is almost always the one that is asked for: the access-key handler sets the Connection header of all requests.
+// lastNamed is almost always the value looked up: the access-key handler sets the Connection header of all requests.
 var lastNamed atomic.Pointer[namedHeaders]
 
 func connectionNames(values []string) map[string]bool {

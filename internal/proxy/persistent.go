@@ -17,11 +17,11 @@ import (
 )
 
 const (
-	// maxIdleConns is how many connections to one Immich are kept that nobody uses.
+	// maxIdleConns is how many idle connections to one Immich are kept.
 	maxIdleConns = 256
 	// maxResponseHead is http.Transport's.
 	maxResponseHead = 10 << 20
-	// responseBuffer takes most thumbnails, with their head, in one system call.
+	// responseBuffer holds most thumbnails, with their head, so that one system call reads them.
 	responseBuffer = 16 << 10
 )
 
@@ -33,17 +33,17 @@ type persistentConn struct {
 
 	pool   *connPool
 	reader *bufio.Reader
-	head   []byte // of the request; kept for its memory
+	head   []byte // of the request; kept to reuse its memory
 	socket syscall.RawConn
 
-	received  bool // something of the response
+	received  bool // some of the response
 	inHead    bool
-	left      int64 // of what the head may have
+	left      int64 // bytes that the head may still have
 	stop      func() bool
 	idleSince time.Time
 }
 
-// begin has the connection closed when the client leaves.
+// begin makes the connection close when the client disconnects.
 func (c *persistentConn) begin(ctx context.Context) {
 	c.received = false
 	c.stop = context.AfterFunc(ctx, c.close)
@@ -73,7 +73,7 @@ func (c *persistentConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// limitHead begins a head. Each may have so much, also those of interim responses: they are passed on.
+// limitHead begins a head. The limit is for each, those of interim responses included: they are passed on.
 func (c *persistentConn) limitHead() {
 	c.inHead, c.left = true, maxResponseHead
 }
@@ -82,13 +82,13 @@ func (c *persistentConn) endHead() {
 	c.inHead = false
 }
 
-// answered tells whether anything of a response has come.
+// answered reports whether any of the response has arrived.
 func (c *persistentConn) answered() bool {
 	return c.received
 }
 
-// release returns the connection to the pool. It is closed if the client has left, or if Immich has sent more than the response:
-// the next request would be answered with it.
+// release returns the connection to the pool. It is closed if the client has disconnected, or if Immich has sent more than the
+// response: the rest would be taken for the next response.
 func (c *persistentConn) release(reusable bool) {
 	if !c.stop() || !reusable || c.reader.Buffered() > 0 {
 		c.close()
@@ -97,8 +97,8 @@ func (c *persistentConn) release(reusable bool) {
 	c.pool.put(c)
 }
 
-// isUsable is false if Immich has closed the connection, or sent something that nobody asked for. That costs a system call, and
-// saves requests that can't be answered.
+// isUsable is false if Immich has closed the connection, or sent something unrequested. The check costs a system call, and
+// avoids requests that would fail.
 func (c *persistentConn) isUsable() bool {
 	usable := false
 	err := c.socket.Read(func(fd uintptr) bool {
@@ -110,7 +110,7 @@ func (c *persistentConn) isUsable() bool {
 	return err == nil && usable
 }
 
-// upstreamBody is the body of a response. It gives the connection back at its end.
+// upstreamBody is the body of a response. At its end, the connection is released.
 type upstreamBody struct {
 	io.ReadCloser
 
@@ -127,7 +127,7 @@ func (b *upstreamBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close may be called while Read waits, and ends it. It reads no rest, as http.Transport reads none.
+// Close may be called while Read waits, and ends it. Like http.Transport, it does not read the rest.
 func (b *upstreamBody) Close() error {
 	b.end(false)
 	return nil
@@ -143,8 +143,8 @@ func (b *upstreamBody) end(whole bool) {
 	})
 }
 
-// mayWait tells whether the body's first piece may take time to come. It is false if some of a body of known length has come, or all
-// of one in chunks: half a chunk is not read on its own.
+// mayWait reports whether the body's first piece may take time to arrive. It is false if some of a body of known length has
+// arrived, or all of a chunked one: half a chunk can't be read.
 func (b *upstreamBody) mayWait(response *http.Response) bool {
 	buffered, _ := b.conn.reader.Peek(b.conn.reader.Buffered())
 	if response.ContentLength < 0 {
@@ -159,7 +159,7 @@ func hasLastChunk(chunks []byte) bool {
 		line, rest, found := bytes.Cut(chunks, []byte("\r\n"))
 		size, err := strconv.ParseInt(string(line), 16, 32)
 		switch {
-		case !found || err != nil || size < 0: // or it has extensions, which nobody uses
+		case !found || err != nil || size < 0: // or it has extensions, which are not used in practice
 			return false
 		case size == 0:
 			return bytes.HasPrefix(rest, []byte("\r\n"))
@@ -172,7 +172,7 @@ func hasLastChunk(chunks []byte) bool {
 	}
 }
 
-// connPool keeps connections to one Immich that wait for the next request, for upstreamIdle.
+// connPool keeps idle connections to one Immich for the next request, for upstreamIdle.
 type connPool struct {
 	address string
 	connect func(ctx context.Context, network, address string) (net.Conn, error)
@@ -191,7 +191,7 @@ func newConnPool(target *url.URL, connect func(ctx context.Context, network, add
 	return &connPool{address: address, connect: connect}
 }
 
-// hasTLS is true where Immich is reached by HTTPS, which is left to http.Transport.
+// hasTLS is true if Immich is reached over HTTPS, which is left to http.Transport.
 func (p *pool) hasTLS() bool {
 	return slices.ContainsFunc(p.members, func(u *upstream) bool { return u.url.Scheme != "http" })
 }
@@ -210,7 +210,7 @@ func (p *connPool) dial(ctx context.Context) (*persistentConn, error) {
 	return c, nil
 }
 
-// get returns nil when there is none.
+// get returns nil if there is none.
 func (p *connPool) get() *persistentConn {
 	for {
 		c := p.take()
@@ -252,7 +252,7 @@ func (p *connPool) put(c *persistentConn) {
 	}
 }
 
-// closeOld runs while there are connections that wait.
+// closeOld runs while there are idle connections.
 func (p *connPool) closeOld() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

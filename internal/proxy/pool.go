@@ -41,12 +41,12 @@ func newPool(addresses []string, transport http.RoundTripper, logger *slog.Logge
 	return p
 }
 
-// RoundTrip is for requests of all kinds.
+// RoundTrip sends a request of any kind.
 func (p *pool) RoundTrip(r *http.Request) (*http.Response, error) {
 	return p.try(r, func(u *upstream) (*http.Response, error) { return roundTrip(p.transport, u.address(r)) })
 }
 
-// try tries one upstream after another, for as long as nothing of the request can have had an effect.
+// try tries one upstream after another, as long as no upstream can have processed the request.
 func (p *pool) try(r *http.Request, send func(*upstream) (*http.Response, error)) (*http.Response, error) {
 	err := errNoneHealthy
 	for _, u := range p.candidates(r.Header.Get("X-Real-Ip")) {
@@ -59,7 +59,7 @@ func (p *pool) try(r *http.Request, send func(*upstream) (*http.Response, error)
 			p.mark(u, nil)
 			return response, nil
 		}
-		if isDial(err) { // a connection that was closed may be due to the request
+		if isDial(err) { // a closed connection may be due to the request
 			p.mark(u, err)
 		}
 	}
@@ -77,8 +77,8 @@ func (u *upstream) address(r *http.Request) *http.Request {
 	return addressed
 }
 
-// candidates returns the upstreams in an order that is always the same for a client, so that it stays with the first while that
-// is healthy: a video session exists on one server only. A single upstream is tried whatever its health.
+// candidates returns the upstreams in an order that is always the same for a client, so that it stays with the first as long as
+// that is healthy: a video session exists on one server only. A single upstream is tried whatever its health.
 func (p *pool) candidates(client string) []*upstream {
 	if len(p.members) == 1 {
 		return p.members
@@ -137,7 +137,7 @@ func (p *pool) health() map[string]bool {
 	return health
 }
 
-// clientError is an error of the client's connection, met while forwarding.
+// clientError is an error of the client's connection during forwarding.
 type clientError struct{ error }
 
 func (e clientError) Unwrap() error { return e.error }

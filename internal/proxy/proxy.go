@@ -24,9 +24,9 @@ const (
 	// closing one could not be repeated.
 	upstreamIdle = 4 * time.Second
 	dialTimeout  = 5 * time.Second
-	// continueTimeout is how long a request with Expect: 100-continue waits for Immich, which answers at once or not at all.
+	// continueTimeout is how long a request with Expect: 100-continue waits for Immich, which responds immediately or not at all.
 	continueTimeout = 5 * time.Second
-	// bufferSize is that of four TLS records, less the headers of the HTTP/2 frames in them.
+	// bufferSize is the size of four TLS records, less the headers of the HTTP/2 frames in them.
 	bufferSize = 4 * (16<<10 - 9)
 )
 
@@ -42,7 +42,7 @@ type Proxy struct {
 func New(ctx context.Context, settings *config.Settings, logger *slog.Logger) *Proxy {
 	transport := newTransport(&settings.Timeouts)
 	pool := newPool(settings.Upstreams, transport, logger)
-	if len(settings.Upstreams) > 1 || settings.Admin.Address != "" { // else nothing uses the result
+	if len(settings.Upstreams) > 1 || settings.Admin.Address != "" { // otherwise, nothing uses the result
 		pool.checkHealth(ctx)
 	}
 	context.AfterFunc(ctx, transport.CloseIdleConnections)
@@ -90,8 +90,8 @@ func newTransport(timeouts *config.Timeouts) *http.Transport {
 	}
 }
 
-// rewrite undoes what ReverseProxy does to headers and query: immichaccess.New has set the forwarding headers, and Immich gets the
-// query as it was sent.
+// rewrite undoes what ReverseProxy does to headers and query: immichaccess.New has set the forwarding headers, and Immich gets
+// the query as it was sent.
 func rewrite(r *httputil.ProxyRequest) {
 	for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
 		if values, given := r.In.Header[name]; given {
@@ -121,7 +121,7 @@ func receive(r *http.Response, idle time.Duration) error {
 		return fmt.Errorf("%w: its status is %03d", errNotHTTP, r.StatusCode)
 	case r.StatusCode != http.StatusSwitchingProtocols:
 		transfer.WatchResponse(r, idle)
-	case r.Request.Header.Get("Upgrade") == "": // ReverseProxy would answer, but leave the connection open
+	case r.Request.Header.Get("Upgrade") == "": // ReverseProxy would respond, but leave the connection open
 		return fmt.Errorf("%w: it switches protocols without being asked", errNotHTTP)
 	}
 	return nil

@@ -14,7 +14,7 @@ var errEnded = errors.New("the upstream closed the connection before it answered
 const abandonTime = 250 * time.Millisecond
 
 // roundTrip returns soon after Immich has closed the connection. The transport alone would first wait for a read of the request
-// body, and thus for a client that may send nothing for a long time.
+// body, and so for a client that may send nothing for a long time.
 func roundTrip(transport http.RoundTripper, r *http.Request) (*http.Response, error) {
 	if r.Body == nil {
 		return transport.RoundTrip(r)

@@ -17,7 +17,7 @@ var halfBlocks = map[[2]bool]rune{
 }
 
 const (
-	blackOnWhite = "\x1b[38;5;16;48;5;231m" // of the 256 colours those that no theme changes
+	blackOnWhite = "\x1b[38;5;16;48;5;231m" // colours that no theme changes
 	reset        = "\x1b[0m"
 )
 
@@ -31,8 +31,8 @@ func Colored(content string) (string, error) {
 	return blackOnWhite + strings.Join(lines, reset+"\n"+blackOnWhite) + reset + "\n", nil
 }
 
-// Plain draws the code without colours. It draws the light modules, as suits terminals with a dark background. On a light
-// background the code is inverted, which scanners of phones read as well.
+// Plain draws the code without colours. It draws the light modules, for terminals with a dark background. On a light background
+// the code is inverted, which phones can scan as well.
 func Plain(content string) (string, error) {
 	c, err := encode(content)
 	if err != nil {

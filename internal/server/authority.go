@@ -10,9 +10,9 @@ import (
 
 const checkAddress = "Check the address in the browser."
 
-// CheckAuthority answers 421 to requests for hosts other than domains (RFC 9110, section 15.5.20), so that a name that somebody else
-// points at this address, as in DNS rebinding, is of no use. Without domains every host is accepted. A
-// host that is invalid, such as one with a path or user information, gets 400 in any case: Immich and its clients would read it
+// CheckAuthority responds with 421 to requests for hosts other than domains (RFC 9110, section 15.5.20), so that a name that
+// somebody else points at this address, as in DNS rebinding, does not reach Immich. Without domains every host is accepted. An
+// invalid host, such as one with a path or user information, gets 400 in any case: Immich and its clients would parse it
 // differently.
 func CheckAuthority(domains []string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -28,8 +28,8 @@ func CheckAuthority(domains []string, next http.Handler) http.Handler {
 	})
 }
 
-// hostOf returns the host that the request is for, without port and brackets. It is not valid with user information, or in HTTP/2
-// and HTTP/3 with a Host that differs from :authority.
+// hostOf returns the host of the request, without port and brackets. It is not valid with user information, or in HTTP/2 and
+// HTTP/3 with a Host that differs from :authority.
 func hostOf(r *http.Request) (host string, valid bool) {
 	if r.URL.User != nil {
 		return "", false
@@ -73,7 +73,7 @@ func isOneOf(domains []string, host string) bool {
 	return false
 }
 
-// isFor lets a wildcard stand for one label, as certificates do (RFC 9525, section 6.3).
+// isFor lets a wildcard match one label, as in certificates (RFC 9525, section 6.3).
 func isFor(domain, host string) bool {
 	if parent, wildcard := strings.CutPrefix(domain, "*."); wildcard {
 		label, rest, _ := strings.Cut(host, ".")
@@ -82,8 +82,8 @@ func isFor(domain, host string) bool {
 	return strings.EqualFold(host, domain)
 }
 
-// isHealthCheck reports whether a load balancer may send the request: it knows only the address of the server. It needs a key all
-// the same.
+// isHealthCheck reports whether a load balancer may send the request: it knows only the address of the server. The request
+// still needs a key.
 func isHealthCheck(r *http.Request, host string) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead || r.URL.Path != "/api/server/ping" {
 		return false
@@ -92,7 +92,7 @@ func isHealthCheck(r *http.Request, host string) bool {
 	return err == nil || strings.EqualFold(strings.TrimSuffix(host, "."), "localhost")
 }
 
-// refuse answers at once. The request's body is not read.
+// refuse responds immediately. The request's body is not read.
 func refuse(w http.ResponseWriter, r *http.Request, status int, message, advice string) {
 	if r.ProtoMajor == 1 && r.ContentLength != 0 {
 		w.Header().Set("Connection", "close")

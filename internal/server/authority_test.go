@@ -85,7 +85,7 @@ func TestWildcardIsOneLabel(t *testing.T) {
 	}
 }
 
-// wantError wants an error in Immich's shape.
+// wantError wants an error in Immich's format.
 func wantError(t *testing.T, response *http.Response, body []byte) {
 	t.Helper()
 	var answer struct {
@@ -100,7 +100,7 @@ func wantError(t *testing.T, response *http.Response, body []byte) {
 	}
 }
 
-func TestAuthorityThatIsNoHost(t *testing.T) {
+func TestInvalidAuthority(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(*config.Settings) {})
 	for _, authority := range []string{"user@localhost", "localhost/api", "localhost?a", "localhost#a", `localhost\a`, "localhost:x", "[::1", "[localhost]", "a:1:2"} {
@@ -109,13 +109,13 @@ func TestAuthorityThatIsNoHost(t *testing.T) {
 			const status = `"statusCode":400`
 			one := s.dial(t, "http/1.1")
 			_, _ = io.WriteString(one, "GET / HTTP/1.1\r\nHost: "+authority+"\r\n\r\n")
-			readUntil(t, one, "400") // net/http's own answer to some
+			readUntil(t, one, "400") // some get net/http's own response
 
 			two := s.dial(t, "h2")
 			const get, https, root, byName = "\x82", "\x87", "\x84", "\x01"
 			const endOfAll = 5
 			_, _ = io.WriteString(two, http2Begins+http2Frame(frameHeaders, endOfAll, get+https+root+byName+string(rune(len(authority)))+authority))
-			const reset = "\x00\x00\x04\x03\x00\x00\x00\x00\x01" // net/http's own way with user information
+			const reset = "\x00\x00\x04\x03\x00\x00\x00\x00\x01" // how net/http refuses user information
 			readUntil(t, two, status, reset)
 
 			stream, err := s.dialQUIC(t).OpenStreamSync(t.Context())

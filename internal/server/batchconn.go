@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// batchSize is how much of what is written to a connection is collected while an earlier batch is on its way. There are two
-	// such buffers for a connection that is busy, and none for one that is not.
+	// batchSize is how much of what is written to a connection is collected while an earlier batch is being written. A busy
+	// connection has two such buffers, an idle one none.
 	batchSize = 128 << 10
-	// maxBatches is how many buffers all connections together may use; those that get none write for themselves.
+	// maxBatches is how many buffers all connections together may use; connections that get none write directly.
 	maxBatches = 128
-	// closeTime is how long a client may take nothing of what is still to be written when the connection is closed.
+	// closeTime is how long a client may read nothing while the rest is written before the connection is closed.
 	closeTime = 5 * time.Second
-	// busyTime is how soon after another a write is taken for one of many.
+	// busyTime is how soon after another a write counts as one of many.
 	busyTime = 300 * time.Microsecond
 )
 
@@ -25,7 +25,7 @@ const (
 type batches struct {
 	idle      time.Duration
 	busyTime  time.Duration
-	abandoned atomic.Bool // nobody waits for them any more
+	abandoned atomic.Bool // connections close without waiting for them
 	inUse     atomic.Int64
 	pool      sync.Pool
 }
@@ -39,12 +39,12 @@ func (b *batches) listen(l net.Listener) net.Listener {
 	return &batchListener{l, b}
 }
 
-// abandon has connections close without waiting for what is on its way.
+// abandon makes connections close without waiting for what is being written.
 func (b *batches) abandon() {
 	b.abandoned.Store(true)
 }
 
-// get returns nil when there are too many.
+// get returns nil if there are too many.
 func (b *batches) get() *[]byte {
 	if b.inUse.Add(1) > maxBatches {
 		b.inUse.Add(-1)
@@ -80,13 +80,13 @@ func (l *batchListener) Accept() (net.Conn, error) {
 	return newBatchConn(conn, l.batches), nil
 }
 
-// batchConn is the connection under TLS. While it is busy, with a download or with many requests of HTTP/2, it writes in the
-// background, and meanwhile collects the records that TLS has ready, so that one system call takes many of them. TLS makes a call for
-// each, and HTTP/2 has at least two for a response. An error is returned by the next Write.
+// batchConn is the connection below TLS. While it is busy, with a download or with many requests of HTTP/2, it writes in the
+// background, and meanwhile collects the records that TLS has ready, so that one system call writes many of them. TLS makes a
+// call for each, and HTTP/2 has at least two per response. An error is returned by the next Write.
 //
-// Nothing is left to the background once there is a deadline. Deadlines are set by those who have to know what became of a write:
-// net/http and transfer at the end of a response, TLS when it closes, WebSockets. Their Write returns when everything is written.
-// Without one, the connection is closed when the client has taken nothing for the idle timeout.
+// With a deadline, nothing is written in the background. Deadlines are set by callers that need the result of a write: net/http
+// and transfer at the end of a response, TLS when it closes, WebSockets. Their Write returns when everything is written.
+// Without one, the connection is closed when the client has read nothing for the idle timeout.
 type batchConn struct {
 	net.Conn
 
@@ -94,9 +94,9 @@ type batchConn struct {
 
 	mu       sync.Mutex
 	change   sync.Cond
-	pending  *[]byte   // nil when nothing is collected
+	pending  *[]byte   // nil if nothing is collected
 	writing  bool      // in the background
-	deadline time.Time // as set from outside
+	deadline time.Time // as set by the caller
 	patience time.Duration
 	err      error
 	last     time.Time // when something was written
@@ -122,7 +122,7 @@ func (c *batchConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// collects tells whether a write is for the background; mu is held.
+// collects reports whether a write is for the background; mu is held.
 func (c *batchConn) collects() bool {
 	now := time.Now()
 	busy := now.Sub(c.last) < c.batches.busyTime
@@ -130,7 +130,7 @@ func (c *batchConn) collects() bool {
 	return c.err == nil && c.deadline.IsZero() && (c.writing || busy)
 }
 
-// await returns when nothing is written in the background; mu is held.
+// await returns when no write is running in the background; mu is held.
 func (c *batchConn) await() error {
 	for c.writing {
 		if c.batches.abandoned.Load() {
@@ -166,7 +166,7 @@ func (c *batchConn) collect(p []byte) (int, error) {
 	return collected, c.err
 }
 
-// writeDirectly is called with mu held, but does not hold it while it writes.
+// writeDirectly is called with mu held, but releases it while it writes.
 func (c *batchConn) writeDirectly(p []byte) (int, error) {
 	c.mu.Unlock()
 	defer c.mu.Lock()
@@ -199,14 +199,14 @@ func (c *batchConn) writeBatches() {
 	c.writing = false
 	switch {
 	case c.err != nil:
-		_ = c.Conn.Close() // else nobody might notice until the client sends something
+		_ = c.Conn.Close() // otherwise this might go unnoticed until the client sends something
 	case c.deadline.IsZero():
 		_ = c.Conn.SetWriteDeadline(time.Time{})
 	}
 	c.change.Broadcast()
 }
 
-// writeAll goes on for as long as the client takes something before the deadline.
+// writeAll continues as long as the client reads something before the deadline.
 func (c *batchConn) writeAll(p []byte) error {
 	for {
 		if !c.extendDeadline(false) {
@@ -220,7 +220,7 @@ func (c *batchConn) writeAll(p []byte) error {
 	}
 }
 
-// extendDeadline is false when the deadline was meant to end the write.
+// extendDeadline returns false if the deadline was meant to end the write.
 func (c *batchConn) extendDeadline(over bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -235,8 +235,8 @@ func (c *batchConn) extendDeadline(over bool) bool {
 	return true
 }
 
-// SetWriteDeadline counts for what is being written in the background, too, where it is how long the client may take nothing:
-// there is more to write than before it was set.
+// SetWriteDeadline applies to a background write, too, where it limits how long the client may read nothing: there is more to
+// write than when it was set.
 func (c *batchConn) SetWriteDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -252,8 +252,8 @@ func (c *batchConn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
-// Close waits until everything is written, unless the client takes nothing any more: TLS waits before, for its alert, but without it
-// nobody does.
+// Close waits until everything is written, unless the client no longer reads: TLS has waited before, for its alert, but without
+// TLS nothing has.
 func (c *batchConn) Close() error {
 	c.mu.Lock()
 	if c.writing {
@@ -265,7 +265,7 @@ func (c *batchConn) Close() error {
 	return c.Conn.Close()
 }
 
-// CloseWrite ends what is sent when all is written.
+// CloseWrite ends the stream when everything is written.
 func (c *batchConn) CloseWrite() error {
 	c.mu.Lock()
 	err := c.await()

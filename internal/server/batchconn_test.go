@@ -39,14 +39,14 @@ func batchPair(t testing.TB, idle time.Duration) (*batchConn, net.Conn) {
 	return conn.(*batchConn), peer
 }
 
-// isIdle tells whether nothing is written in the background, and no buffer is in use.
+// isIdle reports whether no background write is running, and no buffer is in use.
 func (c *batchConn) isIdle() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return !c.writing && c.batches.inUse.Load() == 0
 }
 
-// recordSize is that of what TLS writes during a download.
+// recordSize is the size of TLS records during a download.
 const recordSize = 16<<10 + 22
 
 var record = bytes.Repeat([]byte("x"), recordSize)
@@ -101,12 +101,12 @@ func TestBatchesAreWholeAndInOrder(t *testing.T) {
 	}
 }
 
-// TestWriteWithDeadlineWaits closes after it, as net/http does, and loses nothing.
+// TestWriteWithDeadlineWaits closes the connection right after such a write, as net/http does, and loses nothing.
 func TestWriteWithDeadlineWaits(t *testing.T) {
 	t.Parallel()
 	const writes = 64
 	conn, peer := batchPair(t, time.Hour)
-	_ = conn.Conn.(*net.TCPConn).SetWriteBuffer(recordSize) // so that much stays with us
+	_ = conn.Conn.(*net.TCPConn).SetWriteBuffer(recordSize) // so that much stays in the buffers
 	go func() {
 		defer func() { _ = conn.Close() }()
 		for range writes {
@@ -142,13 +142,13 @@ func TestClientThatTakesNothingIsNoticed(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("who reads the connection is told %v", err)
+		t.Errorf("a read returns %v", err)
 	}
 	waitUntil(t, "the buffers to be given back", conn.isIdle)
 }
 
-// stalledConn returns a connection whose peer reads nothing, with no buffers of the kernel's, and all of its own full. The error is that
-// of who writes to it.
+// stalledConn returns a connection whose peer reads nothing, without buffers of the kernel, and with all its own buffers full.
+// The error is that of the writer.
 func stalledConn(t *testing.T) (*batchConn, <-chan error) {
 	t.Helper()
 	end, peer := net.Pipe()
@@ -173,7 +173,7 @@ func stalledConn(t *testing.T) (*batchConn, <-chan error) {
 	return conn, ended
 }
 
-// TestPastDeadlineEndsWrite is how transfer ends a download that stands still.
+// TestPastDeadlineEndsWrite does what transfer does to end a stalled download.
 func TestPastDeadlineEndsWrite(t *testing.T) {
 	t.Parallel()
 	conn, ended := stalledConn(t)
@@ -219,8 +219,8 @@ func TestAbandonedBatchesDoNotDelayClose(t *testing.T) {
 	conn.batches.abandon()
 	ended := make(chan error, 1)
 	go func() {
-		_ = conn.SetWriteDeadline(time.Now().Add(time.Hour)) // as TLS does to say that it closes
-		_, err := io.WriteString(conn, "goodbye")
+		_ = conn.SetWriteDeadline(time.Now().Add(time.Hour)) // as TLS does for close_notify
+		_, err := io.WriteString(conn, "close_notify")
 		ended <- err
 	}()
 	if err := awaitError(t, ended); !errors.Is(err, net.ErrClosed) {
@@ -243,7 +243,7 @@ func waitUntil(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !done(); {
 		if time.Now().After(end) {
-			t.Fatal("waited in vain for " + what)
+			t.Fatal("timed out waiting for " + what)
 		}
 		time.Sleep(time.Millisecond)
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/immichaccess/immichaccess/internal/flowcontrol"
 )
 
-// entryPoint is an address where requests for Immich come in, with the servers of each HTTP version.
+// entryPoint is an address that accepts requests for Immich, with the servers of each HTTP version.
 type entryPoint struct {
 	name       string
 	listener   net.Listener
@@ -43,7 +43,7 @@ func newCommon(timeouts *config.Timeouts, limiter *connLimiter, logger *slog.Log
 	}
 }
 
-// newEntryPoint returns one that speaks HTTP/1.1, and HTTP/2 on the connections that http2Conns is handed.
+// newEntryPoint returns one with HTTP/1.1, and with HTTP/2 on the connections that are passed to http2Conns.
 func (c *common) newEntryPoint(name string, listener net.Listener, handler http.Handler) *entryPoint {
 	e := &entryPoint{name: name, listener: listener}
 	e.http1 = newHTTP(c.timeouts, handler, c.logger)
@@ -85,7 +85,7 @@ func withProtocols(certificates *tls.Config, protocols ...string) *tls.Config {
 	return c
 }
 
-// advertise tells clients of HTTP/1.1 and HTTP/2 that there is HTTP/3.
+// advertise announces HTTP/3 to clients of HTTP/1.1 and HTTP/2.
 func advertise(quic net.PacketConn, next http.Handler) http.Handler {
 	address, ok := quic.LocalAddr().(*net.UDPAddr)
 	if !ok {
@@ -98,7 +98,7 @@ func advertise(quic net.PacketConn, next http.Handler) http.Handler {
 	})
 }
 
-// stops are the ways to let the requests of each server finish.
+// stops are the functions that let the requests of each server finish.
 func (e *entryPoint) stops() []func(context.Context) error {
 	stops := []func(context.Context) error{e.http1.Shutdown, e.http2.Shutdown}
 	if e.quic != nil {
@@ -107,7 +107,7 @@ func (e *entryPoint) stops() []func(context.Context) error {
 	return stops
 }
 
-// close ends everything at once.
+// close ends everything immediately.
 func (e *entryPoint) close() {
 	_ = e.http1.Close()
 	_ = e.http2.Close()

@@ -8,18 +8,18 @@ import (
 )
 
 const (
-	// fewHandshakes is how many may be under way before a client has to show, with a round trip more, that it receives what is
-	// sent to its address.
+	// fewHandshakes is how many may be in progress before a client has to prove, with an additional round trip, that it receives
+	// what is sent to its address.
 	fewHandshakes = 64
-	// crowdedIdleTimeout is how long a client may then send nothing, and half of how long its handshake may take.
+	// crowdedIdleTimeout is how long a client may then send nothing. A handshake may take twice as long.
 	crowdedIdleTimeout = 1500 * time.Millisecond
-	// maxHandshakes is how many may be under way in all, and of one client, since nothing but their timeout ends them.
+	// maxHandshakes is how many may be in progress in all, and of one client, since only their timeout ends them.
 	maxHandshakes          = 768
 	maxHandshakesPerClient = 512
 )
 
-// handshakes counts those of QUIC that are not complete. Each costs some 50 KB, for a single datagram from an address that may be
-// somebody else's.
+// handshakes counts the QUIC handshakes that are not complete. Each costs some 50 KB, for a single datagram whose source
+// address may be spoofed.
 type handshakes struct {
 	log *rareLog
 
@@ -39,13 +39,13 @@ func (h *handshakes) areMany(net.Addr) bool {
 	return h.count >= fewHandshakes
 }
 
-// begin returns nil when there are too many.
+// begin returns nil if there are too many.
 func (h *handshakes) begin(address net.Addr) *handshake {
 	client := clientPrefix(address)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.count >= maxHandshakes || h.clients[client] >= maxHandshakesPerClient {
-		h.log.warn("too many QUIC handshakes that do not end; new ones are refused for a while", "client", client)
+		h.log.warn("too many unfinished QUIC handshakes; new ones are refused for a while", "client", client)
 		return nil
 	}
 	h.count++

@@ -15,7 +15,7 @@ import (
 
 const hstsHeader = "Strict-Transport-Security"
 
-// HSTS has browsers use HTTPS only (RFC 6797). The header replaces Immich's own.
+// HSTS makes browsers use HTTPS only (RFC 6797). The header replaces Immich's own.
 type HSTS struct {
 	value   []string // nil: there is no header
 	trusted atomic.Pointer[config.Networks]
@@ -31,7 +31,7 @@ func NewHSTS(maxAge time.Duration) *HSTS {
 	return h
 }
 
-// Trust sets the proxies whose word on the scheme is believed.
+// Trust sets the proxies whose X-Forwarded-Proto is trusted.
 func (h *HSTS) Trust(proxies config.Networks) {
 	h.trusted.Store(&proxies)
 }
@@ -46,7 +46,8 @@ func (h *HSTS) OnHTTPS(next http.Handler) http.Handler {
 	})
 }
 
-// OnPlain adds the header to responses to clients that use HTTPS, as a trusted proxy says. On plain HTTP browsers ignore it.
+// OnPlain adds the header to responses to clients that use HTTPS according to a trusted proxy. On plain HTTP browsers ignore
+// it.
 func (h *HSTS) OnPlain(next http.Handler) http.Handler {
 	if h.value == nil {
 		return next
@@ -73,7 +74,7 @@ func (h *HSTS) usesHTTPS(r *http.Request) bool {
 	return false
 }
 
-// hstsWriter adds the header when a response begins: before that, whoever writes the response may still set others.
+// hstsWriter adds the header when a response begins: until then, the handler may still set others.
 type hstsWriter struct {
 	http.ResponseWriter
 
@@ -104,7 +105,7 @@ func (w *hstsWriter) FlushError() error {
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-// Hijack is how a request becomes a WebSocket. Whoever takes over the connection writes the headers.
+// Hijack lets a request become a WebSocket. The caller then writes the headers itself.
 func (w *hstsWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	w.Header()[hstsHeader] = w.value
 	return http.NewResponseController(w.ResponseWriter).Hijack()

@@ -17,8 +17,8 @@ import (
 // lets that be 1 MB.
 const frameSize = 16 << 10
 
-// newHTTP2 returns the server of the connections that an http2Listener accepts. They come to it without TLS, since that is the
-// only way to have net/http speak HTTP/2 on a connection that is metered; the handler gets to see that they have it.
+// newHTTP2 returns the server of the connections that an http2Listener accepts. It gets them without TLS, since that is the
+// only way to make net/http use HTTP/2 on a metered connection; the handler sees that they have TLS.
 func newHTTP2(timeouts *config.Timeouts, handler http.Handler, logger *slog.Logger) *http.Server {
 	server := newHTTP(timeouts, withTLS(handler), logger)
 	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
@@ -29,7 +29,7 @@ func newHTTP2(timeouts *config.Timeouts, handler http.Handler, logger *slog.Logg
 	server.MaxHeaderBytes = maxHead - maxHeadSlopHTTP2
 	server.Protocols = new(http.Protocols)
 	server.Protocols.SetUnencryptedHTTP2(true)
-	// The documentation of net/http has windows end at 4 MB, but it takes them as they are.
+	// According to its documentation, net/http limits windows to 4 MB, but it does not.
 	server.HTTP2 = &http.HTTP2Config{
 		MaxConcurrentStreams:          maxStreams,
 		MaxReadFrameSize:              frameSize,
@@ -40,7 +40,7 @@ func newHTTP2(timeouts *config.Timeouts, handler http.Handler, logger *slog.Logg
 }
 
 const (
-	// maxStreams is how many requests of one connection may run at once. RFC 9113 wants 100 at least.
+	// maxStreams is how many requests of one connection may run at the same time. RFC 9113 recommends at least 100.
 	maxStreams = 128
 	// maxHeadSlopHTTP2 is what net/http adds to MaxHeaderBytes for HTTP/2.
 	maxHeadSlopHTTP2 = 320
@@ -55,7 +55,7 @@ func withTLS(next http.Handler) http.Handler {
 	})
 }
 
-// http2Listener is a net.Listener that accepts the connections of clients that speak HTTP/2: by TLS, they have agreed on it.
+// http2Listener is a net.Listener for the connections of clients that use HTTP/2, as negotiated by TLS.
 type http2Listener struct {
 	address     net.Addr
 	uploads     *flowcontrol.HTTP2
@@ -69,7 +69,7 @@ func newHTTP2Listener(address net.Addr, uploads *flowcontrol.HTTP2, headTimeout 
 	return &http2Listener{address: address, uploads: uploads, headTimeout: headTimeout, conns: make(chan net.Conn), closed: make(chan struct{})}
 }
 
-// next is the TLSNextProto of the server that has the connections before.
+// next is the TLSNextProto function of the server that accepts the connections.
 func (l *http2Listener) next() map[string]func(*http.Server, *tls.Conn, http.Handler) {
 	return map[string]func(*http.Server, *tls.Conn, http.Handler){
 		"h2": func(_ *http.Server, conn *tls.Conn, _ http.Handler) {
@@ -81,7 +81,7 @@ func (l *http2Listener) next() map[string]func(*http.Server, *tls.Conn, http.Han
 
 // serve returns when the connection has ended: net/http closes it then. The state is nil without TLS.
 func (l *http2Listener) serve(conn net.Conn, limited *limitedConn, state *tls.ConnectionState) {
-	limited.inHead.Store(false) // frames tell better
+	limited.inHead.Store(false) // counted by frames instead
 	watched := l.uploads.Conn(conn, limited.tracked, l.headTimeout)
 	handed := &http2Conn{Conn: watched, tracked: limited.tracked, state: state, done: make(chan struct{})}
 	select {
@@ -92,8 +92,8 @@ func (l *http2Listener) serve(conn net.Conn, limited *limitedConn, state *tls.Co
 	}
 }
 
-// followHTTP2 is the ConnState of the server of HTTP/2. A head is complete before there is a request, and the connection tells
-// of it itself.
+// followHTTP2 is the ConnState of the HTTP/2 server. A head is complete before there is a request, and the connection reports
+// that itself.
 func followHTTP2(conn net.Conn, state http.ConnState) {
 	if handed, ok := conn.(*http2Conn); ok {
 		handed.tracked.serving(state == http.StateActive)
@@ -118,7 +118,7 @@ func (l *http2Listener) Addr() net.Addr {
 	return l.address
 }
 
-// http2Conn has no method ConnectionState: net/http looks for HTTP/2 only where there is none.
+// http2Conn has no method ConnectionState: with one, net/http would not look for HTTP/2 on the connection.
 type http2Conn struct {
 	net.Conn
 

@@ -18,11 +18,11 @@ type limitedListener struct {
 
 	name    string
 	limiter *connLimiter
-	proxies *proxyProtocol // nil where it is not spoken
+	proxies *proxyProtocol // nil if it is not used
 	log     *rareLog
 }
 
-// Accept returns errors to net/http too, which tries again after a while where that makes sense.
+// Accept also returns errors to net/http, which tries again after a while if they are temporary.
 func (l *limitedListener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
@@ -54,7 +54,8 @@ func (l *limitedListener) failed(err error) {
 	}
 }
 
-// limitedConn counts what comes in until there is a whole request head, TLS included: that is what it costs to wait for one.
+// limitedConn counts the bytes received until a request head is complete, TLS included: that is the memory that an unfinished
+// head takes.
 type limitedConn struct {
 	net.Conn
 

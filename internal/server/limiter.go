@@ -13,20 +13,21 @@ import (
 )
 
 const (
-	// mostUnasked is what all connections together may keep in memory that have not yet sent a request, or not all of its head.
+	// mostUnasked is how much memory all connections without a complete first request, or with an unfinished head, may take
+	// together.
 	mostUnasked = 32 << 20
-	// connCost is about what such a connection takes beside the head: TLS, buffers, and the stacks of those who wait.
+	// connCost is about what such a connection takes in addition to the head: TLS, buffers, and the stacks of its goroutines.
 	connCost = 48 << 10
 )
 
-// connLimiter bounds what clients may have open and unfinished, over TCP and QUIC together. Nobody needs a key for that.
-// When a limit is reached, the connection that has kept us waiting longest for a request makes room. Only when none waits is it
-// the new connection that is closed.
+// connLimiter bounds the open connections and unfinished requests of clients, over TCP and QUIC together, whether or not they
+// have a key. At a limit, it closes the connection that has been without a complete request for the longest time. If all
+// connections are serving requests, the new one is closed.
 type connLimiter struct {
 	most          int // 0: no limit
 	mostPerClient int // 0: no limit
 	mostUnasked   int64
-	idle          time.Duration // of connections none of whose requests was forwarded
+	idle          time.Duration // for connections none of whose requests was forwarded
 	log           *rareLog
 
 	mu      sync.Mutex
@@ -47,22 +48,22 @@ func newConnLimiter(limits config.Limits, idle time.Duration, logger *slog.Logge
 	}
 }
 
-// trackedConn is what the limiter knows of a connection. What it guards is guarded by the limiter's mutex.
+// trackedConn is the limiter's record of a connection. Its guarded fields are guarded by the limiter's mutex.
 type trackedConn struct {
 	limiter *connLimiter
 	client  netip.Prefix
 	close   func() // nil for a QUIC handshake, which only its timeout ends
 
 	opened    time.Time
-	asked     bool      // it has sent a whole request head
-	running   bool      // a request of its is being served
+	asked     bool      // it has sent a complete request head
+	running   bool      // one of its requests is being served
 	idleSince time.Time // when the last of them ended
 	head      int64     // bytes of unfinished request heads
 	headSince time.Time
-	charged   int64 // of the limiter's unasked
+	charged   int64 // its share of the limiter's unasked
 	gone      bool
-	forwarded atomic.Bool   // a request of its has been
-	keepAlive time.Duration // how long it may be idle then; 0 for TCP, where net/http sees to that
+	forwarded atomic.Bool   // one of its requests was forwarded
+	keepAlive time.Duration // how long it may be idle then; 0 for TCP, where net/http has that timeout
 	idleTimer *time.Timer
 }
 
@@ -80,7 +81,7 @@ func clientPrefix(address net.Addr) netip.Prefix {
 	return netip.PrefixFrom(ip, ip.BitLen())
 }
 
-// admit returns nil when there is no room for the connection.
+// admit returns nil if there is no room for the connection.
 func (l *connLimiter) admit(address net.Addr, closeConn func()) *trackedConn {
 	c := &trackedConn{limiter: l, client: clientPrefix(address), close: closeConn, opened: time.Now()}
 	l.mu.Lock()
@@ -89,7 +90,7 @@ func (l *connLimiter) admit(address net.Addr, closeConn func()) *trackedConn {
 		return nil
 	}
 	if l.most > 0 && len(l.conns) >= l.most {
-		l.log.warn("there are as many connections as limits.connections allows; those that wait longest are closed", "limit", l.most)
+		l.log.warn("limits.connections is reached; connections without a complete request are closed first, new ones if all are busy", "limit", l.most)
 		if !l.makeRoom(l.conns) {
 			return nil
 		}
@@ -100,12 +101,12 @@ func (l *connLimiter) admit(address net.Addr, closeConn func()) *trackedConn {
 	return c
 }
 
-// hasRoomFor makes room for one more connection of the client, if it can; mu is held.
+// hasRoomFor makes room for one more connection of the client, if possible; mu is held.
 func (l *connLimiter) hasRoomFor(client netip.Prefix) bool {
 	if l.mostPerClient == 0 || len(l.clients[client]) < l.mostPerClient {
 		return true
 	}
-	l.log.warn("a client has as many connections as limits.connectionsPerClient allows; those that wait longest are closed",
+	l.log.warn("a client has reached limits.connectionsPerClient; its connections without a complete request are closed first, new ones if all are busy",
 		"client", client, "limit", l.mostPerClient)
 	return l.makeRoom(l.clients[client])
 }
@@ -124,7 +125,7 @@ func (l *connLimiter) removeClient(c *trackedConn) {
 	}
 }
 
-// belongsTo counts the connection for another client than the peer. It is false when there is no room for it.
+// belongsTo counts the connection for a client other than the peer. It returns false if there is no room for it.
 func (c *trackedConn) belongsTo(address net.Addr) bool {
 	l := c.limiter
 	l.mu.Lock()
@@ -139,22 +140,22 @@ func (c *trackedConn) belongsTo(address net.Addr) bool {
 	return true
 }
 
-// isCrowded tells whether unfinished requests take a good part of what they may.
+// isCrowded reports whether unfinished requests take a large part of what they may.
 func (l *connLimiter) isCrowded() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.unasked > l.mostUnasked/4
 }
 
-// evictOne makes room for who comes next, as when there are no descriptors left.
+// evictOne makes room for the next connection, for example when no file descriptors are left.
 func (l *connLimiter) evictOne() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.makeRoom(l.conns)
 }
 
-// makeRoom closes the connection that has waited longest: for its first request or the rest of one, else for its next; mu is
-// held.
+// makeRoom closes the connection that has been idle longest: before its first request or in the middle of one, or else between
+// requests; mu is held.
 func (l *connLimiter) makeRoom(among map[*trackedConn]struct{}) bool {
 	var worst *trackedConn
 	for c := range among {
@@ -176,7 +177,8 @@ func (c *trackedConn) worseThan(other *trackedConn) bool {
 	return c.waitsSince().Before(other.waitsSince())
 }
 
-// owesHead is true of a connection that has not finished what it began: an idle one may be a browser's.
+// owesHead is true of a connection with an unfinished head, or none at all. An idle one that has sent requests may be a
+// browser's.
 func (c *trackedConn) owesHead() bool {
 	return !c.asked || c.head > 0
 }
@@ -192,7 +194,7 @@ func (c *trackedConn) waitsSince() time.Time {
 	}
 }
 
-// evict does not wait: closing takes locks of the connection's own, and comes back to release; mu is held.
+// evict does not wait: closing takes locks of the connection's own, and then calls release; mu is held.
 func (l *connLimiter) evict(c *trackedConn) {
 	l.forget(c)
 	go c.close()
@@ -216,34 +218,34 @@ func (c *trackedConn) release() {
 	c.limiter.forget(c)
 }
 
-// isGone is true of a connection that has ended, or is about to.
+// isGone is true of a connection that has ended, or is being closed.
 func (c *trackedConn) isGone() bool {
 	c.limiter.mu.Lock()
 	defer c.limiter.mu.Unlock()
 	return c.gone
 }
 
-// evictable says how the connection can be closed, once that is known.
+// evictable sets how to close the connection, once that is known.
 func (c *trackedConn) evictable(closeConn func()) {
 	c.change(func() { c.close = closeConn })
 }
 
-// receiving notes that n more bytes of an unfinished head have come in.
+// receiving records that n more bytes of an unfinished head have arrived.
 func (c *trackedConn) receiving(n int64) {
 	c.change(func() { c.setHead(c.head + n) })
 }
 
-// Pending notes how much there is of unfinished heads, 0 when all are complete.
+// Pending records how many bytes of unfinished heads there are, 0 if all are complete.
 func (c *trackedConn) Pending(n int64) {
 	c.change(func() { c.setHead(n) })
 }
 
-// HasAsked notes a complete head, the connection's first.
+// HasAsked records a complete head, the connection's first.
 func (c *trackedConn) HasAsked() {
 	c.change(func() { c.asked = true })
 }
 
-// startOver is for a connection that is handed to another server, before its first request.
+// startOver is for a connection that is passed to another server before its first request.
 func (c *trackedConn) startOver() {
 	c.change(func() {
 		c.stopIdleTimer()
@@ -251,7 +253,7 @@ func (c *trackedConn) startOver() {
 	})
 }
 
-// serving notes whether the connection has requests that are being served.
+// serving records whether requests of the connection are being served.
 func (c *trackedConn) serving(running bool) {
 	c.change(func() {
 		if c.running && !running {
@@ -262,7 +264,7 @@ func (c *trackedConn) serving(running bool) {
 	})
 }
 
-// idleTimeout is shorter for a connection that nobody has let in.
+// idleTimeout is shorter for a connection none of whose requests was authorized.
 func (c *trackedConn) idleTimeout() time.Duration {
 	if c.forwarded.Load() {
 		return c.keepAlive
@@ -270,7 +272,7 @@ func (c *trackedConn) idleTimeout() time.Duration {
 	return c.limiter.idle
 }
 
-// startIdleTimer has the connection closed if it is still idle then; mu is held.
+// startIdleTimer closes the connection if it is still idle then; mu is held.
 func (c *trackedConn) startIdleTimer() {
 	idle := c.idleTimeout()
 	switch {
@@ -283,7 +285,7 @@ func (c *trackedConn) startIdleTimer() {
 	}
 }
 
-// stopIdleTimer matters to memory, too: the timer keeps all of the connection; mu is held.
+// stopIdleTimer frees memory, too: the timer refers to the connection; mu is held.
 func (c *trackedConn) stopIdleTimer() {
 	if c.idleTimer != nil {
 		c.idleTimer.Stop()
@@ -301,8 +303,8 @@ func (c *trackedConn) closeIdle() {
 
 type connKey struct{}
 
-// NoteForwarded stands where requests come that have been let in. Connections without one are not kept idle for
-// timeouts.keepAlive, but only for timeouts.header: anybody could fill the memory with them.
+// NoteForwarded wraps the handler of authorized requests. A connection without one is kept idle for timeouts.header only,
+// instead of timeouts.keepAlive: anybody could fill the memory with them.
 func NoteForwarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c, ok := r.Context().Value(connKey{}).(*trackedConn); ok && !c.forwarded.Load() {
@@ -328,8 +330,8 @@ func (c *trackedConn) setHead(n int64) {
 	c.head = n
 }
 
-// charge closes the worst connections when all together take too much: those that have the most for the longest time, so that a
-// head that is on its way can arrive; mu is held.
+// charge closes the worst connections if all together take too much: those with the largest heads for the longest time, so that
+// a head that is still arriving can complete; mu is held.
 func (c *trackedConn) charge() {
 	l := c.limiter
 	cost := int64(0)
@@ -343,7 +345,7 @@ func (c *trackedConn) charge() {
 		if worst == nil {
 			return
 		}
-		l.log.warn("too many connections with unfinished requests; those with the most of it, for the longest time, are closed",
+		l.log.warn("unfinished requests take too much memory; the connections with the largest and oldest ones are closed",
 			"client", worst.client)
 		l.evict(worst)
 	}

@@ -20,8 +20,8 @@ type Listeners struct {
 	Admin       net.Listener
 }
 
-// Listen takes the sockets that systemd holds for us, by their names https, quic, http, plain, keyless, keyless-quic and admin, and
-// opens the others.
+// Listen takes the sockets that systemd has opened, by their names https, quic, http, plain, keyless, keyless-quic and admin,
+// and opens the others.
 func Listen(settings *config.Settings) (*Listeners, error) {
 	given, err := activated()
 	if err != nil {
@@ -52,7 +52,7 @@ func Listen(settings *config.Settings) (*Listeners, error) {
 	return l, nil
 }
 
-// refuseKeyless wants the configuration to say, too, that there are clients without a key.
+// refuseKeyless requires that the configuration also says that there are clients without a key.
 func (l *Listeners) refuseKeyless(settings *config.Settings) error {
 	if settings.Listen.Keyless == "" && (l.Keyless != nil || l.KeylessQUIC != nil) {
 		return errors.New("listen.keyless: systemd holds a socket for it, but the option is empty; give its address")
@@ -72,7 +72,7 @@ func open(l *net.Listener, option, address string) (err error) {
 	return nil
 }
 
-// openQUIC takes the number of the HTTPS port, where clients expect it.
+// openQUIC uses the port of HTTPS, where clients expect it.
 func openQUIC(conn *net.PacketConn, option string, https net.Listener) (err error) {
 	if *conn != nil || https == nil {
 		return nil
@@ -85,7 +85,7 @@ func openQUIC(conn *net.PacketConn, option string, https net.Listener) (err erro
 	return nil
 }
 
-// remedy says what to do about an address that can't be listened on, as the end of the error.
+// remedy returns, as the end of an error, what to do about an address that can't be listened on.
 func remedy(err error) string {
 	switch {
 	case errors.Is(err, syscall.EACCES):
@@ -97,7 +97,7 @@ func remedy(err error) string {
 	return ""
 }
 
-// Close closes what is open.
+// Close closes all open sockets.
 func (l *Listeners) Close() {
 	for _, listener := range []net.Listener{l.HTTPS, l.HTTP, l.Plain, l.Keyless, l.Admin} {
 		if listener != nil {
@@ -111,7 +111,7 @@ func (l *Listeners) Close() {
 	}
 }
 
-// Port is that of a listener, 0 for one that is closed.
+// Port is the port of a listener, 0 without one.
 func Port(l net.Listener) int {
 	if l == nil {
 		return 0

@@ -5,9 +5,9 @@ import (
 	"net/http"
 )
 
-// newPlain returns an entry point without TLS, for proxies that end TLS for their clients. They speak HTTP/1.1, or HTTP/2 with prior
-// knowledge (RFC 9113, section 3.3); net/http could tell the two apart itself, but would then speak HTTP/2 on a connection that is
-// not metered.
+// newPlain returns an entry point without TLS, for proxies that terminate TLS. They use HTTP/1.1, or HTTP/2 with prior
+// knowledge (RFC 9113, section 3.3); net/http could distinguish the two itself, but would then use HTTP/2 on a connection that
+// is not metered.
 func (c *common) newPlain(listener net.Listener, handler http.Handler) *entryPoint {
 	e := c.newEntryPoint("plain HTTP", listener, handler)
 	e.http1.Handler = e.http2Conns.handOver(handler)
@@ -15,10 +15,11 @@ func (c *common) newPlain(listener net.Listener, handler http.Handler) *entryPoi
 	return e
 }
 
-// http1Preface is how the preface of HTTP/2 begins. To HTTP/1.1 it is a request, which net/http lets through for this purpose.
+// http1Preface is how the preface of HTTP/2 begins. In HTTP/1.1 it is a request, which net/http passes to the handler for this
+// purpose.
 const http1Preface = "PRI * HTTP/2.0\r\n\r\n"
 
-// handOver takes the connections that begin with the preface of HTTP/2 away from the server of HTTP/1.1.
+// handOver hijacks the connections that begin with the preface of HTTP/2, and passes them to the server of HTTP/2.
 func (l *http2Listener) handOver(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != "PRI" || r.ProtoMajor != 2 || len(r.Header) > 0 {
@@ -27,7 +28,7 @@ func (l *http2Listener) handOver(next http.Handler) http.Handler {
 		}
 		conn, buffered, err := http.NewResponseController(w).Hijack()
 		if err != nil {
-			return // the client has gone
+			return // the client has disconnected
 		}
 		rest, _ := buffered.Peek(buffered.Reader.Buffered()) // can't fail
 		limited := limitedConnOf(conn)
@@ -36,7 +37,7 @@ func (l *http2Listener) handOver(next http.Handler) http.Handler {
 	})
 }
 
-// prefixedConn is a connection of which the beginning was already read.
+// prefixedConn is a connection whose beginning was already read.
 type prefixedConn struct {
 	net.Conn
 

@@ -28,7 +28,7 @@ func dialPlain(t *testing.T, dialer *net.Dialer, address string) net.Conn {
 	return conn
 }
 
-// plainClients speak HTTP/1.1, and HTTP/2 with prior knowledge.
+// plainClients use HTTP/1.1, and HTTP/2 with prior knowledge.
 func plainClients(t *testing.T) map[string]*http.Client {
 	t.Helper()
 	two := &http.Transport{Protocols: new(http.Protocols)}
@@ -39,7 +39,7 @@ func plainClients(t *testing.T) map[string]*http.Client {
 	return map[string]*http.Client{"HTTP/1.1": {Transport: one, Timeout: patience}, "HTTP/2.0": {Transport: two, Timeout: patience}}
 }
 
-func TestPlainSpeaksBothVersions(t *testing.T) {
+func TestPlainSupportsBothVersions(t *testing.T) {
 	t.Parallel()
 	s := serve(t, onPlain)
 	for protocol, client := range plainClients(t) {
@@ -63,7 +63,8 @@ func TestPlainSpeaksBothVersions(t *testing.T) {
 	})
 }
 
-// TestPlainHTTP2WaitsNoLonger holds those who speak HTTP/2 without TLS to what holds with it: the preface is no request.
+// TestPlainHTTP2WaitsNoLonger checks that the limits for HTTP/2 also apply without TLS: the preface does not count as a
+// request.
 func TestPlainHTTP2WaitsNoLonger(t *testing.T) {
 	t.Parallel()
 	t.Run("than timeouts.header", func(t *testing.T) {
@@ -84,10 +85,10 @@ func TestPlainHTTP2WaitsNoLonger(t *testing.T) {
 		if _, err := io.WriteString(waiting, http2Begins); err != nil {
 			t.Fatal(err)
 		}
-		readUntil(t, waiting, "\x00\x00\x00\x04\x01") // our SETTINGS and the word that the client's have come
+		readUntil(t, waiting, "\x00\x00\x00\x04\x01") // our SETTINGS, and the acknowledgement of the client's
 		s.limiter.mu.Lock()
 		if s.limiter.unasked == 0 {
-			t.Error("it does not count as a connection that has asked for nothing")
+			t.Error("it does not count as a connection without a request")
 		}
 		s.limiter.mu.Unlock()
 		response, err := plainClients(t)["HTTP/1.1"].Get("http://" + s.plain() + "/")
@@ -99,7 +100,7 @@ func TestPlainHTTP2WaitsNoLonger(t *testing.T) {
 	})
 }
 
-// TestBoundsAreSharedByAllListeners keeps a second listener from doubling what clients can have in memory.
+// TestBoundsAreSharedByAllListeners checks that a second listener does not double what clients can have in memory.
 func TestBoundsAreSharedByAllListeners(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(s *config.Settings) { onPlain(s); s.Listen.Keyless = "127.0.0.1:0" })
@@ -115,8 +116,8 @@ func TestBoundsAreSharedByAllListeners(t *testing.T) {
 	}
 }
 
-// TestKeylessSpeaksEveryVersion asks the second HTTPS address for what the first has.
-func TestKeylessSpeaksEveryVersion(t *testing.T) {
+// TestKeylessSupportsEveryVersion tests the second HTTPS address like the first.
+func TestKeylessSupportsEveryVersion(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(s *config.Settings) { s.Listen.Keyless = "127.0.0.1:0" })
 	keyless := served{s.Server, s.listeners.Keyless.Addr().String(), s.log}

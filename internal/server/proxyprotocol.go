@@ -14,21 +14,21 @@ import (
 	"github.com/pires/go-proxyproto"
 )
 
-// nginx's stream module writes the IPv4 address of a client into a TCP6 header when it reaches us by IPv6. The library takes that
-// when it is told so before its first use.
+// nginx's stream module writes the IPv4 address of a client into a TCP6 header if it reaches us over IPv6. The library accepts
+// that if it is configured so before its first use.
 func init() {
 	proxyproto.V1AcceptIPv4InTCP6 = true
 }
 
 const (
-	// longestV1 is how long a header of version 1 may be. The library itself bounds those of version 2, to 4 KB.
+	// longestV1 is the maximum length of a header of version 1. The library limits those of version 2, to 4 KB.
 	longestV1 = 107
-	// proxyBuffer holds a header as it usually is, and what comes with it.
+	// proxyBuffer holds a header of usual size, and what comes with it.
 	proxyBuffer = 512
 )
 
-// proxyProtocol reads the PROXY protocol header (https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt) with which relays
-// tell who their client is. From others, a header is what it is to TLS and HTTP: nonsense, which ends the connection.
+// proxyProtocol reads the PROXY protocol header (https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt), in which relays
+// report the client's address. From other peers, a header is invalid TLS or HTTP, and ends the connection.
 type proxyProtocol struct {
 	networks config.Networks
 	timeout  time.Duration
@@ -36,11 +36,11 @@ type proxyProtocol struct {
 }
 
 func newProxyProtocol(settings *config.Settings, log *rareLog) *proxyProtocol {
-	networks, _ := config.ParseNetworks(settings.Listen.ProxyProtocol) // what is wrong with them was told at startup
+	networks, _ := config.ParseNetworks(settings.Listen.ProxyProtocol) // errors were reported at startup
 	return &proxyProtocol{networks: networks, timeout: time.Duration(settings.Timeouts.Header), log: log}
 }
 
-// trust tells whether connections from the address begin with a header.
+// trust reports whether connections from the address begin with a header.
 func (p *proxyProtocol) trust(peer net.Addr) bool {
 	if p == nil || len(p.networks) == 0 {
 		return false
@@ -53,8 +53,8 @@ func (p *proxyProtocol) conn(conn net.Conn, tracked *trackedConn) net.Conn {
 	return &proxiedConn{Conn: conn, protocol: p, tracked: tracked}
 }
 
-// proxiedConn is a connection from a relay. The header is read when somebody wants to know the client or what it says, which
-// net/http does in the goroutine of the connection, so that nobody waits for a relay but the relay.
+// proxiedConn is a connection from a relay. The header is read at the first use of the client's address or of the content,
+// which is in net/http's goroutine of the connection, so that a slow relay delays only itself.
 type proxiedConn struct {
 	net.Conn
 
@@ -63,7 +63,7 @@ type proxiedConn struct {
 
 	once   sync.Once
 	client net.Addr
-	rest   *bufio.Reader // what was read behind the header; nil when it is used up
+	rest   *bufio.Reader // what was read after the header; nil once it is used up
 	err    error
 }
 
@@ -98,7 +98,7 @@ func (c *proxiedConn) CloseWrite() error {
 
 var errNoRoom = errors.New("the client has too many connections")
 
-// readHeader finds out who the client is: the peer, if there is no header or it names nobody.
+// readHeader determines the client: the peer, if there is no header or it names no client.
 func (c *proxiedConn) readHeader() {
 	c.client = c.Conn.RemoteAddr()
 	_ = c.SetReadDeadline(time.Now().Add(c.protocol.timeout))
@@ -119,7 +119,7 @@ func (c *proxiedConn) readHeader() {
 	}
 }
 
-// readProxyHeader is patient with headers that come in pieces: the library is not, in version 1.
+// readProxyHeader supports headers that arrive in pieces: the library does not, in version 1.
 func readProxyHeader(reader *bufio.Reader) (*proxyproto.Header, error) {
 	for n := 1; n <= longestV1; n++ {
 		line, err := reader.Peek(n)

@@ -16,7 +16,7 @@ import (
 	"github.com/pires/go-proxyproto"
 )
 
-// relay is where headers are believed, unlike on the rest of loopback.
+// relay is the address from which headers are accepted, unlike the rest of loopback.
 var relay = &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
 
 func behindRelay(s *config.Settings) {
@@ -51,7 +51,7 @@ func ask(t *testing.T, conn net.Conn) (*http.Response, error) {
 	return response, err
 }
 
-// tlsOrNot are the listeners, and how one speaks to them when the header is written.
+// tlsOrNot are the listeners, and how to talk to them after the header.
 func (s served) tlsOrNot() map[string]func(net.Conn) net.Conn {
 	withTLS := func(conn net.Conn) net.Conn { return tls.Client(conn, trusting("http/1.1")) }
 	without := func(conn net.Conn) net.Conn { return conn }
@@ -97,7 +97,7 @@ func TestProxyProtocolNamesTheClient(t *testing.T) {
 	}
 }
 
-// TestProxyProtocolIsRefused from whom it is not expected, and where it is not what the specification says.
+// TestProxyProtocolIsRefused if the peer is not listed, or the header does not conform to the specification.
 func TestProxyProtocolIsRefused(t *testing.T) {
 	t.Parallel()
 	s := serve(t, behindRelay)
@@ -150,7 +150,7 @@ func isReset(err error) bool {
 	return ok && !opError.Timeout()
 }
 
-// TestProxyProtocolInPieces writes into a pipe, which hands on each piece by itself.
+// TestProxyProtocolInPieces writes into a pipe, which passes on each piece separately.
 func TestProxyProtocolInPieces(t *testing.T) {
 	t.Parallel()
 	for _, header := range []string{"PROXY TCP4 203.0.113.7 198.51.100.1 12345 443\r\n", v2(v2Proxy, v2TCP4, v4Block+"\x03\x00\x04abcd")} {
@@ -175,7 +175,7 @@ func TestProxyProtocolInPieces(t *testing.T) {
 	}
 }
 
-// TestProxyProtocolThatDoesNotCome keeps nobody else waiting, and not for longer than timeouts.header.
+// TestProxyProtocolThatDoesNotCome delays no other connection, and is not waited for longer than timeouts.header.
 func TestProxyProtocolThatDoesNotCome(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(s *config.Settings) { behindRelay(s); headerTimeout(2 * time.Second)(s) })

@@ -15,20 +15,20 @@ import (
 )
 
 const (
-	// quicHeadCost is what a request stream whose head is not complete counts. It takes less than half of that, but a connection that is
-	// closed gives it back only after a while.
+	// quicHeadCost is what a request stream with an incomplete head counts. It takes less than half of that, but a closed
+	// connection frees its memory only after a while.
 	quicHeadCost = 128 << 10
-	// crowdedStreams is how many requests a new connection may have under way while unfinished ones take much memory. Those that
-	// are half sent cost more to take in than to send, so closing their connections is not enough.
+	// crowdedStreams is how many requests a new connection may have in progress while unfinished ones take much memory. Receiving
+	// half a request costs more than sending it, so closing such connections is not enough.
 	crowdedStreams = 8
-	// maxUniStreams leaves some beside the three that HTTP/3 has.
+	// maxUniStreams allows some more than the three that HTTP/3 uses.
 	maxUniStreams = 8
-	// quicClosingTime is how long a client that is told nothing more gets, when we stop, to take what was sent last.
+	// quicClosingTime is how long clients have, when the server stops, to receive what was sent last.
 	quicClosingTime = time.Second
 )
 
-// quicServer serves HTTP/3. It accepts streams itself, instead of leaving that to http3.Server, since that keeps a request whose
-// head never comes for as long as its connection lives.
+// quicServer serves HTTP/3. It accepts streams itself instead of leaving that to http3.Server, which keeps a request without a
+// complete head for as long as its connection lasts.
 type quicServer struct {
 	http3       http3.Server
 	tls         *tls.Config
@@ -58,7 +58,7 @@ func newQUIC(shared *common, certificates *tls.Config, https *http.Server, handl
 		conns:       map[*quicConn]struct{}{},
 	}
 	s.config = &quic.Config{
-		// Twice as long is what a whole handshake may take.
+		// A whole handshake may take twice as long.
 		HandshakeIdleTimeout:           time.Duration(timeouts.Header) / 2,
 		MaxIdleTimeout:                 time.Duration(timeouts.KeepAlive),
 		InitialStreamReceiveWindow:     flowcontrol.QUICWindow,
@@ -72,7 +72,7 @@ func newQUIC(shared *common, certificates *tls.Config, https *http.Server, handl
 	s.config.GetConfigForClient = s.configFor
 	s.http3 = http3.Server{
 		Handler: withHeadDone(handler),
-		// ReverseProxy breaks a response off, instead of ending it as if it were whole, only where it sees a server.
+		// ReverseProxy aborts a response, instead of ending it as if it were complete, only if there is a server in the context.
 		ConnContext: func(ctx context.Context, conn *quic.Conn) context.Context {
 			windows.Follow(conn)
 			return context.WithValue(ctx, http.ServerContextKey, https)
@@ -82,7 +82,7 @@ func newQUIC(shared *common, certificates *tls.Config, https *http.Server, handl
 	return s
 }
 
-// configFor gives a new connection less while others keep us waiting.
+// configFor gives a new connection less while there are many unfinished requests.
 func (s *quicServer) configFor(client *quic.ClientInfo) (*quic.Config, error) {
 	c := s.config.Clone()
 	if s.handshakes.areMany(client.RemoteAddr) {
@@ -94,8 +94,8 @@ func (s *quicServer) configFor(client *quic.ClientInfo) (*quic.Config, error) {
 	return c, nil
 }
 
-// serve accepts connections whose handshake is complete. Their first requests come no earlier, and those that never complete it
-// cost less this way.
+// serve accepts connections whose handshake is complete. Their first requests come no earlier, and unfinished handshakes cost
+// less this way.
 func (s *quicServer) serve(conn net.PacketConn) error {
 	listener, err := s.listen(conn)
 	if err != nil {
@@ -131,7 +131,7 @@ type trackedKey struct{}
 
 var errTooManyConnections = errors.New("too many connections")
 
-// admit is asked before anything is kept of a connection. The context ends with it.
+// admit is called before anything is allocated for a connection. The context ends with it.
 func (s *quicServer) admit(ctx context.Context, client *quic.ClientInfo) (context.Context, error) {
 	handshake := s.handshakes.begin(client.RemoteAddr)
 	if handshake == nil {
@@ -157,7 +157,7 @@ type admitted struct {
 	conn      *quicConn // when the handshake is complete
 }
 
-// open returns nil when the server is stopping.
+// open returns nil if the server is stopping.
 func (s *quicServer) open(conn *quic.Conn) *quicConn {
 	admitted := conn.Context().Value(trackedKey{}).(*admitted)
 	admitted.handshake.end()
@@ -183,7 +183,7 @@ func (s *quicServer) forget(c *quicConn) {
 	s.served.Done()
 }
 
-// stop has no more connections accepted, and returns those there are.
+// stop makes the server accept no more connections, and returns the existing ones.
 func (s *quicServer) stop() []*quicConn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -198,7 +198,7 @@ func (s *quicServer) stop() []*quicConn {
 	return open
 }
 
-// shutdown lets running requests finish. New ones are rejected in the way that tells the client to send them elsewhere.
+// shutdown lets running requests finish. New ones are rejected with the code that makes clients send them elsewhere.
 func (s *quicServer) shutdown(ctx context.Context) error {
 	for _, c := range s.stop() {
 		c.stop()
@@ -216,7 +216,7 @@ func (s *quicServer) shutdown(ctx context.Context) error {
 	}
 }
 
-// close ends everything at once.
+// close ends everything immediately.
 func (s *quicServer) close() {
 	var ended sync.WaitGroup
 	for _, c := range s.stop() {
@@ -282,7 +282,7 @@ func (c *quicConn) acceptUniStreams(raw *http3.RawServerConn) {
 	}
 }
 
-// begin is false when requests are taken no more.
+// begin returns false if no more requests are accepted.
 func (c *quicConn) begin(stream *quic.Stream) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -296,7 +296,7 @@ func (c *quicConn) begin(stream *quic.Stream) bool {
 	return true
 }
 
-// withHeadDone tells the connection of each head that is complete.
+// withHeadDone notifies the connection of each complete head.
 func withHeadDone(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := r.Context().Value(trackedKey{}).(*admitted).conn
@@ -328,7 +328,7 @@ func (c *quicConn) finish(id quic.StreamID) {
 	c.endWhenDone()
 }
 
-// tell keeps the limiter informed; mu is held.
+// tell updates the limiter; mu is held.
 func (c *quicConn) tell() {
 	c.tracked.Pending(int64(len(c.heads)) * quicHeadCost)
 	c.tracked.serving(c.running > len(c.heads))
@@ -350,7 +350,7 @@ func (c *quicConn) stop() {
 	c.endWhenDone()
 }
 
-// endWhenDone waits a little, since closing drops what is on its way; mu is held.
+// endWhenDone waits a little, since closing drops what is in transit; mu is held.
 func (c *quicConn) endWhenDone() {
 	if c.stopping && c.running == 0 {
 		time.AfterFunc(quicClosingTime, func() { c.end(http3.ErrCodeNoError) })

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// RedirectTo sends clients of plain HTTP to HTTPS on that port. The Location is absolute, as Immich's app wants it, and
-// 308 keeps the method.
+// RedirectTo redirects clients of plain HTTP to HTTPS on that port. The Location is absolute, as Immich's app requires, and 308
+// keeps the method.
 func RedirectTo(port int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := (&url.URL{Host: r.Host}).Hostname()

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// The error is made here, since a test can't rely on a port that it may not use: root may use all, and containers often allow all.
+// The error is constructed, since a test can't rely on a forbidden port: root may use all, and containers often allow all.
 func TestRemedyOfPermissionDenied(t *testing.T) {
 	t.Parallel()
 	err := fmt.Errorf("listen.https: %w", &net.OpError{Op: "listen", Net: "tcp", Err: os.NewSyscallError("bind", syscall.EACCES)})

@@ -61,7 +61,7 @@ func serve(t *testing.T, change func(*config.Settings)) served {
 	return served{s, listeners.HTTPS.Addr().String(), log}
 }
 
-// lines is a log.
+// lines is a log for tests.
 type lines struct {
 	mu   sync.Mutex
 	text strings.Builder // guarded by mu
@@ -87,7 +87,7 @@ func trusting(protocols ...string) *tls.Config {
 	return &tls.Config{InsecureSkipVerify: true, NextProtos: protocols}
 }
 
-// clients are one of each protocol.
+// clients are one for each protocol.
 func clients(t *testing.T) map[string]*http.Client {
 	t.Helper()
 	one := &http.Transport{TLSClientConfig: trusting("http/1.1")}
@@ -144,7 +144,7 @@ func http2Frame(kind, flags byte, payload string) string {
 	return string([]byte{byte(n >> 16), byte(n >> 8), byte(n), kind, flags, 0, 0, 0, stream}) + payload
 }
 
-// readUntil reads until one of the texts has come, and fails where the connection ends before.
+// readUntil reads until one of the texts has arrived, and fails if the connection ends before.
 func readUntil(t *testing.T, r io.Reader, texts ...string) {
 	t.Helper()
 	var read bytes.Buffer
@@ -163,7 +163,7 @@ func readUntil(t *testing.T, r io.Reader, texts ...string) {
 	}
 }
 
-// ends fails where a connection does not end by itself.
+// ends fails if a connection does not end by itself.
 func ends(t *testing.T, conn io.Reader) {
 	t.Helper()
 	if _, err := io.Copy(io.Discard, conn); isTimeout(err) {
@@ -184,7 +184,7 @@ func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }

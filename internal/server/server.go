@@ -1,4 +1,4 @@
-// Package server speaks HTTP/1.1, HTTP/2 and HTTP/3 with the clients.
+// Package server serves HTTP/1.1, HTTP/2 and HTTP/3 to the clients.
 package server
 
 import (
@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// maxHead is how long the head of a request may be, on every protocol. Node, and so Immich, takes 16 KB.
+	// maxHead is the maximum length of a request's head, on every protocol. Node, and so Immich, accepts 16 KB.
 	maxHead = 32 << 10
 	// maxHeadSlop is what net/http adds to MaxHeaderBytes for HTTP/1.1.
 	maxHeadSlop = 4 << 10
@@ -45,7 +45,7 @@ type Server struct {
 	logger      *slog.Logger
 }
 
-// New returns a Server that does not serve yet. Certificates may be nil where no listener has TLS.
+// New returns a Server that does not serve yet. Certificates may be nil if no listener has TLS.
 func New(settings *config.Settings, listeners *Listeners, certificates *tls.Config, handlers Handlers, logger *slog.Logger) *Server {
 	s := &Server{listeners: listeners, failed: make(chan error, maxServers), logger: logger, log: newRareLog(logger)}
 	s.limiter = newConnLimiter(settings.Limits, time.Duration(settings.Timeouts.Header), logger)
@@ -74,7 +74,7 @@ func (s *Server) addEntryPoint(l net.Listener, create func() *entryPoint) {
 // maxServers is how many can fail: those of HTTP/1.1, HTTP/2 and HTTP/3 at each entry point, and two more.
 const maxServers = 3*3 + 2
 
-// newHTTP sets no ReadTimeout and no WriteTimeout: they would bound whole uploads and downloads.
+// newHTTP sets no ReadTimeout and no WriteTimeout: they would limit whole uploads and downloads.
 func newHTTP(timeouts *config.Timeouts, handler http.Handler, logger *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
@@ -100,7 +100,7 @@ func (s *Server) Start() {
 	s.serve("admin", s.listeners.Admin, false, s.admin.Serve)
 }
 
-// serve lets clients come through proxies that speak the PROXY protocol, where that makes sense.
+// serve also accepts connections with the PROXY protocol, if it is configured.
 func (s *Server) serve(name string, l net.Listener, throughProxies bool, serve func(net.Listener) error) {
 	if l == nil {
 		return
@@ -124,8 +124,8 @@ func (s *Server) Failed() <-chan error {
 	return s.failed
 }
 
-// Shutdown accepts nobody any more and waits for running requests, until the context ends. WebSockets have no end to wait
-// for; the admin listener stays until the last.
+// Shutdown accepts no more connections and waits for running requests, until the context ends. WebSockets have no end to wait
+// for; the admin listener is closed last.
 func (s *Server) Shutdown(ctx context.Context) error {
 	stops := []func(context.Context) error{s.http.Shutdown}
 	for _, e := range s.entryPoints {
@@ -142,7 +142,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Close ends everything at once.
+// Close ends everything immediately.
 func (s *Server) Close() {
 	s.batches.abandon()
 	for _, e := range s.entryPoints {

@@ -11,7 +11,7 @@ import (
 // firstSocket follows standard input, output and error.
 const firstSocket = 3
 
-// sockets are those systemd opened for us before we started, by name.
+// sockets are those that systemd has opened for this process, by name.
 type sockets struct {
 	streams map[string]net.Listener
 	packets map[string]net.PacketConn
@@ -51,7 +51,7 @@ func (s *sockets) add(file *os.File, name string) (err error) {
 	return err
 }
 
-// Notify tells systemd what we are doing, as sd_notify(3) describes; without systemd, nobody listens.
+// Notify sends a state to systemd, as sd_notify(3) describes; without systemd, it does nothing.
 func Notify(state string) {
 	path := os.Getenv("NOTIFY_SOCKET")
 	if path == "" {

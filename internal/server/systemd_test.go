@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestSocketsOfAnotherProcess inherits what systemd has given to a parent: descriptors that are not sockets of ours.
+// TestSocketsOfAnotherProcess inherits what systemd has passed to a parent: descriptors that are not sockets for this process.
 func TestSocketsOfAnotherProcess(t *testing.T) {
 	t.Setenv("LISTEN_FDS", "1")
 	t.Setenv("LISTEN_FDNAMES", "https")

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// What a client still sends after its response is read and dropped for as long as it keeps sending, at no less than
-// drainRate in the long run.
+// What a client still sends after its response is read and dropped as long as it keeps sending, at no less than drainRate on
+// average.
 const (
 	drainIdle = 30 * time.Second
 	drainTime = time.Minute
@@ -26,8 +26,8 @@ const (
 	lingerBuffer = 16 << 10
 )
 
-// requestBody is the body of a request that has one. It may have two readers for a while: the transport may still wait for
-// the client when the response is over.
+// requestBody is the body of a request that has one. It may have two readers for a while: the transport may still wait for the
+// client when the response is over.
 type requestBody struct {
 	io.ReadCloser
 
@@ -40,13 +40,13 @@ type requestBody struct {
 	overLimit atomic.Bool
 	forwarded *forwardedBody // nil if the request is not forwarded
 
-	http1   bool // else the server stops the client by itself
-	expects bool // the client sends the body when it is told to
-	close   bool // the client was told that the connection ends
+	http1   bool // on the others, the server stops the client itself
+	expects bool // the client waits for 100 Continue
+	close   bool // the connection has to end with the response
 }
 
-// takeBody sets the body of a request, which must be a copy of the server's: net/http waits before it closes on a client
-// that still sends only if its own Request keeps its Body.
+// takeBody sets the body of a request, which must be a copy of the server's: before net/http closes the connection on a client
+// that is still sending, it waits only if its own Request keeps its Body.
 func (x *exchange) takeBody(r *http.Request, cancel context.CancelCauseFunc) *http.Request {
 	x.body = &requestBody{
 		ReadCloser: r.Body,
@@ -76,9 +76,9 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// closes tells whether the connection has to end with the response, since the body will not be read to its end: a request
-// without a key, one that is too large or broken, or one whose client, seeing the response, may well not send it. Nor is it
-// when the handler must return for the response to end.
+// closes reports whether the connection has to end with the response, since the body will not be read to its end: for a request
+// without a key, one that is too large or malformed, or one whose client may not send the rest once it has the response. The
+// same holds if the handler must return for the response to end.
 func (b *requestBody) closes(status int, hasEnd bool) bool {
 	switch {
 	case !b.http1 || b.ended.Load():
@@ -103,8 +103,8 @@ func (b *requestBody) finish(x *exchange, returned bool) {
 	b.close = true
 }
 
-// end ends the connection, if it has to, without losing the response: a client that still sends to a closed connection is
-// answered with a reset, which destroys what it has not read yet.
+// end ends the connection, if it has to, without losing the response: a client that still sends to a closed connection gets a
+// reset, which discards what it has not read yet.
 func (b *requestBody) end(x *exchange, returned bool) {
 	if !b.http1 || !b.close {
 		return
@@ -112,7 +112,7 @@ func (b *requestBody) end(x *exchange, returned bool) {
 	if returned && x.hasEnd(x.status) && x.conn.Flush() == nil {
 		b.linger(x.conn)
 	}
-	// The server would read on, for as long as the client likes, before it closes.
+	// The server would read on for as long as the client sends, before it closes.
 	_ = x.conn.SetReadDeadline(past)
 	_ = b.ReadCloser.Close() //nolint:staticcheck // QF1008: the body has a Read of its own
 	if returned {
@@ -120,7 +120,7 @@ func (b *requestBody) end(x *exchange, returned bool) {
 	}
 }
 
-// linger waits for the client to close the connection. It reads slowly, just to notice.
+// linger waits for the client to close the connection. It reads slowly, just enough to notice.
 func (b *requestBody) linger(conn *http.ResponseController) {
 	end, buffer := time.Now().Add(lingerTime), make([]byte, lingerBuffer)
 	_ = conn.SetReadDeadline(end)
@@ -149,7 +149,7 @@ func (b *requestBody) drain(conn *http.ResponseController) bool {
 	}
 }
 
-// delayClose has net/http wait for another half second before it closes the connection, as after http.MaxBytesReader.
+// delayClose makes net/http wait for another half second before it closes the connection, as after http.MaxBytesReader.
 func delayClose(w http.ResponseWriter) {
 	for {
 		wrapped, ok := w.(interface{ Unwrap() http.ResponseWriter })
@@ -161,7 +161,8 @@ func delayClose(w http.ResponseWriter) {
 	_, _ = http.MaxBytesReader(w, io.NopCloser(strings.NewReader("x")), 0).Read(make([]byte, 1))
 }
 
-// forwardedBody is the body as the handlers have left it, with their limit. Reads take turns, since not every body allows concurrent ones.
+// forwardedBody is the body as passed on by the handlers, with their limit. Reads take turns, since not every body allows
+// concurrent ones.
 type forwardedBody struct {
 	io.ReadCloser
 

@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// Cause is what ended a transfer before its end.
+// Cause is what ended a transfer prematurely.
 type Cause string
 
 // The causes, as the access log and the metrics show them.
@@ -24,7 +24,7 @@ func exchangeOf(ctx context.Context) *exchange {
 	return x
 }
 
-// Abort records why the transfer of a context has failed. The first cause counts, since the others follow from it.
+// Abort records why the transfer of a context has failed. Only the first cause is kept, since the others are consequences.
 func Abort(ctx context.Context, cause Cause) {
 	if x := exchangeOf(ctx); x != nil {
 		x.abort(cause)
@@ -46,7 +46,7 @@ func (x *exchange) aborted() Cause {
 	return ""
 }
 
-// abortResponse finds the cause when the rest of the response can't be read: it is Immich only if the client did nothing
+// abortResponse determines the cause when the rest of the response can't be read: it is Immich only if the client did nothing
 // that explains it.
 func (x *exchange) abortResponse(ctx context.Context) {
 	switch body := x.body; {

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// Handler wraps next. Transfers without data for the time of idle end, and each transfer is reported when it has ended.
+// Handler wraps next. It ends transfers that have no data for the idle time, and reports each transfer when it has ended.
 //
-// The server's own timeouts can't do that: they are totals. Nor can a deadline that is moved along: on HTTP/2 it would
-// expire while Immich is slow, and can't be undone. So a timer runs only while a read or write waits for the client.
+// The server's own timeouts can't do that: they are totals. Nor can a deadline that is extended: on HTTP/2 it would expire
+// while Immich is slow, and can't be undone. So a timer runs only while a read or write waits for the client.
 func Handler(tracker *Tracker, idle time.Duration, report func(Entry), next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{
@@ -51,13 +51,13 @@ func Handler(tracker *Tracker, idle time.Duration, report func(Entry), next http
 	})
 }
 
-// hasBody is false of a request of HTTP/2 that has ended with its head: it has a Body nevertheless.
+// hasBody is false of an HTTP/2 request that ends with its head: it has a Body nevertheless.
 func hasBody(r *http.Request) bool {
 	return r.Body != nil && r.Body != http.NoBody && (r.ProtoMajor != 2 || r.ContentLength != 0)
 }
 
-// exchange is a request and its response, and the http.ResponseWriter that the handlers behind it write to. What ends a
-// transfer is recorded here and nowhere else.
+// exchange is a request and its response, and the http.ResponseWriter of the handlers. What ends a transfer is recorded here
+// and nowhere else.
 type exchange struct {
 	http.ResponseWriter
 
@@ -92,7 +92,7 @@ func (x *exchange) WriteHeader(status int) {
 	x.ResponseWriter.WriteHeader(status)
 }
 
-// hasEnd tells whether the client sees the end of the response before the handler returns.
+// hasEnd reports whether the client sees the end of the response before the handler returns.
 func (x *exchange) hasEnd(status int) bool {
 	return x.head || status == http.StatusNoContent || status == http.StatusNotModified || x.Header().Get("Content-Length") != ""
 }
@@ -143,7 +143,8 @@ func (x *exchange) endWrite() {
 	_ = x.conn.SetWriteDeadline(past)
 }
 
-// Hijack is how a request becomes a WebSocket. Either direction keeps both alive; only a shutdown ends it from here.
+// Hijack lets a request become a WebSocket. Data in either direction keeps it open; apart from that, only a shutdown ends it
+// from here.
 func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := x.conn.Hijack()
 	if err != nil {
@@ -162,7 +163,7 @@ func (x *exchange) Unwrap() http.ResponseWriter {
 	return x.ResponseWriter
 }
 
-// finish leaves the connection to the server, which still has to write, and may want to read.
+// finish leaves the connection to the server, which still has to write, and may read.
 func (x *exchange) finish(returned bool) {
 	if x.status == http.StatusSwitchingProtocols {
 		return
@@ -176,7 +177,7 @@ func (x *exchange) finish(returned bool) {
 	_ = x.conn.SetWriteDeadline(time.Now().Add(x.idleTimer.idle))
 }
 
-// end does what remains to be done after the transfer.
+// end does what is left to do after the transfer.
 func (x *exchange) end(returned bool) {
 	if x.body != nil && x.status != http.StatusSwitchingProtocols {
 		x.body.end(x, returned)

@@ -18,8 +18,8 @@ func peer(r *http.Request) string {
 	return r.RemoteAddr
 }
 
-// WithIdentity belongs between the access-key handler and the proxy, where headers can be trusted, and records who sends a
-// request. The name of the key is forwarded to Immich only if forward is true.
+// WithIdentity records the sender of a request. It has to be between the access-key handler and the proxy, where headers can be
+// trusted. The name of the key is forwarded to Immich only if forward is true.
 func WithIdentity(keyNameHeader string, forward bool, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if x := exchangeOf(r.Context()); x != nil {

@@ -13,11 +13,11 @@ import (
 // ErrIdleTimeout is the cause with which the context of a request ends when no more of its body arrives.
 var ErrIdleTimeout = errors.New("the client has sent nothing for too long")
 
-// pieceSize is what is written under one deadline: a TLS record and an HTTP/2 frame hold no more, so that cutting a write
-// into pieces costs nothing. The frame has a header, and is to fit into the record with it.
+// pieceSize is how much is written under one deadline: a TLS record and an HTTP/2 frame hold no more, so that dividing a write
+// into pieces costs nothing. The frame with its header has to fit into the record.
 const pieceSize = 16<<10 - frameHeader
 
-// frameHeader is how long that of an HTTP/2 frame is.
+// frameHeader is the length of the header of an HTTP/2 frame.
 const frameHeader = 9
 
 const socketBuffer = 2 << 10
@@ -65,7 +65,7 @@ func (b *responseBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// idleConn is a hijacked connection on which either direction keeps both alive.
+// idleConn is a hijacked connection that data in either direction keeps open.
 type idleConn struct {
 	net.Conn
 
@@ -101,7 +101,7 @@ func (c *idleConn) Close() error {
 	return c.Conn.Close()
 }
 
-// WriteTo and ReadFrom have io.Copy work with small buffers: an idle WebSocket waits with one in each direction.
+// WriteTo and ReadFrom make io.Copy work with small buffers: an idle WebSocket has one in each direction.
 func (c *idleConn) WriteTo(w io.Writer) (int64, error) {
 	return copySmall(w, c)
 }

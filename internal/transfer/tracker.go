@@ -19,7 +19,7 @@ type Tracker struct {
 	hijacked map[*idleConn]struct{} // guarded by mu
 }
 
-// Running is how many requests are being served, WebSockets apart: they have no end to wait for.
+// Running is how many requests are being served, without WebSockets, which have no end to wait for.
 func (t *Tracker) Running() int64 { return t.running.Load() }
 
 // Sockets is how many WebSockets are open.
@@ -35,15 +35,15 @@ func (t *Tracker) Sent() int64 { return t.sent.Load() }
 type Entry struct {
 	Request  *http.Request
 	Identity Identity
-	Status   int   // 0: the client closed the connection before there was a response
-	Aborted  Cause // empty if the transfer came to its end
+	Status   int   // 0: the client closed the connection before the response
+	Aborted  Cause // empty if the transfer is complete
 	Received int64
 	Sent     int64
 	Duration time.Duration
 }
 
-// Close has the transfers that still run reported as ended by a shutdown. It closes WebSockets, which the server no
-// longer knows; it closes the others itself.
+// Close makes the transfers that still run be reported as ended by a shutdown. It closes WebSockets, which the server no longer
+// knows; the server closes the others itself.
 func (t *Tracker) Close() {
 	t.closed.Store(true)
 	t.mu.Lock()
@@ -54,7 +54,7 @@ func (t *Tracker) Close() {
 	}
 }
 
-// Wait returns when nothing runs any more, or after the timeout.
+// Wait returns when no transfer runs any more, or after the timeout.
 func (t *Tracker) Wait(timeout time.Duration) {
 	for end := time.Now().Add(timeout); t.Running()+t.Sockets() > 0 && time.Now().Before(end); {
 		time.Sleep(waitInterval)
@@ -63,7 +63,7 @@ func (t *Tracker) Wait(timeout time.Duration) {
 
 const waitInterval = 5 * time.Millisecond
 
-// keep remembers a hijacked connection until it is closed.
+// keep registers a hijacked connection until it is closed.
 func (t *Tracker) keep(conn *idleConn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { parse as parseCookies } from 'cookie';
 import express from 'express';
 
-const report = (line) => process.stdout.write(JSON.stringify(line) + '\n'); // synchronous: it is out before the answer is
+const report = (line) => process.stdout.write(JSON.stringify(line) + '\n'); // synchronous, so it is written before the response
 
 /** The operations of Immich's API, from the client that Immich generates: method, path with {parameters}, and whether links may use it. */
 function readOperations() {
@@ -65,7 +65,7 @@ app.use((request, _, next) => {
   next();
 });
 for (const { method, path } of [...operations, { method: 'GET', path: '/.well-known/immich' }]) {
-  // All that match are told, not only the first, so that nothing rests on the order of Immich's controllers.
+  // All that match are reported, not only the first, so that the result does not depend on the order of Immich's controllers.
   app[method.toLowerCase()](path.replace(/\{(\w+)\}/g, ':$1'), (request, _, next) => {
     request.operations.push({ name: `${method} ${path}`, parameters: Object.values(request.params) });
     next();
@@ -91,7 +91,7 @@ app.use((error, request, response, _) => answer(error, request, response));
 for (let i = 0; i < Number(process.argv[2]); i++) {
   const server = http.createServer(app);
   server.keepAliveTimeout = 600_000; // Immich's 5 s make some requests of Traefik's, which keeps connections longer, fail with 502
-  // Immich's WebSocket server listens for upgrades of every path, and looks at credentials by itself.
+  // Immich's WebSocket server accepts upgrades of every path, and checks credentials itself.
   for (const event of ['upgrade', 'connect']) {
     server.on(event, (request, socket) => {
       report({ ...understanding(request), operations: [], credentials: [], cookies: {}, error: event });

@@ -9,7 +9,7 @@ import (
 	"github.com/immichaccess/immichaccess/integration/harness"
 )
 
-// CA is Pebble behind a relay. Pebble keeps nothing on disk, so that it is not killed to be down: the relay closes.
+// CA is Pebble behind a relay. Pebble stores nothing on disk, so to be down, it is not killed: the relay closes.
 type CA struct {
 	*Relay
 

@@ -17,11 +17,11 @@ import (
 	"github.com/quic-go/quic-go/http3"
 )
 
-// receiveWindow is how much a client lets the proxy send before it has read it: little, so that a download that is read
-// slowly is in progress, not in a buffer.
+// receiveWindow is how much a client lets the proxy send before it has read it: little, so that a download that is read slowly
+// is in progress, not in a buffer.
 const receiveWindow = 256 << 10
 
-// Client speaks one protocol, with a key.
+// Client uses one protocol, with a key.
 type Client struct {
 	Protocol string
 	Key      string
@@ -41,7 +41,7 @@ type ClientOptions struct {
 	Namespace *Namespace // it connects from; nil for the machine itself
 }
 
-// NewClient returns a client with connections of its own, which end with the test.
+// NewClient returns a client with its own connections, which end with the test.
 func NewClient(t testing.TB, protocol string, options ClientOptions) *Client {
 	t.Helper()
 	c := &Client{Protocol: protocol, Key: options.Key, base: "https://" + options.Address, host: options.Host, conns: &conns{}}
@@ -58,7 +58,7 @@ func NewClient(t testing.TB, protocol string, options ClientOptions) *Client {
 // Close closes idle connections.
 func (c *Client) Close() { c.close() }
 
-// CloseAll closes all connections at once.
+// CloseAll closes all connections immediately.
 func (c *Client) CloseAll() {
 	c.close()
 	c.conns.closeAll()

@@ -21,7 +21,7 @@ type DownloadOptions struct {
 	Fault   string
 }
 
-// Download receives a file, and holds it after its first bytes, where it goes on slowly.
+// Download receives a file, and holds it after its first bytes, where it continues slowly.
 func (c *Client) Download(t testing.TB, options DownloadOptions) *Transfer {
 	t.Helper()
 	transfer, ctx := newTransfer(t, c.Protocol, "download", options.Size)
@@ -65,10 +65,10 @@ func (c *Client) receive(ctx context.Context, transfer *Transfer, r *http.Reques
 	}
 }
 
-// ErrUndetected is the error of a download that is incomplete, although the client was not told so.
+// ErrUndetected is the error of a download that is incomplete, although the client got no error.
 var ErrUndetected = errors.New("the download looks complete to the client, and is not")
 
-// check compares a download that the client takes for complete.
+// check compares a download that the client considers complete.
 func (t *Transfer) check(response *http.Response, sum hash.Hash) error {
 	if response.StatusCode != http.StatusOK {
 		return nil

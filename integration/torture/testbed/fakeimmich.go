@@ -49,7 +49,7 @@ func (f *faultyImmich) write(e Entry) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if _, err := f.journal.Write(append(line, '\n')); err != nil {
-		panic(err) // a test that relies on the journal must not go on
+		panic(err) // a test that relies on the journal must not continue
 	}
 }
 
@@ -93,7 +93,7 @@ func (f *faultyImmich) entry(upload string) Entry {
 	return e
 }
 
-// journaled writes an answer to the journal before it is sent.
+// journaled writes a response to the journal before it is sent.
 type journaled struct {
 	http.ResponseWriter
 

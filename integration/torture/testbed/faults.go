@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// A fault answers a request in a way that net/http does not offer to handlers: it hijacks the connection.
+// A fault responds to a request in a way that net/http does not offer to handlers: it hijacks the connection.
 type fault func(w http.ResponseWriter, r *http.Request)
 
 const (
@@ -24,7 +24,7 @@ const (
 var (
 	much = strings.Repeat("x", 0x10000)
 
-	// garbage is what can't be taken for the beginning of an answer.
+	// garbage can't be parsed as the beginning of a response.
 	garbage = map[string]fault{
 		"noise":                    answer(noise),
 		"an empty line":            answer("\r\n\r\n"),
@@ -40,17 +40,17 @@ var (
 		"a head without end":       endlessHead,
 		"an unwanted upgrade":      answer("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n"),
 	}
-	// truncations begin well, and never end.
+	// truncations begin well, and are not completed.
 	truncations = map[string]fault{
 		"half of a known length":        answer(known + much),
 		"half of a known length, reset": answerAndReset(known + much),
 		"no last chunk":                 answer(chunk + "10000\r\n" + much + "\r\n"),
 		"no last chunk, reset":          answerAndReset(chunk + "10000\r\n" + much + "\r\n"),
 		"half a chunk":                  answer(chunk + "20000\r\n" + much),
-		"a length that is no number":    answer(chunk + "10000\r\n" + much + "\r\nxyz\r\n"),
+		"a length that is not a number": answer(chunk + "10000\r\n" + much + "\r\nxyz\r\n"),
 		"a chunk of another length":     answer(chunk + "10\r\n" + much + "\r\n0\r\n\r\n"),
 	}
-	// abandonments leave an upload without an answer.
+	// abandonments leave an upload without a response.
 	abandonments = map[string]fault{
 		"closes at once":                    abandon(0, ""),
 		"closes after half":                 abandon(half, ""),
@@ -61,7 +61,7 @@ var (
 		"answers with half a head at half":  abandon(half, "HTTP/1.1 201 Crea"),
 		"answers with half a head, at last": abandon(whole, "HTTP/1.1 201 Created\r\nContent-Le"),
 	}
-	// additions send more than one answer.
+	// additions send more than one response.
 	additions = map[string]fault{
 		"two answers":                       answerAndKeep(fine + strings.Replace(fine, "ok", "no", 1)),
 		"more than the length":              answerAndKeep(fine + "and more"),
@@ -70,16 +70,16 @@ var (
 	faults = merge(garbage, truncations, abandonments, additions)
 )
 
-// Garbage are faults in which Immich does not begin an answer as it should.
+// Garbage are faults in which Immich does not begin a response as it should.
 var Garbage = slices.Sorted(maps.Keys(garbage))
 
-// Truncations are faults in which an answer begins, and does not end.
+// Truncations are faults in which a response begins, and is not completed.
 var Truncations = slices.Sorted(maps.Keys(truncations))
 
-// Abandonments are faults in which an upload gets no answer.
+// Abandonments are faults in which an upload gets no response.
 var Abandonments = slices.Sorted(maps.Keys(abandonments))
 
-// Additions are faults in which Immich sends a good answer of "ok", and then more.
+// Additions are faults in which Immich sends a valid response of "ok", and then more.
 var Additions = slices.Sorted(maps.Keys(additions))
 
 // IsWhole reports whether an abandonment happens when Immich has read all of an upload.
@@ -99,7 +99,7 @@ func merge(all ...map[string]fault) map[string]fault {
 func hijack(w http.ResponseWriter) *net.TCPConn {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		panic(err) // the fake Immich speaks HTTP/1.1 only
+		panic(err) // the fake Immich supports HTTP/1.1 only
 	}
 	return conn.(*net.TCPConn)
 }

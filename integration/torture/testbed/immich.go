@@ -14,8 +14,8 @@ import (
 	"github.com/immichaccess/immichaccess/integration/harness"
 )
 
-// Immich is the fake Immich as a program of its own, which can be killed, stopped and started again. It writes a
-// journal of uploads, which remains when it is killed.
+// Immich is the fake Immich as a separate program, which can be killed, stopped and started again. It writes a journal of
+// uploads, which remains when it is killed.
 type Immich struct {
 	Address string
 
@@ -37,7 +37,7 @@ func StartImmich(t testing.TB, namespace *Namespace) *Immich {
 	return i
 }
 
-// Start runs it, again after Kill.
+// Start runs it, also after Kill.
 func (i *Immich) Start(t testing.TB) {
 	t.Helper()
 	self, err := os.Executable()
@@ -53,7 +53,7 @@ func (i *Immich) Start(t testing.TB) {
 // URL is the upstream of the proxy.
 func (i *Immich) URL() string { return "http://" + i.Address }
 
-// Kill ends it at once; the kernel closes its connections.
+// Kill ends it immediately; the kernel closes its connections.
 func (i *Immich) Kill() { _ = i.process.Kill() }
 
 // Hang stops it, with all its connections open, until Continue.
@@ -123,7 +123,7 @@ func (i *Immich) Count(t testing.TB, upload, event string) int {
 	return n
 }
 
-// AwaitEnd waits until Immich has seen the last of an upload, and reports whether that was all of it.
+// AwaitEnd waits until an upload has ended at Immich, and reports whether it is complete.
 func (i *Immich) AwaitEnd(t testing.TB, upload string) (complete bool) {
 	t.Helper()
 	ended := func() bool { return i.Count(t, upload, Ended) > 0 }
@@ -148,7 +148,7 @@ func Main(run func() int) {
 	if address == "" {
 		os.Exit(run())
 	}
-	go func() { // it ends with the test, however that does
+	go func() { // it ends with the test, however that ends
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}()

@@ -17,10 +17,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Namespace is a network of its own, which ends with the test. The nil one is the machine's.
+// Namespace is a network namespace, which ends with the test. The nil one is the machine's.
 type Namespace struct {
 	file *os.File
-	// Address is that of the namespace on its first link.
+	// Address is the namespace's address on its first link.
 	Address string
 }
 
@@ -46,7 +46,7 @@ func NewNamespace(t testing.TB) *Namespace {
 	return n
 }
 
-// do runs something in the namespace. Sockets that it opens and programs that it starts stay there.
+// do calls a function in the namespace. Sockets that it opens and programs that it starts stay there.
 func (n *Namespace) do(what func() error) error {
 	if n == nil {
 		return what()
@@ -59,7 +59,7 @@ func (n *Namespace) do(what func() error) error {
 	})
 }
 
-// onOwnThread runs something on a thread that ends with it, so that it may change what belongs to the thread.
+// onOwnThread calls a function on a thread that ends with it, so that it may change what belongs to the thread.
 func onOwnThread(what func() error) error {
 	done := make(chan error)
 	go func() {
@@ -93,8 +93,8 @@ func (n *Namespace) listenPacket() (conn net.PacketConn, err error) {
 	return conn, err
 }
 
-// Link connects two namespaces by a pair of TUN devices. It forwards each packet after a delay, or loses it, as netem does, which not every
-// kernel has.
+// Link connects two namespaces by a pair of TUN devices. It forwards each packet after a delay, or drops it, like netem, which
+// not every kernel has.
 type Link struct {
 	delay atomic.Int64  // nanoseconds in each direction
 	loss  atomic.Uint64 // of a million packets
@@ -102,7 +102,7 @@ type Link struct {
 }
 
 const (
-	linkPackets = 4096 // in transit in one direction; more are lost, as in a router
+	linkPackets = 4096 // in transit in one direction; more are dropped, as in a router
 	mtu         = 1500
 	million     = 1_000_000
 )
@@ -129,13 +129,13 @@ func Connect(t testing.TB, a, b *Namespace) *Link {
 	return l
 }
 
-// Slow sets the delay in each direction and how many packets are lost, of a hundred.
+// Slow sets the delay in each direction and the percentage of lost packets.
 func (l *Link) Slow(delay time.Duration, lossPercent float64) {
 	l.delay.Store(int64(delay))
 	l.loss.Store(uint64(lossPercent / 100 * million))
 }
 
-// Cut loses all packets, until Restore.
+// Cut drops all packets, until Restore.
 func (l *Link) Cut() { l.cut.Store(true) }
 
 // Restore ends Cut.

@@ -18,10 +18,10 @@ import (
 // Key is accepted by every proxy that is started here, under the name "phone".
 const Key = "correct-horse-battery-staple"
 
-// ProxyOptions are how a standalone proxy differs from the usual one.
+// ProxyOptions are how a standalone proxy differs from the default.
 type ProxyOptions struct {
 	Variant   *harness.Variant // harness.Release if nil
-	Arguments []string         // in addition to those that every proxy gets; the later ones win
+	Arguments []string         // in addition to those that every proxy gets; later ones take precedence
 	Access    string           // more lines of the configuration file's access, each indented by two spaces
 	Through   []string         // a command that runs the proxy, such as prlimit
 	Namespace *Namespace       // where it runs; nil for the machine itself
@@ -71,7 +71,7 @@ func StartProxy(t testing.TB, immich *Immich, options ProxyOptions) *Proxy {
 	return p
 }
 
-// Start runs the proxy, again after it has ended.
+// Start runs the proxy, also after it has ended.
 func (p *Proxy) Start(t testing.TB) {
 	t.Helper()
 	p.Process = p.program.Start(t)
@@ -89,7 +89,8 @@ func (p *Proxy) AwaitReady(t testing.TB) {
 	}
 }
 
-// SetClock sets the wall clock of a proxy with harness.AdjustableClock to so much after the real time. It takes effect within 100 ms.
+// SetClock sets the wall clock of a proxy with harness.AdjustableClock to that offset from the real time. It takes effect
+// within 100 ms.
 func (p *Proxy) SetClock(t testing.TB, offset time.Duration) {
 	t.Helper()
 	harness.ReplaceFile(t, p.clock, strconv.Itoa(int(offset.Seconds())))
@@ -110,7 +111,7 @@ func (p *Proxy) Hang(t testing.TB) { p.Send(t, syscall.SIGSTOP) }
 // Continue ends Hang.
 func (p *Proxy) Continue(t testing.TB) { p.Send(t, syscall.SIGCONT) }
 
-// getAdmin returns the answer of the admin listener, 0 without one.
+// getAdmin returns the response of the admin listener, 0 if there is none.
 func (p *Proxy) getAdmin(path string) (status int, body string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()

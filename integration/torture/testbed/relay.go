@@ -28,7 +28,7 @@ func StartRelay(t testing.TB, to string) *Relay {
 	return r
 }
 
-// Up has the relay accept connections, again after Down.
+// Up makes the relay accept connections, also after Down.
 func (r *Relay) Up(t testing.TB) {
 	t.Helper()
 	listener, err := net.Listen("tcp", r.Address)
@@ -49,7 +49,7 @@ func (r *Relay) Up(t testing.TB) {
 	}()
 }
 
-// Down ends all connections, and has new ones refused.
+// Down ends all connections, and makes the relay refuse new ones.
 func (r *Relay) Down() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

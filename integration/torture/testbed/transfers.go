@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// While a transfer is held, it goes on slowly, so that it does not become idle.
+	// While a transfer is held, it continues slowly, so that it does not become idle.
 	heldChunk = 2 << 10
 	heldPause = 10 * time.Millisecond
 )
@@ -57,7 +57,7 @@ type Transfer struct {
 
 var transfers atomic.Int64
 
-// newTransfer begins one that is held in its middle until Release.
+// newTransfer begins a transfer that is held in its middle until Release.
 func newTransfer(t testing.TB, protocol, kind string, size int64) (*Transfer, context.Context) {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -69,13 +69,13 @@ func newTransfer(t testing.TB, protocol, kind string, size int64) (*Transfer, co
 	return transfer, ctx
 }
 
-// Release lets a transfer go on at full speed.
+// Release lets a transfer continue at full speed.
 func (t *Transfer) Release() { t.once.Do(func() { close(t.release) }) }
 
-// Abort has the client abort the transfer.
+// Abort makes the client abort the transfer.
 func (t *Transfer) Abort() { t.cancel(errAborted) }
 
-// InProgress reports whether some has been transferred, or the transfer has ended.
+// InProgress reports whether any of it has been transferred, or the transfer has ended.
 func (t *Transfer) InProgress() bool {
 	return t.moved.Load() > 0 || t.Ended()
 }
@@ -109,7 +109,7 @@ func (t *Transfer) Outcome(tb testing.TB, within time.Duration) Outcome {
 	return t.outcome
 }
 
-// abandoned has the client abort the transfer, which may fail: Go's may wait for a connection that accepts no data.
+// abandoned makes the client abort the transfer, which may fail: Go's may wait for a connection that accepts no data.
 func (t *Transfer) abandoned(tb testing.TB) Outcome {
 	tb.Helper()
 	t.Abort()

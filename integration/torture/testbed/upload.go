@@ -20,7 +20,7 @@ type UploadOptions struct {
 	Key     string // instead of the client's
 }
 
-// Upload sends a file, and holds it in its middle, where it goes on slowly.
+// Upload sends a file, and holds it in its middle, where it continues slowly.
 func (c *Client) Upload(t testing.TB, options UploadOptions) *Transfer {
 	t.Helper()
 	transfer, ctx := newTransfer(t, c.Protocol, "upload", options.Size)

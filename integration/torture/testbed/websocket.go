@@ -13,7 +13,7 @@ import (
 	"github.com/immichaccess/immichaccess/integration/harness"
 )
 
-// socketInterval is between two messages of a WebSocket, so that it is never idle by itself.
+// socketInterval is the time between two messages of a WebSocket, so that it never becomes idle.
 const socketInterval = 300 * time.Millisecond
 
 // Socket is a WebSocket. It runs over HTTP/1.1.
@@ -24,7 +24,7 @@ type Socket struct {
 	err   error // once done is closed
 }
 
-// Socket opens a WebSocket, on which a message goes back and forth again and again; the client has to speak HTTP/1.1.
+// Socket opens a WebSocket, on which messages are echoed one after another; the client has to use HTTP/1.1.
 func (c *Client) Socket(t testing.TB) *Socket {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
