@@ -31,9 +31,9 @@ func TestNoCertificate(t *testing.T) {
 		arguments []string
 		want      []string
 	}{
-		"refused":       {authority, "photos.example.com", nil, []string{over443 + "the CA could not connect", "port 80 (HTTP-01): connection refused", "does photos.example.com lead here (it leads to " + nobody + ")", "ports 443 and 80"}},
+		"refused":       {authority, "photos.example.com", nil, []string{over443 + "the CA could not connect", "port 80 (HTTP-01): connection refused", "does photos.example.com resolve to this server (it resolves to " + nobody + ")", "ports 443 and 80"}},
 		"no answer":     {authority, "mute.example.com", nil, []string{over443 + "the CA could not connect", "port 80 (HTTP-01): no answer in time"}},
-		"wrong address": {authority, "elsewhere.example.com", nil, []string{over443 + "the CA could not connect", "port 80 (HTTP-01): another server answered", "lead here (it leads to " + elsewhere + ")"}},
+		"wrong address": {authority, "elsewhere.example.com", nil, []string{over443 + "the CA could not connect", "port 80 (HTTP-01): another server answered", "resolve to this server (it resolves to " + elsewhere + ")"}},
 		"no such name":  {authority, "missing.example.com", nil, []string{"the name is not in DNS (NXDOMAIN)", "is there an A or AAAA record for missing.example.com"}},
 		"DNS fails":     {authority, "photos.broken.test", nil, []string{"the domain's nameservers fail (SERVFAIL)"}},
 		"blocked":       {authority, "blocked.example.com", nil, []string{"the CA does not issue certificates for this name", "rejectedIdentifier"}},

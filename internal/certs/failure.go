@@ -207,7 +207,7 @@ func reasonOfLookup(err error) string {
 	}
 }
 
-// check includes where the name leads according to our own lookup.
+// check includes the addresses that our own lookup returns for the name.
 func (c failedChallenge) check(domain string, addresses []string, lookup error) string {
 	switch reason := c.reason(lookup); {
 	case c.kind == acme.ChallengeTypeDNS01:
@@ -217,11 +217,11 @@ func (c failedChallenge) check(domain string, addresses []string, lookup error) 
 	case reason == dnsFailsReason:
 		return "the domain's nameservers, and DNSSEC"
 	}
-	leads := ""
+	resolves := ""
 	if len(addresses) > 0 {
-		leads = " (it leads to " + strings.Join(addresses, ", ") + ")"
+		resolves = " (it resolves to " + strings.Join(addresses, ", ") + ")"
 	}
-	return fmt.Sprintf("does %s lead here%s, and do the ports 443 and 80 there lead to listen.https and listen.http", domain, leads)
+	return fmt.Sprintf("does %s resolve to this server%s, and are its ports 443 and 80 forwarded to listen.https and listen.http", domain, resolves)
 }
 
 // lookupTime is short, since the result is only a hint.

@@ -34,7 +34,7 @@ func TestExplainLetsEncrypt(t *testing.T) {
 				{"http-01", kinds + "unauthorized", "203.0.113.5: Invalid response from http://photos.invalid/.well-known/acme-challenge/x: 404"},
 			},
 			cause: "the CA could not validate the name: port 443 (TLS-ALPN-01): no answer in time, as from behind a firewall; port 80 (HTTP-01): another server answered",
-			check: "does photos.invalid lead here",
+			check: "does photos.invalid resolve to this server",
 		},
 		"no name": {
 			problem: acme.Problem{Status: 400, Type: kinds + "dns", Detail: "DNS problem: NXDOMAIN looking up A for photos.invalid", Resource: ofChallenge},

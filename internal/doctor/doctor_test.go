@@ -145,7 +145,7 @@ func TestKeyIsNotSentOverPlainHTTP(t *testing.T) {
 	}
 }
 
-func TestKeyIsNotSentToAStranger(t *testing.T) {
+func TestKeyIsNotSentToAnotherServer(t *testing.T) {
 	t.Parallel()
 	g := startGate(t, nil)
 	report := g.examine(t, func(o *Options) { o.Roots = x509.NewCertPool() })

@@ -193,7 +193,7 @@ func TestRunningRequestsAreNotClosedForOthers(t *testing.T) {
 	}
 }
 
-func TestClientsAreAddressesOrHouseholds(t *testing.T) {
+func TestClientsAreAddressesOrPrefixes(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"192.0.2.1:80":              "192.0.2.1/32",
