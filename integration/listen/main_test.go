@@ -20,7 +20,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -170,23 +169,6 @@ func arrival(t *testing.T, c *http.Client, request *http.Request) fakeimmich.Arr
 		t.Fatalf("%s, %v\n%s", response.Status, err, body)
 	}
 	return seen
-}
-
-// example returns a file of the documentation with other addresses in it; each of the old has to be there.
-func example(t *testing.T, file string, replace ...string) string {
-	t.Helper()
-	content, err := os.ReadFile(filepath.Join("../../examples", file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := string(content)
-	for i := 0; i < len(replace); i += 2 {
-		if !strings.Contains(text, replace[i]) {
-			t.Fatalf("%s has no %q to be replaced", file, replace[i])
-		}
-		text = strings.Replace(text, replace[i], replace[i+1], 1)
-	}
-	return text
 }
 
 // buildCaddy compiles it from the module that the doctor's tests have.
