@@ -2,6 +2,8 @@ package harness
 
 import (
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -30,4 +32,18 @@ func ReplaceFile(t testing.TB, name, content string) {
 	if err := os.Rename(name+".new", name); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Example returns a file of examples/ with other text in it: each old text, which has to be there, is replaced by the new one that
+// follows it.
+func Example(t testing.TB, file string, replace ...string) string {
+	t.Helper()
+	text := ReadFile(t, filepath.Join(RepositoryDir(), "examples", file))
+	for i := 0; i < len(replace); i += 2 {
+		if !strings.Contains(text, replace[i]) {
+			t.Fatalf("%s has no %q to be replaced", file, replace[i])
+		}
+		text = strings.Replace(text, replace[i], replace[i+1], 1)
+	}
+	return text
 }

@@ -23,22 +23,12 @@ import (
 
 func startNginx(t *testing.T, s *site, plain string) {
 	t.Helper()
-	server := s.write(t, "immich.conf", example(t, "behind-a-proxy/nginx.conf",
+	server := harness.Example(t, "behind-a-proxy/nginx.conf",
 		"listen 443 ssl", "listen "+s.front+" ssl",
 		"/etc/letsencrypt/live/photos.example.com/fullchain.pem", s.file("cert.pem"),
 		"/etc/letsencrypt/live/photos.example.com/privkey.pem", s.file("key.pem"),
-		"127.0.0.1:8080", plain))
-	temporary := ""
-	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
-		temporary += kind + "_temp_path " + s.file(kind) + ";\n"
-	}
-	user := ""
-	if os.Getuid() == 0 {
-		user = "user root;\n"
-	}
-	config := s.write(t, "nginx.conf", user+"daemon off;\nmaster_process off;\npid "+s.file("nginx.pid")+";\nerror_log stderr warn;\n"+
-		"events { worker_connections 256; }\nhttp {\naccess_log off;\n"+temporary+"include "+server+";\n}\n")
-	s.awaitListening(t, harness.Start(t, harness.Tool(t, "nginx"), "-c", config, "-p", s.dir, "-e", "stderr"), s.front)
+		"127.0.0.1:8080", plain)
+	harness.StartNginx(t, server, s.front)
 }
 
 func startCaddy(edits ...string) func(t *testing.T, s *site, plain string) {
@@ -49,7 +39,7 @@ func startCaddy(edits ...string) func(t *testing.T, s *site, plain string) {
 			host + " {", "https://" + host + ":" + port + " {\n\tbind 127.0.0.1\n\ttls " + s.file("cert.pem") + " " + s.file("key.pem"),
 			"127.0.0.1:8080", plain,
 		}, edits...)
-		config := s.write(t, "Caddyfile", "{\n\tadmin off\n\tpersist_config off\n\tauto_https off\n}\n"+example(t, "behind-a-proxy/Caddyfile", edits...))
+		config := s.write(t, "Caddyfile", "{\n\tadmin off\n\tpersist_config off\n\tauto_https off\n}\n"+harness.Example(t, "behind-a-proxy/Caddyfile", edits...))
 		s.awaitListening(t, harness.Start(t, harness.BuildCaddy(t), "run", "--config", config, "--adapter", "caddyfile"), s.front)
 	}
 }
@@ -58,7 +48,7 @@ func startHAProxy(edits ...string) func(t *testing.T, s *site, plain string) {
 	return func(t *testing.T, s *site, plain string) {
 		t.Helper()
 		edits := append([]string{":443", s.front, "/etc/haproxy/photos.example.com.pem", s.file("both.pem"), "127.0.0.1:8080", plain}, edits...)
-		config := s.write(t, "haproxy.cfg", example(t, "behind-a-proxy/haproxy.cfg", edits...))
+		config := s.write(t, "haproxy.cfg", harness.Example(t, "behind-a-proxy/haproxy.cfg", edits...))
 		s.awaitListening(t, harness.Start(t, harness.Tool(t, "haproxy"), "-db", "-f", config), s.front)
 	}
 }

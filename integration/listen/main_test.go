@@ -19,7 +19,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -170,19 +169,3 @@ func arrival(t *testing.T, c *http.Client, request *http.Request) fakeimmich.Arr
 	return seen
 }
 
-// example returns a file of the documentation with its addresses replaced, each of which has to occur.
-func example(t *testing.T, file string, replace ...string) string {
-	t.Helper()
-	content, err := os.ReadFile(filepath.Join("../../examples", file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := string(content)
-	for i := 0; i < len(replace); i += 2 {
-		if !strings.Contains(text, replace[i]) {
-			t.Fatalf("%s has no %q to be replaced", file, replace[i])
-		}
-		text = strings.Replace(text, replace[i], replace[i+1], 1)
-	}
-	return text
-}

@@ -20,7 +20,7 @@ const vps = "127.0.0.5"
 func startRelay(t *testing.T, s *site, https, plainHTTP, version string) (http, status string) {
 	t.Helper()
 	s.front, http, status = harness.FreeAddress(t), harness.FreeAddress(t), s.file("haproxy.sock")
-	text := example(t, "relay/haproxy.cfg",
+	text := harness.Example(t, "relay/haproxy.cfg",
 		":443", s.front, ":80", http,
 		"10.8.0.2:443 send-proxy-v2 check", https+" source "+vps+" "+version+" check check-ssl verify none inter 100ms",
 		"10.8.0.2:80 send-proxy-v2 check", plainHTTP+" source "+vps+" "+version+" check inter 100ms")
@@ -34,7 +34,7 @@ func newRelayedSite(t *testing.T, version string) (s *site, home, http, status s
 	t.Helper()
 	https, plainHTTP := harness.FreeAddress(t), harness.FreeAddress(t)
 	s = newSite(t)
-	config := s.write(t, "immichaccess.yml", example(t, "relay/immichaccess.yml", "domains:\n  - "+host+"\n",
+	config := s.write(t, "immichaccess.yml", harness.Example(t, "relay/immichaccess.yml", "domains:\n  - "+host+"\n",
 		"tls:\n  certFile: "+s.file("cert.pem")+"\n  keyFile: "+s.file("key.pem")+"\n"))
 	s.run(t, config, https, "--listen.https="+https, "--listen.http="+plainHTTP, "--listen.proxyProtocol="+vps,
 		"--access.keylessNetworks=127.0.0.88", "--log.access=true")
