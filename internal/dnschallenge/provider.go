@@ -1,5 +1,5 @@
-// Package dnschallenge answers the ACME challenge DNS-01: it sets a TXT record at a DNS provider, by the providers of lego, and waits
-// until the zone's nameservers show it. Neither port 443 nor port 80 has to be reachable for that, and a certificate may be for a wildcard.
+// Package dnschallenge answers the ACME challenge DNS-01: it sets a TXT record at a DNS provider, by the providers of lego and one of its
+// own, and waits until the zone's nameservers show it. Neither port 443 nor port 80 has to be reachable for that, and a certificate may be for a wildcard.
 package dnschallenge
 
 import (
@@ -20,6 +20,7 @@ import (
 	"github.com/go-acme/lego/v4/challenge"
 	"github.com/go-acme/lego/v4/challenge/dns01"
 	legolog "github.com/go-acme/lego/v4/log"
+	"github.com/immichaccess/immichaccess/internal/dnschallenge/route53"
 )
 
 // Provider is one that sets and removes TXT records. It is not safe for concurrent use, since not all of lego's are.
@@ -58,6 +59,9 @@ func Open(name string) (*Provider, error) {
 	inUse.Store(p)
 	var err error
 	if p.lego, err = e.open(); err != nil {
+		if _, clear := errors.AsType[*route53.SettingsError](err); clear {
+			return nil, p.masked(err)
+		}
 		return nil, e.explain(p.masked(err))
 	}
 	p.timeout, p.interval = dns01.DefaultPropagationTimeout, dns01.DefaultPollingInterval
