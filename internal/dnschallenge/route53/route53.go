@@ -151,7 +151,7 @@ func (p *Provider) zoneOf(ctx context.Context, fqdn string) (id string, err erro
 	}
 	return "", &failure{
 		text:  fmt.Sprintf("there is no %s hosted zone for %s", kind, strings.TrimSuffix(fqdn, ".")),
-		check: fmt.Sprintf("is %s of the AWS account that has the zone", p.keySource),
+		check: fmt.Sprintf("is the key, %s, one of the AWS account that has the zone", p.keySource),
 	}
 }
 
