@@ -56,16 +56,16 @@ func (r *reader) shared() (c sigv4.Credentials, source string) {
 	content, err := os.ReadFile(file)
 	switch {
 	case byDefault && errors.Is(err, fs.ErrNotExist):
-		r.refuse("%s are not set, nor AWS_ACCESS_KEY_ID_FILE and AWS_SECRET_ACCESS_KEY_FILE, and there is no ~/.aws/credentials; %s. "+
-			"The roles of EC2 and SSO are not", keyVariables, supported)
+		r.refuse("%s are not set, nor AWS_ACCESS_KEY_ID_FILE and AWS_SECRET_ACCESS_KEY_FILE, and there is no ~/.aws/credentials; "+
+			"roles, as of EC2, and SSO are not supported", keyVariables)
 		return c, ""
 	case err != nil:
-		r.refuse("AWS_SHARED_CREDENTIALS_FILE: %w", err)
+		r.refuse("AWS_SHARED_CREDENTIALS_FILE: %v", err)
 		return c, ""
 	}
 	c, err = ofProfile(string(content), profile)
 	if err != nil {
-		r.refuse("AWS_PROFILE: the profile %q in %s %w", profile, file, err)
+		r.refuse("AWS_PROFILE: the profile %q in %s %v", profile, file, err)
 	}
 	return c, fmt.Sprintf("the profile %q in %s", profile, file)
 }

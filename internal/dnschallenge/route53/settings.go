@@ -1,7 +1,6 @@
 package route53
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"net/url"
@@ -32,19 +31,18 @@ type settings struct {
 }
 
 // SettingsError tells what is wrong with the environment variables. It holds no secret.
-type SettingsError struct{ err error }
+type SettingsError struct{ text string }
 
-func (e *SettingsError) Error() string { return e.err.Error() }
-func (e *SettingsError) Unwrap() error { return e.err }
+func (e *SettingsError) Error() string { return e.text }
 
 // reader collects what is wrong.
 type reader struct {
-	getenv func(name string) string
-	errs   []error
+	getenv  func(name string) string
+	refused []string
 }
 
 func (r *reader) refuse(format string, arguments ...any) {
-	r.errs = append(r.errs, fmt.Errorf(format, arguments...))
+	r.refused = append(r.refused, fmt.Sprintf(format, arguments...))
 }
 
 func readSettings(getenv func(name string) string) (settings, error) {
@@ -65,8 +63,8 @@ func readSettings(getenv func(name string) string) (settings, error) {
 		}
 	}
 	s.credentials, s.keySource = r.credentials()
-	if err := errors.Join(r.errs...); err != nil {
-		return settings{}, &SettingsError{err}
+	if len(r.refused) > 0 {
+		return settings{}, &SettingsError{strings.Join(r.refused, "; ")}
 	}
 	return s, nil
 }

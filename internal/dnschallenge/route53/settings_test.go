@@ -41,7 +41,7 @@ func TestInvalidSettings(t *testing.T) {
 		`AWS_ASSUME_ROLE_ARN: no role is assumed; ` + supported:                                                   {"AWS_ASSUME_ROLE_ARN": "arn:aws:iam::111122223333:role/x"},
 		`AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not, nor AWS_SECRET_ACCESS_KEY_FILE`:              {"AWS_SECRET_ACCESS_KEY": ""},
 		`AWS_SECRET_ACCESS_KEY is set, but AWS_ACCESS_KEY_ID is not, nor AWS_ACCESS_KEY_ID_FILE`:                  {"AWS_ACCESS_KEY_ID": ""},
-		"AWS_PRIVATE_ZONE=\"x\": allowed are true and false\nAWS_TTL=\"x\": allowed is a whole number, 0 or more": {"AWS_PRIVATE_ZONE": "x", "AWS_TTL": "x"},
+		"AWS_PRIVATE_ZONE=\"x\": allowed are true and false; AWS_TTL=\"x\": allowed is a whole number, 0 or more": {"AWS_PRIVATE_ZONE": "x", "AWS_TTL": "x"},
 		`AWS_WEB_IDENTITY_TOKEN_FILE: no temporary keys are fetched; ` + supported:                                {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_WEB_IDENTITY_TOKEN_FILE": "/token"},
 		`AWS_CONTAINER_CREDENTIALS_RELATIVE_URI: no temporary keys are fetched; ` + supported:                     {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/x"},
 		`AWS_SHARED_CREDENTIALS_FILE: open /nowhere: no such file or directory`:                                   {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_SHARED_CREDENTIALS_FILE": "/nowhere"},
