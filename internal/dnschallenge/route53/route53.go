@@ -19,8 +19,7 @@ const callTime = 2 * time.Minute
 
 // Provider is a challenge.ProviderTimeout of lego. It is safe for concurrent use.
 type Provider struct {
-	settings
-	client *client
+	*client
 
 	mu      sync.Mutex
 	changes map[string]string // guarded by mu; by a record's value, the ID of the change that has set it
@@ -33,7 +32,7 @@ func New(getenv func(name string) string) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Provider{settings: s, client: newClient(s), changes: map[string]string{}}, nil
+	return &Provider{client: newClient(s), changes: map[string]string{}}, nil
 }
 
 // Timeout returns how long a record may take to show, and the time between two looks.
@@ -79,7 +78,7 @@ func (p *Provider) InSync(ctx context.Context, value string) error {
 	if id == "" || !p.waitForChanges { // the record was there before
 		return nil
 	}
-	status, err := p.client.changeStatus(ctx, id)
+	status, err := p.changeStatus(ctx, id)
 	switch {
 	case isTemporary(err):
 		return errors.New(err.Error()) // no failure, so that it is tried again
@@ -102,7 +101,7 @@ func (p *Provider) edit(fqdn string, change func(values []string) []string) (id 
 	if err != nil {
 		return "", err
 	}
-	before, err := p.client.textRecord(ctx, zone, fqdn)
+	before, err := p.textRecord(ctx, zone, fqdn)
 	for err == nil {
 		after := textRecord{name: fqdn, ttl: before.ttl, values: change(before.values)}
 		if after.equals(before) {
@@ -111,12 +110,12 @@ func (p *Provider) edit(fqdn string, change func(values []string) []string) (id 
 		if len(before.values) == 0 {
 			after.ttl = p.ttl
 		}
-		id, refused := p.client.replace(ctx, zone, before, after)
+		id, refused := p.replace(ctx, zone, before, after)
 		if !hasCode(refused, invalidChangeBatch) {
 			return id, refused
 		}
 		last := before // which another program may have changed
-		if before, err = p.client.textRecord(ctx, zone, fqdn); err == nil && before.equals(last) {
+		if before, err = p.textRecord(ctx, zone, fqdn); err == nil && before.equals(last) {
 			return "", refused
 		}
 	}
@@ -133,7 +132,7 @@ func (p *Provider) zoneOf(ctx context.Context, fqdn string) (id string, err erro
 		kind = "private"
 	}
 	for name := strings.TrimSuffix(fqdn, "."); name != ""; _, name, _ = strings.Cut(name, ".") {
-		zones, err := p.client.zonesNamed(ctx, name)
+		zones, err := p.zonesNamed(ctx, name)
 		if err != nil {
 			return "", err
 		}
