@@ -61,7 +61,7 @@ func (l *textOrList) UnmarshalJSON(text []byte) error {
 }
 
 var (
-	changedName = regexp.MustCompile("<Name>(.*?)\\.</Name>")
+	changedName = regexp.MustCompile(`<Name>(.*?)\.</Name>`)
 	changedType = regexp.MustCompile("<Type>(.*?)</Type>")
 )
 

@@ -59,7 +59,7 @@ func Open(name string) (*Provider, error) {
 	inUse.Store(p)
 	var err error
 	if p.lego, err = e.open(); err != nil {
-		if _, clear := errors.AsType[*route53.SettingsError](err); clear {
+		if _, own := errors.AsType[*route53.SettingsError](err); own { // which names the variables itself
 			return nil, p.masked(err)
 		}
 		return nil, e.explain(p.masked(err))

@@ -140,7 +140,7 @@ func (s *Server) answer(r *http.Request, body []byte) (any, *Failure) {
 	path, _ := strings.CutPrefix(r.URL.Path, "/2013-04-01")
 	switch parts := strings.Split(strings.Trim(path, "/"), "/"); {
 	case r.Method == http.MethodGet && path == "/hostedzonesbyname":
-		return s.listZones(r)
+		return s.listZones(r), nil
 	case r.Method == http.MethodGet && len(parts) == 2 && parts[0] == "change":
 		return s.changeStatus(parts[1])
 	case len(parts) == 3 && parts[0] == "hostedzone" && parts[2] == "rrset":
@@ -164,7 +164,7 @@ type zonesPage struct {
 	MaxItems    int
 }
 
-func (s *Server) listZones(r *http.Request) (any, *Failure) {
+func (s *Server) listZones(r *http.Request) zonesPage {
 	name, id := r.URL.Query().Get("dnsname"), "/hostedzone/"+r.URL.Query().Get("hostedzoneid")
 	page := zonesPage{MaxItems: cmp.Or(s.PageSize, 100)}
 	for _, z := range s.zones {
@@ -174,10 +174,10 @@ func (s *Server) listZones(r *http.Request) (any, *Failure) {
 			page.Zones = append(page.Zones, z)
 		default:
 			page.IsTruncated, page.NextName, page.NextID = true, z.Name, strings.TrimPrefix(z.ID, "/hostedzone/")
-			return page, nil
+			return page
 		}
 	}
-	return page, nil
+	return page
 }
 
 type setsPage struct {

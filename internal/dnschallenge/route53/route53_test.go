@@ -41,8 +41,8 @@ func open(t *testing.T, api http.Handler, more variables) *Provider {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.client.firstPause = time.Millisecond
-	t.Cleanup(p.client.http.CloseIdleConnections)
+	p.firstPause = time.Millisecond
+	t.Cleanup(p.http.CloseIdleConnections)
 	return p
 }
 
@@ -212,8 +212,8 @@ func TestInSync(t *testing.T) {
 		more variables
 		want string
 	}{
-		"waits":          {nil, "not on all nameservers of Route 53 yet (PENDING)"},
-		"does not wait ": {variables{"AWS_WAIT_FOR_RECORD_SETS_CHANGED": "false"}, ""},
+		"waits":         {nil, "not on all nameservers of Route 53 yet (PENDING)"},
+		"does not wait": {variables{"AWS_WAIT_FOR_RECORD_SETS_CHANGED": "false"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
