@@ -2,6 +2,7 @@ package clientcerts_test
 
 import (
 	"encoding/base64"
+	"io"
 	"net/http"
 	"os"
 	"regexp"
@@ -188,30 +189,43 @@ func (d *documented) shell(t *testing.T, commands string) {
 	}
 }
 
-// This is immich-go's client: Go's, with such a URL and Immich's API key (its module can't be imported).
-func TestGoClientWithURL(t *testing.T) {
+// These are the requests that immich-go 1.0 sends with such a URL: Immich's API key, and bodies of unknown length, by Go's client, over
+// HTTP/1.1 only. Its module can't be downloaded.
+func TestRequestsOfImmichGo(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.serve(t, "--access.keys="+keyEntry, "--access.basicAuth=true")
-	client := s.client(t)
-	request, err := http.NewRequest(http.MethodGet, "https://x:"+accessKey+"@"+s.addr+"/api/server/ping", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("x-api-key", "immichs-own")
-	response, err := client.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		t.Errorf("status %d", response.StatusCode)
-	}
-}
-
-func (s *site) client(t *testing.T) *http.Client {
-	t.Helper()
-	transport := &http.Transport{TLSClientConfig: s.trusting(t), ForceAttemptHTTP2: true}
+	transport := &http.Transport{TLSClientConfig: s.trusting(t)} // without HTTP/2
 	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: harness.Patience}
+	client := &http.Client{Transport: transport, Timeout: harness.Patience}
+	send := func(method, path, contentType string, body io.Reader) (status int, answer string) {
+		t.Helper()
+		request, err := http.NewRequest(method, "https://x:"+accessKey+"@"+s.addr+path, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.ContentLength = -1
+		request.Header.Set("Content-Type", contentType)
+		request.Header.Set("x-api-key", "immichs-own")
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		text, err := io.ReadAll(response.Body)
+		if err != nil || response.ProtoMajor != 1 {
+			t.Errorf("%s, %v", response.Proto, err)
+		}
+		return response.StatusCode, string(text)
+	}
+	status, arrived := send(http.MethodPut, "/api/show", "application/json", strings.NewReader("{}"))
+	if status != http.StatusOK || strings.Contains(arrived, "Authorization") || strings.Contains(arrived, accessKey) || !strings.Contains(arrived, "immichs-own") {
+		t.Errorf("status %d, what arrives is %s", status, arrived)
+	}
+	if status, _ := send(http.MethodPost, "/api/assets", harness.FormType, harness.Form("IMG_1.jpg", 1<<20)); status != http.StatusCreated {
+		t.Errorf("status %d of an upload", status)
+	}
+	if uploads := s.immich.Uploads(); len(uploads) != 1 || !uploads[0].Complete || uploads[0].Size != 1<<20 {
+		t.Errorf("%+v", uploads)
+	}
 }

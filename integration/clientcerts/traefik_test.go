@@ -23,9 +23,8 @@ func TestTraefik(t *testing.T) {
 		}
 	})
 	clients.Run(t, conformance.CertificateProxy{
-		Gateway: conformance.Gateway{Addr: s.addr, Host: siteHost, TLS: s.trusting(t), Immich: s.immich},
+		Gateway: conformance.Gateway{Addr: s.addr, Host: siteHost, TLS: s.trusting(t), HTTP3: true, Immich: s.immich},
 		Refused: []string{"foreign", "expired"}, // by VerifyClientCertIfGiven
-		HTTP3:   true,
 	})
 	if log := s.log.String(); strings.Contains(log, conformance.Key) || !strings.Contains(log, "revoked certificate") {
 		t.Error("the log has the key, or does not report a revoked certificate")

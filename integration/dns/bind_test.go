@@ -46,6 +46,7 @@ type zone struct {
 var zones = []zone{
 	{name: "example.com", records: "photos A " + nobody + "\nmute A " + mute + "\nelsewhere A " + elsewhere + "\n_acme-challenge.alias CNAME alias.delegated.test."},
 	{name: "delegated.test"},
+	{name: "route53.test", records: "_acme-challenge TXT \"of-another-program\""},
 	{name: "delayed.test", second: "secondary"},
 	{name: "stale.test", second: "primary"},
 	{name: "duckdns.org", records: "www A " + duckDNS},

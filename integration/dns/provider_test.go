@@ -144,6 +144,10 @@ func TestProviderFails(t *testing.T) {
 		"no nameserver":     {"rfc2136", dynamicUpdate("RFC2136_NAMESERVER=" + nobody), []string{"rfc2136 can't be reached", "connection refused"}},
 		"wrong token":       {"cloudflare", []string{"CF_DNS_API_TOKEN=" + secret, "CLOUDFLARE_BASE_URL=" + cloudflare.URL}, []string{"cloudflare did not set the record", "CF_DNS_API_TOKEN", "Invalid access token ****"}},
 		"service down":      {"httpreq", []string{"HTTPREQ_ENDPOINT=http://me:" + secret + "@" + nobody + "/"}, []string{"httpreq can't be reached", "connection refused"}},
+		"wrong AWS secret":  {"route53", route53Environment(startRoute53(t), "AWS_SECRET_ACCESS_KEY="+secret), []string{"route53 did not set the record", "AWS answered SignatureDoesNotMatch", "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: does the secret belong to the access key"}},
+		"unknown AWS key":   {"route53", route53Environment(startRoute53(t), "AWS_ACCESS_KEY_ID=AKIDOTHER"), []string{"route53 did not set the record", "AWS answered InvalidClientTokenId", "is the access key active"}},
+		"no hosted zone":    {"route53", route53Environment(startRoute53(t)), []string{"route53 did not set the record", "there is no public hosted zone for _acme-challenge.photos.example.com", "of the AWS account that has the zone"}},
+		"AWS down":          {"route53", route53Environment("http://" + nobody), []string{"route53 can't be reached", "connection refused"}},
 		"token in the URL":  {"duckdns", []string{"DUCKDNS_TOKEN=" + secret, "SSL_CERT_FILE=" + startDuckDNS(t)}, []string{"duckdns did not set the record", "is DUCKDNS_TOKEN right", "(KO)", "token=****"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 	"github.com/immichaccess/immichaccess/internal/conformance"
 )
 
-// TestPromisesInTraefik runs the conformance table on three entry points: without TLS, with TLS, and one that accepts all forwarding
-// headers.
+// TestPromisesInTraefik runs the conformance table on three entry points: without TLS, with TLS and HTTP/3, and one that accepts all
+// forwarding headers.
 func TestPromisesInTraefik(t *testing.T) {
 	runTable(t, traefik.Settings{}, conformance.Run)
 }
@@ -29,6 +29,7 @@ func runTable(t *testing.T, static traefik.Settings, run func(*testing.T, confor
 	for name, address := range addresses {
 		entryPoints[name] = traefik.Settings{"address": address}
 	}
+	entryPoints["tls"].(traefik.Settings)["http3"] = traefik.Settings{}
 	entryPoints["insecure"].(traefik.Settings)["forwardedHeaders"] = traefik.Settings{"insecure": true}
 	hosts := map[string]string{}
 	dynamic := tableConfiguration(url, hosts)
@@ -44,7 +45,7 @@ func runTable(t *testing.T, static traefik.Settings, run func(*testing.T, confor
 				Open: func(_ *testing.T, options conformance.Options) conformance.Gateway {
 					gateway := conformance.Gateway{Addr: address, Host: hosts[options.String()], Immich: immich}
 					if name == "tls" {
-						gateway.TLS = harness.AnyCertificate()
+						gateway.TLS, gateway.HTTP3 = harness.AnyCertificate(), true
 					}
 					return gateway
 				},

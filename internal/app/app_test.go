@@ -42,7 +42,7 @@ func TestPromises(t *testing.T) {
 			s.Access.Keys = nil
 			options.Apply(t, reflect.ValueOf(&s.Access).Elem())
 		})
-		return conformance.Gateway{Addr: a.Addr().String(), Host: "localhost", TLS: trusting(), Immich: a.immich}
+		return conformance.Gateway{Addr: a.Addr().String(), Host: "localhost", TLS: trusting(), HTTP3: true, Immich: a.immich}
 	}})
 }
 

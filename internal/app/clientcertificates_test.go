@@ -26,8 +26,7 @@ func TestClientCertificates(t *testing.T) {
 		clients.Options.Apply(t, reflect.ValueOf(&s.Access).Elem())
 	})
 	clients.Run(t, conformance.CertificateProxy{
-		Gateway: conformance.Gateway{Addr: a.Addr().String(), Host: "localhost", TLS: trusting(), Immich: a.immich},
-		HTTP3:   true,
+		Gateway: conformance.Gateway{Addr: a.Addr().String(), Host: "localhost", TLS: trusting(), HTTP3: true, Immich: a.immich},
 	})
 }
 

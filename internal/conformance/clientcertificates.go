@@ -1,9 +1,7 @@
 package conformance
 
 import (
-	"context"
 	"crypto/tls"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,8 +12,6 @@ import (
 	"time"
 
 	"github.com/immichaccess/immichaccess/internal/clientcert"
-	"github.com/quic-go/quic-go"
-	"github.com/quic-go/quic-go/http3"
 )
 
 // Clients are certificates of one authority, and of others: valid ones, and one for each kind of defect.
@@ -84,8 +80,6 @@ type CertificateProxy struct {
 	Gateway Gateway
 	// Refused are the certificates with which TLS itself ends the connection: "foreign", "expired".
 	Refused []string
-	// HTTP3 is set if QUIC listens on the same port.
-	HTTP3 bool
 }
 
 // certificateCase is one request and the expected response.
@@ -120,7 +114,7 @@ var certificateCases = []certificateCase{
 // Run tests the proxy with client certificates, over each protocol.
 func (c *Clients) Run(t *testing.T, proxy CertificateProxy) {
 	protocols := []string{"HTTP/1.1", "HTTP/2.0"}
-	if proxy.HTTP3 {
+	if proxy.Gateway.HTTP3 {
 		protocols = append(protocols, "HTTP/3.0")
 	}
 	for _, protocol := range protocols {
@@ -187,24 +181,9 @@ func (c *Clients) client(t *testing.T, gateway Gateway, protocol string, test ce
 		gateway.TLS.NextProtos = []string{"http/1.1"}
 	}
 	if protocol == "HTTP/3.0" {
-		return c.http3Client(t, gateway, from)
+		return gateway.http3Client(t, from)
 	}
 	return gateway.client(t, from)
-}
-
-func (c *Clients) http3Client(t *testing.T, gateway Gateway, from string) *http.Client {
-	t.Helper()
-	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(from)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	dialer := &http3Dialer{conn: conn, address: gateway.Addr}
-	transport := &http3.Transport{TLSClientConfig: gateway.TLS, Dial: dialer.dial}
-	t.Cleanup(func() {
-		_ = transport.Close()
-		_ = conn.Close()
-	})
-	return &http.Client{Transport: transport, Timeout: time.Minute}
 }
 
 // lockout tests a client whose address is locked out for wrong keys: a certificate, which can't be guessed, is still accepted.
@@ -238,18 +217,4 @@ func (c *Clients) lockout(t *testing.T, gateway Gateway) {
 			t.Errorf("certificate %q, key %q: status %d, want %d", test.identity, test.key, got, test.want)
 		}
 	}
-}
-
-// http3Dialer connects from a loopback address of its own.
-type http3Dialer struct {
-	conn    *net.UDPConn
-	address string
-}
-
-func (d *http3Dialer) dial(ctx context.Context, _ string, config *tls.Config, quicConfig *quic.Config) (*quic.Conn, error) {
-	to, err := net.ResolveUDPAddr("udp", d.address)
-	if err != nil {
-		return nil, err
-	}
-	return quic.DialEarly(ctx, d.conn, to, config, quicConfig)
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/immichaccess/immichaccess/internal/fakeimmich"
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
 )
 
 // Options are the plugin's options, as a user writes them in a file.
@@ -32,6 +34,7 @@ type Gateway struct {
 	Addr   string      // the loopback address to connect to
 	Host   string      // of requests
 	TLS    *tls.Config // of the client; nil for plain HTTP
+	HTTP3  bool        // whether QUIC listens on the same port
 	Immich *fakeimmich.Server
 }
 
@@ -134,6 +137,36 @@ func (g Gateway) client(t *testing.T, from string) *http.Client {
 		Timeout:       time.Minute,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+}
+
+// http3Client is client for HTTP/3.
+func (g Gateway) http3Client(t *testing.T, from string) *http.Client {
+	t.Helper()
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(from)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dialer := &http3Dialer{conn: conn, address: g.Addr}
+	transport := &http3.Transport{TLSClientConfig: g.TLS.Clone(), Dial: dialer.dial}
+	t.Cleanup(func() {
+		_ = transport.Close()
+		_ = conn.Close()
+	})
+	return &http.Client{Transport: transport, Timeout: time.Minute}
+}
+
+// http3Dialer connects from an address of its own.
+type http3Dialer struct {
+	conn    *net.UDPConn
+	address string
+}
+
+func (d *http3Dialer) dial(ctx context.Context, _ string, config *tls.Config, quicConfig *quic.Config) (*quic.Conn, error) {
+	to, err := net.ResolveUDPAddr("udp", d.address)
+	if err != nil {
+		return nil, err
+	}
+	return quic.DialEarly(ctx, d.conn, to, config, quicConfig)
 }
 
 // dial opens a connection for HTTP/1.1.

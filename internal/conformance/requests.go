@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/immichaccess/immichaccess/internal/fakeimmich"
+	"github.com/quic-go/quic-go/http3"
 )
 
 type header map[string][]string
@@ -197,31 +198,39 @@ func requests(t *testing.T, proxy Proxy) {
 				gateway.TLS = gateway.TLS.Clone()
 				gateway.TLS.NextProtos = []string{"http/1.1"}
 			}
-			before := gateway.Immich.Requests()
-			response, body := gateway.send(t, c)
-			if c.Status == 0 || c.Status == http.StatusOK {
-				wantArrival(t, gateway, response, body, c.Arrives)
-				return
-			}
-			wantError(t, response, body, c.Status)
-			if got := strings.Join(response.Header["Www-Authenticate"], " | "); c.Challenge != "" && got != c.Challenge {
-				t.Errorf("WWW-Authenticate: %s, want %s", got, c.Challenge)
-			}
-			if gateway.Immich.Requests() != before {
-				t.Error("the request has reached Immich")
+			gateway.try(t, c, gateway.client(t, c.from()))
+			if gateway.HTTP3 && !c.HTTP1 {
+				t.Run("HTTP/3", func(t *testing.T) { gateway.try(t, c, gateway.http3Client(t, c.from())) })
 			}
 		})
 	}
 }
 
-func (g Gateway) send(t *testing.T, c testCase) (*http.Response, []byte) {
+func (g Gateway) try(t *testing.T, c testCase, client *http.Client) {
 	t.Helper()
-	method, from := c.Method, c.From
+	before := g.Immich.Requests()
+	response, body := do(t, client, g.request(t, c))
+	if _, overHTTP3 := client.Transport.(*http3.Transport); overHTTP3 != (response.ProtoMajor == 3) {
+		t.Errorf("the answer is %s", response.Proto)
+	}
+	if c.Status == 0 || c.Status == http.StatusOK {
+		wantArrival(t, g, response, body, c.Arrives)
+		return
+	}
+	wantError(t, response, body, c.Status)
+	if got := strings.Join(response.Header["Www-Authenticate"], " | "); c.Challenge != "" && got != c.Challenge {
+		t.Errorf("WWW-Authenticate: %s, want %s", got, c.Challenge)
+	}
+	if g.Immich.Requests() != before {
+		t.Error("the request has reached Immich")
+	}
+}
+
+func (g Gateway) request(t *testing.T, c testCase) *http.Request {
+	t.Helper()
+	method := c.Method
 	if method == "" {
 		method = http.MethodGet
-	}
-	if from == "" {
-		from = "127.0.0.1"
 	}
 	request, err := http.NewRequest(method, g.scheme()+"://"+g.Host+"/api/show?albumId=1", nil)
 	if err != nil {
@@ -230,7 +239,14 @@ func (g Gateway) send(t *testing.T, c testCase) (*http.Response, []byte) {
 	for name, values := range c.Header {
 		request.Header[name] = values
 	}
-	return do(t, g.client(t, from), request)
+	return request
+}
+
+func (c testCase) from() string {
+	if c.From == "" {
+		return "127.0.0.1"
+	}
+	return c.From
 }
 
 func do(t *testing.T, client *http.Client, request *http.Request) (*http.Response, []byte) {

@@ -1,6 +1,6 @@
-// Package dnschallenge answers the ACME challenge DNS-01: it sets a TXT record at a DNS provider, with the providers of lego,
-// and waits until the zone's nameservers have it. Neither port 443 nor port 80 has to be reachable for that, and a certificate
-// may be for a wildcard.
+// Package dnschallenge answers the ACME challenge DNS-01: it sets a TXT record at a DNS provider, with the providers of lego and one
+// of its own, and waits until the zone's nameservers have it. Neither port 443 nor port 80 has to be reachable for that, and a
+// certificate may be for a wildcard.
 package dnschallenge
 
 import (
@@ -21,6 +21,7 @@ import (
 	"github.com/go-acme/lego/v4/challenge"
 	"github.com/go-acme/lego/v4/challenge/dns01"
 	legolog "github.com/go-acme/lego/v4/log"
+	"github.com/immichaccess/immichaccess/internal/dnschallenge/route53"
 )
 
 // Provider sets and removes TXT records. It is not safe for concurrent use, since not all of lego's providers are.
@@ -59,6 +60,9 @@ func Open(name string) (*Provider, error) {
 	inUse.Store(p)
 	var err error
 	if p.lego, err = e.open(); err != nil {
+		if _, own := errors.AsType[*route53.SettingsError](err); own { // which names the variables itself
+			return nil, p.masked(err)
+		}
 		return nil, e.explain(p.masked(err))
 	}
 	p.timeout, p.interval = dns01.DefaultPropagationTimeout, dns01.DefaultPollingInterval

@@ -25,6 +25,9 @@ type description struct {
 // deprecated.
 var undescribed = []string{"EXEC_PATH", "EXEC_MODE", "HETZNER_API_KEY"}
 
+// own are providers that are not lego's; integration/dns compares them with lego's of the same name.
+var own = []string{"route53"}
+
 func TestTableAgreesWithLego(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("../../vendor/github.com/go-acme/lego/v4/providers/dns/*/*.toml")
@@ -39,10 +42,14 @@ func TestTableAgreesWithLego(t *testing.T) {
 		}
 		described[d.Code] = d
 	}
-	if got, want := slices.Sorted(slices.Values(Names())), slices.Sorted(maps.Keys(described)); !slices.Equal(got, want) {
+	legos := slices.DeleteFunc(Names(), func(name string) bool { return slices.Contains(own, name) })
+	if got, want := slices.Sorted(slices.Values(legos)), slices.Sorted(maps.Keys(described)); !slices.Equal(got, want) {
 		t.Errorf("the table has %v, vendor %v", got, want)
 	}
 	for _, e := range table {
+		if slices.Contains(own, e.name) {
+			continue
+		}
 		d := described[e.name].Configuration
 		for name := range d.Credentials {
 			if !slices.Contains(e.variables(), name) {
@@ -84,6 +91,7 @@ func setVariables(t *testing.T, e entry, set func(name, value string)) {
 }
 
 func TestEachProviderOpens(t *testing.T) {
+	t.Setenv("HOME", t.TempDir()) // where AWS's keys may be
 	for _, e := range table {
 		t.Run(e.name, func(t *testing.T) {
 			setVariables(t, e, t.Setenv)

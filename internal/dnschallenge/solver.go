@@ -25,6 +25,12 @@ func (e *Error) Error() string {
 	return e.Cause + ": " + e.Detail
 }
 
+// advised is an error that waiting does not mend, of a provider that knows what to look at.
+type advised interface {
+	error
+	Check() string
+}
+
 // Solver is an acmez.Solver and acmez.Waiter. Certificates for several domains may be ordered at the same time.
 type Solver struct {
 	provider *Provider
@@ -94,9 +100,14 @@ func (s *Solver) Wait(ctx context.Context, challenge acme.Challenge) error {
 		if reason = s.look(ctx, record, reason); reason == nil {
 			return nil
 		}
+		if _, final := errors.AsType[advised](reason); final {
+			failure := s.provider.refused(reason)
+			failure.Cause = "the DNS provider " + s.provider.name + " does not tell whether its nameservers have the record"
+			return failure
+		}
 		if first {
 			s.logger.Info("waiting for a DNS record to show", "domain", challenge.Identifier.Value, "record", record.EffectiveFQDN,
-				"reason", reason, "at_most", s.provider.timeout)
+				"reason", s.provider.masked(reason), "at_most", s.provider.timeout)
 		}
 		select {
 		case <-time.After(max(s.provider.interval, time.Second)):
@@ -113,11 +124,26 @@ var errPropagation = errors.New("the record does not show in time")
 
 // look waits. If it times out, the error is the last reason.
 func (s *Solver) look(ctx context.Context, record dns01.ChallengeInfo, last error) error {
-	reason := shows(ctx, record.EffectiveFQDN, record.Value)
+	reason := s.provider.shows(ctx, record)
 	if reason != nil && last != nil && ctx.Err() != nil {
 		return last
 	}
 	return reason
+}
+
+// inSync is implemented by providers that know whether all of their nameservers have a record. Which one the CA queries depends on where
+// it is.
+type inSync interface {
+	InSync(ctx context.Context, value string) error
+}
+
+func (p *Provider) shows(ctx context.Context, record dns01.ChallengeInfo) error {
+	if provider, is := p.lego.(inSync); is {
+		if err := provider.InSync(ctx, record.Value); err != nil {
+			return err
+		}
+	}
+	return shows(ctx, record.EffectiveFQDN, record.Value)
 }
 
 // CleanUp removes the record if there is one, even if the context has ended.
@@ -162,6 +188,9 @@ func (p *Provider) refused(err error) *Error {
 	if p.name == "exec" {
 		check = "what the program wrote, in the lines before"
 	}
+	if advice, is := errors.AsType[advised](err); is && advice.Check() != "" {
+		check = advice.Check()
+	}
 	return &Error{Cause: "the DNS provider " + p.name + " did not set the record", Check: check, Detail: detail}
 }
 
@@ -180,6 +209,6 @@ func (p *Provider) slow(record dns01.ChallengeInfo, reason error) *Error {
 	return &Error{
 		Cause:  fmt.Sprintf("the DNS record does not show after %s", p.timeout),
 		Check:  check,
-		Detail: fmt.Sprintf("%s: %s", strings.TrimSuffix(record.EffectiveFQDN, "."), reason),
+		Detail: fmt.Sprintf("%s: %s", strings.TrimSuffix(record.EffectiveFQDN, "."), p.masked(reason)),
 	}
 }

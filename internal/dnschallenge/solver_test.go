@@ -99,3 +99,36 @@ func TestPresentFails(t *testing.T) {
 		t.Errorf("%v", r.calls)
 	}
 }
+
+// knowing is a provider that knows which of its nameservers have a record.
+type knowing struct {
+	recorder
+	states []error // for one question each; then it has no more
+}
+
+func (k *knowing) InSync(context.Context, string) error {
+	state := k.states[0]
+	k.states = k.states[1:]
+	return state
+}
+
+type advice struct{ error }
+
+func (advice) Check() string { return "the policy" }
+
+// An error that waiting does not mend ends the wait, and says what to look at.
+func TestProviderThatKnowsItsNameservers(t *testing.T) {
+	t.Parallel()
+	k := &knowing{states: []error{errors.New("not yet"), advice{errors.New("not allowed, says\nhidden-key")}}}
+	var log strings.Builder
+	p := &Provider{entry: entry{name: "example"}, lego: k, mask: strings.NewReplacer("hidden-key", "****"), timeout: time.Hour}
+	s := NewSolver(p, slog.New(slog.NewTextHandler(&log, nil)))
+	err := s.Wait(t.Context(), challengeFor("one"))
+	var failure *Error
+	if !errors.As(err, &failure) || failure.Check != "the policy" || failure.Detail != "not allowed, says ****" || !strings.Contains(failure.Cause, "example does not tell whether its nameservers have the record") {
+		t.Errorf("%+v", err)
+	}
+	if !strings.Contains(log.String(), `reason="not yet"`) {
+		t.Error(log.String())
+	}
+}

@@ -19,6 +19,7 @@ import (
 	"github.com/go-acme/lego/v4/providers/dns/ovh"
 	"github.com/go-acme/lego/v4/providers/dns/porkbun"
 	"github.com/go-acme/lego/v4/providers/dns/rfc2136"
+	"github.com/immichaccess/immichaccess/internal/dnschallenge/route53"
 )
 
 // entry describes a DNS provider. Its environment variables are separated by blanks; a star marks those that hold a secret.
@@ -31,7 +32,7 @@ type entry struct {
 	takes  string                             // others that identify the user
 }
 
-// table is the list of DNS providers; to add one of lego's, add a line and run "make tidy licenses".
+// table is the list of DNS providers; to add one of lego's, add a line and run "make tidy licenses". All are lego's but route53.
 var table = []entry{
 	{"cloudflare", "Cloudflare", with(cloudflare.NewDNSProvider), "CLOUDFLARE", "*CF_DNS_API_TOKEN", "*CF_ZONE_API_TOKEN CF_API_EMAIL *CF_API_KEY *CLOUDFLARE_DNS_API_TOKEN *CLOUDFLARE_ZONE_API_TOKEN CLOUDFLARE_EMAIL *CLOUDFLARE_API_KEY"},
 	{"desec", "deSEC", with(desec.NewDNSProvider), "DESEC", "*DESEC_TOKEN", ""},
@@ -43,6 +44,7 @@ var table = []entry{
 	{"ionos", "IONOS", with(ionos.NewDNSProvider), "IONOS", "*IONOS_API_KEY", ""},
 	{"ovh", "OVH", with(ovh.NewDNSProvider), "OVH", "OVH_ENDPOINT *OVH_APPLICATION_KEY *OVH_APPLICATION_SECRET *OVH_CONSUMER_KEY", "*OVH_ACCESS_TOKEN OVH_CLIENT_ID *OVH_CLIENT_SECRET"},
 	{"porkbun", "Porkbun", with(porkbun.NewDNSProvider), "PORKBUN", "*PORKBUN_API_KEY *PORKBUN_SECRET_API_KEY", ""},
+	{"route53", "Amazon Route 53", with(newRoute53), "AWS", "AWS_ACCESS_KEY_ID *AWS_SECRET_ACCESS_KEY", "*AWS_SESSION_TOKEN AWS_PROFILE AWS_SHARED_CREDENTIALS_FILE AWS_REGION AWS_HOSTED_ZONE_ID AWS_PRIVATE_ZONE AWS_ENDPOINT_URL_ROUTE_53 AWS_ENDPOINT_URL"},
 	{"rfc2136", "RFC 2136, dynamic updates: BIND, Knot, PowerDNS", with(rfc2136.NewDNSProvider), "RFC2136", "RFC2136_NAMESERVER RFC2136_TSIG_KEY *RFC2136_TSIG_SECRET RFC2136_TSIG_ALGORITHM", ""},
 	{"acme-dns", "acme-dns", with(acmedns.NewDNSProvider), "", "ACME_DNS_API_BASE ACME_DNS_STORAGE_PATH", "ACME_DNS_STORAGE_BASE_URL"},
 	{"httpreq", "your own web service", with(httpreq.NewDNSProvider), "HTTPREQ", "HTTPREQ_ENDPOINT", "HTTPREQ_MODE HTTPREQ_USERNAME *HTTPREQ_PASSWORD"},
@@ -51,6 +53,10 @@ var table = []entry{
 
 func with[P challenge.Provider](open func() (P, error)) func() (challenge.Provider, error) {
 	return func() (challenge.Provider, error) { return open() }
+}
+
+func newRoute53() (*route53.Provider, error) {
+	return route53.New(func(name string) string { value, _ := valueOf(name); return value })
 }
 
 // variables returns the names of all variables that the provider reads to identify its user.
