@@ -168,4 +168,3 @@ func arrival(t *testing.T, c *http.Client, request *http.Request) fakeimmich.Arr
 	}
 	return seen
 }
-
