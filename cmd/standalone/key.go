@@ -61,14 +61,14 @@ const (
 In a browser, with access.browserLogin: https://YOUR.DOMAIN/.immichaccess#%[1]s
 With --domain=photos.example.com, this command prints that link for your domain, and its QR code.
 `
-	knownDomainText = `    server address  https://%[1]s
-
+	serverText      = "    server address  https://%s\n"
+	knownDomainText = `
 The link and its QR code, for the one who gets the key. They need access.browserLogin: true, and open a page that logs the
 browser in, or shows what to enter in the app. Whoever has the link has the key.
 
-    %[2]s
+    %s
 
-%[3]s`
+%s`
 )
 
 func makeKey(c *console) error {
@@ -118,7 +118,7 @@ func (c *console) linkText(key accesskey.Key, host string) (string, error) {
 	}
 	link := key.Link(host)
 	code, err := c.drawQRCode(link)
-	return fmt.Sprintf(knownDomainText, host, link, code), err
+	return fmt.Sprintf(serverText+knownDomainText, host, link, code), err
 }
 
 // drawQRCode uses colours where a terminal shows them.

@@ -53,6 +53,11 @@ func with[P challenge.Provider](open func() (P, error)) func() (challenge.Provid
 	return func() (challenge.Provider, error) { return open() }
 }
 
+// needed returns the names of what most users set.
+func (e entry) needed() []string {
+	return strings.Fields(strings.ReplaceAll(e.needs, "*", ""))
+}
+
 // variables returns the names of all that the provider reads to identify its user.
 func (e entry) variables() []string {
 	return strings.Fields(strings.ReplaceAll(e.needs+" "+e.takes, "*", ""))
