@@ -110,6 +110,21 @@ func TestInitByFlags(t *testing.T) {
 	}
 }
 
+// The documentation's command needs no terminal.
+func TestInitAsDocumented(t *testing.T) {
+	t.Parallel()
+	_, immich := harness.ServeImmich(t)
+	command := regexp.MustCompile(`(?m)^ +immichaccess (init .*)$`).FindStringSubmatch(harness.ReadFile(t, harness.RepositoryDir()+"/docs/standalone.md"))
+	if command == nil {
+		t.Fatal("the documentation has no command")
+	}
+	arguments := append(strings.Fields(command[1]), "--upstream="+immich, "--directory="+t.TempDir())
+	output, err := exec.CommandContext(t.Context(), harness.Binary(t), arguments...).CombinedOutput()
+	if err != nil || !strings.Contains(string(output), "keys in force: phone") {
+		t.Errorf("%v: %s", err, output)
+	}
+}
+
 func TestInitWithoutATerminal(t *testing.T) {
 	t.Parallel()
 	directory := t.TempDir()

@@ -39,6 +39,8 @@ func (a *Answers) NextSteps(p Place) string {
 		fmt.Fprintf(&text, "To run it as a service, do this again as root, with --directory=%s; see docs/standalone.md.\n", config.SystemDirectory)
 	case a.IsPlain():
 		text.WriteString("Or run it as a service, without the socket units; see docs/behind-a-proxy.md.\n")
+	case a.CertFile != "":
+		text.WriteString("Or run it as a service, which needs certificate.conf for files that only root can read; see docs/standalone.md.\n")
 	default:
 		text.WriteString("Or run it as a service, once its units are installed; see docs/standalone.md:\n\n" +
 			"    systemctl enable --now immichaccess-https.socket immichaccess-http.socket immichaccess-quic.socket immichaccess.service\n")

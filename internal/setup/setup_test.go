@@ -338,6 +338,7 @@ func TestNextSteps(t *testing.T) {
 		"service":        {acme, setup.Place{Dir: "/etc/immichaccess"}, "    systemctl enable --now immichaccess-https.socket immichaccess-http.socket immichaccess-quic.socket immichaccess.service\n"},
 		"port 8080":      {&setup.Answers{Certificate: "plain"}, setup.Place{Dir: "/home/me", Program: "immichaccess"}, "    immichaccess --configFile=/home/me/immichaccess.yml\n"},
 		"plain service":  {&setup.Answers{Certificate: "plain"}, setup.Place{Dir: "/etc/immichaccess"}, "docs/behind-a-proxy.md"},
+		"certificate":    {&setup.Answers{Certificate: "files", CertFile: "/cert.pem"}, setup.Place{Dir: "/etc/immichaccess"}, "needs certificate.conf"},
 		"DNS": {&setup.Answers{Certificate: "dns", Provider: "duckdns"}, setup.Place{Dir: "/home/me", Program: "immichaccess"},
 			"Fill in /home/me/immichaccess.env, then check it:\n\n    sh -c 'set -a; . /home/me/immichaccess.env; exec immichaccess check --configFile=/home/me/immichaccess.yml'\n"},
 	} {
