@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/immichaccess/immichaccess/internal/accesskey"
 	"github.com/immichaccess/immichaccess/internal/clientcert"
 	"github.com/immichaccess/immichaccess/internal/config"
 )
@@ -109,7 +110,7 @@ func parseCert(c *console) (*certFlags, error) {
 		return nil, errors.New("give the new certificate a name, such as the device's: immichaccess cert phone")
 	}
 	f.name = names[0]
-	if !keyName.MatchString(f.name) || len(f.name) > longestName {
+	if !accesskey.IsName(f.name) || len(f.name) > longestName {
 		return nil, fmt.Errorf("%q is not a name; allowed are up to %d letters, digits and ._-", f.name, longestName)
 	}
 	if f.days < 1 || f.days > mostDays {

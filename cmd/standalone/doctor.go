@@ -200,12 +200,12 @@ func (p progress) clear() {
 	}
 }
 
-func isTerminal(w io.Writer) bool {
-	return terminalWidth(w) > 0
+func isTerminal(stream any) bool {
+	return terminalWidth(stream) > 0
 }
 
-func terminalWidth(w io.Writer) int {
-	file, ok := w.(*os.File)
+func terminalWidth(stream any) int {
+	file, ok := stream.(*os.File)
 	if !ok {
 		return 0
 	}

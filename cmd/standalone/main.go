@@ -27,13 +27,14 @@ const (
 var help string
 
 func main() {
-	os.Exit(mainImpl(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+	os.Exit(mainImpl(os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
 }
 
 // console is a command's arguments, environment and output.
 type console struct {
 	args    []string
 	environ []string
+	in      io.Reader
 	out     io.Writer
 	err     io.Writer
 }
@@ -46,11 +47,12 @@ var commands = map[string]func(*console) error{
 	"demo":        runDemo,
 	"doctor":      examine,
 	"healthcheck": healthcheck,
+	"init":        initialize,
 	"version":     version,
 	"help":        showHelp,
 }
 
-func mainImpl(args, environ []string, out, errOut io.Writer) int {
+func mainImpl(args, environ []string, in io.Reader, out, errOut io.Writer) int {
 	name := "run"
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		name, args = args[0], args[1:]
@@ -67,7 +69,7 @@ func mainImpl(args, environ []string, out, errOut io.Writer) int {
 			return usageError{fmt.Errorf("there is no command %q; --help lists all commands", name)}
 		}
 	}
-	return exitCode(command(&console{args, environ, out, errOut}), errOut)
+	return exitCode(command(&console{args, environ, in, out, errOut}), errOut)
 }
 
 // usageError is an error that the user corrects by typing something else.

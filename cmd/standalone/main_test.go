@@ -17,7 +17,7 @@ import (
 // runCommand returns the exit code and what was written.
 func runCommand(args ...string) (code int, out, errOut string) {
 	var stdout, stderr strings.Builder
-	code = mainImpl(args, nil, &stdout, &stderr)
+	code = mainImpl(args, nil, strings.NewReader(""), &stdout, &stderr)
 	return code, stdout.String(), stderr.String()
 }
 

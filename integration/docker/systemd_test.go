@@ -4,45 +4,132 @@ package docker
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/immichaccess/immichaccess/integration/harness"
 )
 
-// testUnits runs the units and the configuration of examples/standalone under a separate systemd, in a container that has the
-// programs of this machine.
+// testUnits installs and runs the units of examples/standalone as the documentation says, under a separate systemd, in a container that
+// has the programs of this machine.
 func testUnits(t *testing.T, e *engine) {
 	m := startMachine(t, e)
-	comment := regexp.MustCompile(`(?m)^#   (systemctl enable .*)$`).FindStringSubmatch(harness.ReadFile(t, filepath.Join(unitsDir, "immichaccess.service")))
-	if comment == nil {
-		t.Fatal("immichaccess.service does not say how to enable the units")
-	}
-	units := strings.Fields(comment[1])
-	if printed := m.run(t, append([]string{"systemd-analyze", "verify", "--man=no"}, units[3:]...)...); printed != "" {
-		t.Error(printed)
-	}
-	m.run(t, "systemd-analyze", "security", "--threshold=20", "immichaccess.service") // tenths, of 10
-	m.run(t, units...)
+	t.Run("with the example's configuration", m.testExample)
+	t.Run("with files that only root can read", m.testSecrets)
+}
 
-	address := e.inspect(t, machineName, "{{(index .NetworkSettings.Networks \""+acmeNetwork+"\").IPAddress}}")
-	before := awaitPebblesCertificate(t, e, address+":443") // so the storage is writable
-	checkKeyedEntryPoint(t, e, "https://"+address)
-	m.checkReload(t, "https://"+address)
+// steps are the commands of the documentation: to install the service, to give it a certificate, and to let it read the keys.
+func steps(t *testing.T) (install []string, certificate, group string) {
+	t.Helper()
+	_, section, _ := strings.Cut(harness.ReadFile(t, harness.RepositoryDir()+"/docs/standalone.md"), "\n## As a systemd service\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	blocks := regexp.MustCompile("(?ms)^```shell\n(.*?)^```$").FindAllStringSubmatch(section, -1)
+	if len(blocks) != 3 {
+		t.Fatalf("the documentation has %d blocks of commands", len(blocks))
+	}
+	return strings.SplitAfter(strings.TrimSpace(blocks[0][1]), "\n"), blocks[1][1], blocks[2][1]
+}
+
+// testExample has no file of keys: it replaces the step that writes one.
+func (m *machine) testExample(t *testing.T) {
+	install, _, _ := steps(t)
+	for _, step := range install {
+		switch {
+		case step == initStep:
+			m.shell(t, "install -D -m 644 -t /etc/immichaccess examples/standalone/immichaccess.yml")
+		case strings.HasPrefix(step, "systemctl enable"):
+			units := strings.Fields(step)
+			if printed := m.run(t, append([]string{"systemd-analyze", "verify", "--man=no"}, units[3:]...)...); printed != "" {
+				t.Error(printed)
+			}
+			m.run(t, "systemd-analyze", "security", "--threshold=20", "immichaccess.service") // tenths, of 10
+			m.run(t, units...)
+		default:
+			m.shell(t, step)
+		}
+	}
+	before := awaitPebblesCertificate(t, m.engine, m.address+":443") // so the storage is writable
+	checkKeyedEntryPoint(t, m.engine, "https://"+m.address)
+	m.checkReload(t)
 
 	m.run(t, "systemctl", "restart", "immichaccess.service")
-	if after := awaitPebblesCertificate(t, e, address+":443"); after != before {
+	if after := awaitPebblesCertificate(t, m.engine, m.address+":443"); after != before {
 		t.Error("there is a new certificate after a restart, so the old one was not kept")
 	}
 	m.run(t, "systemctl", "stop", "immichaccess.service")
 	if result := m.run(t, "systemctl", "show", "--property=Result", "immichaccess.service"); result != "Result=success" {
 		t.Error(result)
 	}
+}
+
+const initStep = "immichaccess init\n"
+
+// testSecrets has init write the file of keys, and adds a certificate.
+func (m *machine) testSecrets(t *testing.T) {
+	install, certificate, group := steps(t)
+	if !slices.Contains(install, initStep) {
+		t.Fatalf("the documentation has no step %q", initStep)
+	}
+	m.shell(t, "rm -f /etc/immichaccess/immichaccess.yml")
+	printed := m.shell(t, strings.TrimSpace(initStep)+" --yes")
+	m.wantRootOnly(t, "/etc/immichaccess/keys")
+	first := regexp.MustCompile(`header value +(\S+)`).FindStringSubmatch(printed)
+	if first == nil {
+		t.Fatalf("no key is shown: %s", printed)
+	}
+	own := t.TempDir()
+	harness.WriteCertificate(t, filepath.Join(own, "certificate.pem"), filepath.Join(own, "certificate-key.pem"), harness.Domain)
+	for _, name := range []string{"certificate.pem", "certificate-key.pem"} {
+		put(t, m.etc, name, filepath.Join(own, name))
+		m.wantRootOnly(t, "/etc/immichaccess/"+name)
+	}
+	m.shell(t, certificate)
+	if uid := m.shell(t, "ps -o uid= -p $(systemctl show --property=MainPID --value immichaccess.service)"); strings.TrimSpace(uid) == "0" {
+		t.Error("the service runs as root")
+	}
+	m.awaitStatus(t, first[1], http.StatusOK)
+	m.awaitStatus(t, "", http.StatusForbidden)
+	conn, err := m.engine.dialTLS(t.Context(), m.address+":443")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if served := conn.ConnectionState().PeerCertificates[0]; !served.Equal(certificateIn(t, filepath.Join(own, "certificate.pem"))) {
+		t.Errorf("it serves the certificate of %v", served.DNSNames)
+	}
+	_ = conn.Close()
+
+	m.shell(t, "echo second:a-second-key-for-the-test >> /etc/immichaccess/keys && systemctl restart immichaccess.service")
+	m.awaitStatus(t, "a-second-key-for-the-test", http.StatusOK)
+	m.shell(t, group)
+	m.awaitStatus(t, first[1], http.StatusOK)
+	m.shell(t, "echo third:a-third-key-for-the-test >> /etc/immichaccess/keys")
+	m.awaitStatus(t, "a-third-key-for-the-test", http.StatusOK)
+}
+
+func (m *machine) wantRootOnly(t *testing.T, path string) {
+	t.Helper()
+	if got := m.shell(t, "stat --format='%U:%G %a' "+path); got != "root:root 600" {
+		t.Errorf("%s: %s", path, got)
+	}
+}
+
+func certificateIn(t *testing.T, file string) *x509.Certificate {
+	t.Helper()
+	block, _ := pem.Decode([]byte(harness.ReadFile(t, file)))
+	certificate, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certificate
 }
 
 const (
@@ -52,26 +139,34 @@ const (
 
 // machine is a container in which systemd is the first process.
 type machine struct {
-	engine        *engine
-	configuration string // the path of the file on this machine
+	engine  *engine
+	etc     string // /etc/immichaccess, as a directory of this machine
+	address string // its IP address
 }
 
 func startMachine(t *testing.T, e *engine) *machine {
 	t.Helper()
 	machineImage(t, e)
 	etc := t.TempDir()
-	put(t, etc, "immichaccess.yml", filepath.Join(unitsDir, "immichaccess.yml"))
+	if err := os.Chmod(etc, 0o755); err != nil { // as init makes it
+		t.Fatal(err)
+	}
 	roots := startPebble(t, e)
-	local := t.TempDir()
-	put(t, local, "immichaccess", harness.Binary(t))
+	local, clone := t.TempDir(), t.TempDir()
 	put(t, local, "immich", buildImmich(t))
+	put(t, clone, "build/immichaccess", harness.Binary(t))
+	if err := os.CopyFS(filepath.Join(clone, "examples", "standalone"), os.DirFS(unitsDir)); err != nil {
+		t.Fatal(err)
+	}
 	e.docker(t, "run", "--detach", "--name="+machineName, "--network="+acmeNetwork, "--network-alias="+harness.Domain,
 		// systemd needs the capabilities of root; SYS_RESOURCE may not be available in a sandbox.
 		"--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined",
 		"--tmpfs=/run", "--tmpfs=/tmp", "--env=container=docker", "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw",
-		"--volume=/usr:/usr:ro", "--volume="+local+":/usr/local/bin:ro", "--volume="+etc+":/etc/immichaccess:ro",
-		"--volume="+roots+":/roots.pem:ro", "machine", "/lib/systemd/systemd")
-	m := &machine{e, filepath.Join(etc, "immichaccess.yml")}
+		"--volume=/usr:/usr:ro", "--volume="+local+":/usr/local/bin", "--volume="+etc+":/etc/immichaccess",
+		"--volume="+clone+":/clone:ro", "--workdir=/clone", "--volume="+roots+":/roots.pem:ro", "machine",
+		// systemd has the mounts of a machine shared, but not those of a container; without that, LoadCredential= shows the service nothing.
+		"sh", "-euc", "mount --make-rshared /; exec /lib/systemd/systemd")
+	m := &machine{engine: e, etc: etc}
 	t.Cleanup(func() {
 		if t.Failed() {
 			journal, _ := m.command(context.Background(), "journalctl", "--no-pager").CombinedOutput()
@@ -82,11 +177,11 @@ func startMachine(t *testing.T, e *engine) *machine {
 	harness.Await(t, "systemd", func() bool {
 		return m.command(t.Context(), "systemctl", "is-active", "--quiet", "immich.service").Run() == nil
 	})
+	m.address = e.inspect(t, machineName, "{{(index .NetworkSettings.Networks \""+acmeNetwork+"\").IPAddress}}")
 	return m
 }
 
-// machineImage contains what systemd needs in addition to /usr, the units, and what the units need here: Pebble's address, and
-// an Immich.
+// machineImage contains what systemd needs in addition to /usr, and what the units need here: Pebble's address, and an Immich.
 func machineImage(t *testing.T, e *engine) {
 	t.Helper()
 	directory := t.TempDir()
@@ -102,13 +197,6 @@ func machineImage(t *testing.T, e *engine) {
 	write(t, directory, "etc/systemd/system/immich.service", "[Service]\nExecStart=/usr/local/bin/immich\n")
 	write(t, directory, "etc/systemd/system/immichaccess.service.d/test.conf",
 		"[Service]\nEnvironment=IMMICHACCESS_ACME_SERVER="+pebbleDirectory+" IMMICHACCESS_ACME_TRUSTEDROOTS=/roots.pem\n")
-	units, err := filepath.Glob(filepath.Join(unitsDir, "immichaccess*.s*"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, unit := range units {
-		put(t, directory, filepath.Join("etc/systemd/system", filepath.Base(unit)), unit)
-	}
 	e.image(t, "machine", directory, nil)
 }
 
@@ -122,17 +210,28 @@ func (m *machine) run(t *testing.T, arguments ...string) string {
 	return output(t, m.command(t.Context(), arguments...))
 }
 
+// shell runs a command line, in the clone.
+func (m *machine) shell(t *testing.T, line string) string {
+	t.Helper()
+	return m.run(t, "sh", "-euc", line)
+}
+
 // checkReload adds a key to the configuration.
-func (m *machine) checkReload(t *testing.T, origin string) {
+func (m *machine) checkReload(t *testing.T) {
 	t.Helper()
 	const added = "a-key-that-is-added-later"
-	text := harness.ReadFile(t, m.configuration)
-	changed := strings.Replace(text, "  keys:\n", "  keys:\n    - later:"+added+"\n", 1)
-	write(t, filepath.Dir(m.configuration), filepath.Base(m.configuration), changed)
+	text := harness.ReadFile(t, filepath.Join(m.etc, "immichaccess.yml"))
+	write(t, m.etc, "immichaccess.yml", strings.Replace(text, "  keys:\n", "  keys:\n    - later:"+added+"\n", 1))
 	m.run(t, "systemctl", "reload", "immichaccess.service")
+	m.awaitStatus(t, added, http.StatusOK)
+}
+
+// awaitStatus waits until a request with the key, or without one, gets the status.
+func (m *machine) awaitStatus(t *testing.T, key string, want int) {
+	t.Helper()
 	client := m.engine.clients(t)["HTTP/2.0"]
-	harness.Await(t, "the new key to be accepted", func() bool {
-		status, _, err := send(t.Context(), client, http.MethodGet, origin+"/api/server/ping", added, nil)
-		return err == nil && status == http.StatusOK
+	harness.Await(t, fmt.Sprintf("status %d with the key %q", want, key), func() bool {
+		status, _, err := send(t.Context(), client, http.MethodGet, "https://"+m.address+"/api/server/ping", key, nil)
+		return err == nil && status == want
 	})
 }

@@ -3,7 +3,6 @@ package app
 import (
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/immichaccess/immichaccess"
 	"github.com/immichaccess/immichaccess/internal/config"
+	"github.com/immichaccess/immichaccess/internal/filewrite"
 )
 
 // sessionSecretName is the file in acme.storage with the secret that signs the cookies of browsers.
@@ -32,7 +32,7 @@ func withSessionSecret(settings *config.Settings, logger *slog.Logger) immichacc
 	return access
 }
 
-// createSecret writes the file completely or not at all, and never replaces one.
+// createSecret never replaces a file, and looks first, since the storage may be read-only.
 func createSecret(path string) error {
 	if _, err := os.Stat(path); err == nil {
 		return fs.ErrExist
@@ -40,14 +40,6 @@ func createSecret(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), sessionSecretName+"-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name())
-	_, err = fmt.Fprintln(file, rand.Text()+rand.Text())
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	return os.Link(file.Name(), path)
+	secret := rand.Text() + rand.Text() + "\n"
+	return filewrite.Create(filewrite.File{Path: path, Content: []byte(secret), Mode: 0o600})
 }

@@ -45,7 +45,7 @@ type verification struct {
 // OpenClientCA reads the file, and from then on each time that it has changed.
 func OpenClientCA(file string, logger *slog.Logger) (*ClientCA, error) {
 	c := &ClientCA{file: file, logger: logger, watch: filewatch.New(file), polled: time.Now()}
-	certificates, err := config.ReadClientCA(file)
+	certificates, err := config.ReadCertificates(file)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +171,7 @@ func (c *ClientCA) poll() {
 	if !c.watch.Changed() {
 		return
 	}
-	certificates, err := config.ReadClientCA(c.file)
+	certificates, err := config.ReadCertificates(c.file)
 	if err != nil {
 		c.logger.Warn("tls.clientCA stays as it was: its file has changed and can't be used", "error", err)
 		return

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/immichaccess/immichaccess/internal/filewrite"
 )
 
 // The files of an authority, and the directory of those of its clients.
@@ -61,9 +63,9 @@ func createIn(dir string) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a, createFiles(
-		file{filepath.Join(dir, CAKeyFile), key, 0o600},
-		file{filepath.Join(dir, CAFile), a.PEM(), 0o644}, // the proxy, which may be another user, reads it
+	return a, filewrite.Create(
+		filewrite.File{Path: filepath.Join(dir, CAKeyFile), Content: key, Mode: 0o600},
+		filewrite.File{Path: filepath.Join(dir, CAFile), Content: a.PEM(), Mode: 0o644}, // the proxy, which may be another user, reads it
 	)
 }
 
@@ -81,40 +83,12 @@ func (c *Certificate) Save(dir, name, password string) (p12File, pemFile string,
 		return "", "", err
 	}
 	p12File, pemFile = clientFiles(dir, name)
-	return p12File, pemFile, createFiles(file{p12File, p12, 0o600}, file{pemFile, text, 0o600})
+	return p12File, pemFile, filewrite.Create(
+		filewrite.File{Path: p12File, Content: p12, Mode: 0o600},
+		filewrite.File{Path: pemFile, Content: text, Mode: 0o600},
+	)
 }
 
 func clientFiles(dir, name string) (p12File, pemFile string) {
 	return filepath.Join(dir, ClientsDir, name+".p12"), filepath.Join(dir, ClientsDir, name+".pem")
-}
-
-type file struct {
-	path string
-	text []byte
-	mode fs.FileMode
-}
-
-// createFiles writes all of the files or none.
-func createFiles(files ...file) error {
-	for i, f := range files {
-		if err := create(f); err != nil {
-			for _, written := range files[:i] {
-				_ = os.Remove(written.path)
-			}
-			return err
-		}
-	}
-	return nil
-}
-
-func create(f file) error {
-	out, err := os.OpenFile(f.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, f.mode)
-	if err != nil {
-		return err
-	}
-	_, err = out.Write(f.text)
-	if err = errors.Join(err, out.Sync(), out.Close()); err != nil {
-		_ = os.Remove(f.path)
-	}
-	return err
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/mail"
 	"net/url"
 	"os"
 	"regexp"
@@ -17,6 +18,20 @@ import (
 	"github.com/immichaccess/immichaccess/internal/dnschallenge"
 	"github.com/traefik/paerser/types"
 )
+
+// Check returns what is wrong with one option, nil if nothing is. It is for programs that ask for
+// one option after another.
+func (s *Settings) Check(option string) error {
+	var all, found problems
+	s.check(&all)
+	for _, problem := range all {
+		name, text, _ := strings.Cut(problem.Error(), ": ")
+		if name == option {
+			found = append(found, errors.New(text))
+		}
+	}
+	return found.err()
+}
 
 func (s *Settings) check(errs *problems) {
 	s.checkUpstreams(errs)
@@ -86,13 +101,13 @@ func (s *Settings) checkClientCA(errs *problems) {
 		}
 		return
 	}
-	if _, err := ReadClientCA(s.TLS.ClientCA); err != nil {
+	if _, err := ReadCertificates(s.TLS.ClientCA); err != nil {
 		errs.add("tls.clientCA", "%w", err)
 	}
 }
 
-// ReadClientCA returns the certificates of tls.clientCA.
-func ReadClientCA(path string) ([]*x509.Certificate, error) {
+// ReadCertificates returns the certificates of a PEM file.
+func ReadCertificates(path string) ([]*x509.Certificate, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
@@ -109,6 +124,9 @@ func (a *ACME) check(errs *problems) {
 		if server, err := url.Parse(a.Server); err != nil || server.Scheme != "https" || server.Host == "" {
 			errs.add("acme.server", "%q is not the https URL of an ACME directory, such as https://acme-v02.api.letsencrypt.org/directory", a.Server)
 		}
+	}
+	if address, err := mail.ParseAddress(a.Email); a.Email != "" && (err != nil || address.Address != a.Email) {
+		errs.add("acme.email", "%q is not an e-mail address, such as you@example.com", a.Email)
 	}
 	if a.Storage == "" {
 		errs.add("acme.storage", "none is given; give a directory")

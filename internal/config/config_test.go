@@ -157,6 +157,7 @@ func TestErrors(t *testing.T) {
 		"revoked fingerprint":    {args: []string{"--access.revokedCertificates=" + strings.Repeat("ab", 32)}, want: []string{"a serial number (up to 40 hex digits, with or without colons; a fingerprint is not a serial number)"}},
 		"two kinds":              {args: []string{"--tls.certFile=x", "--tls.keyFile=y", "--domains=a.example.com"}, want: []string{"give one or the other"}},
 		"no directory":           {args: []string{"--acme.server=http://ca"}, want: []string{"acme.server: \"http://ca\""}},
+		"no e-mail address":      {args: []string{"--acme.email=you"}, want: []string{`acme.email: "you" is not an e-mail address`}},
 		"half an account":        {args: []string{"--acme.eab.keyID=x"}, want: []string{"acme.eab: keyID and hmacKey"}},
 		"no upstream at all":     {file: "upstreams: []", want: []string{"upstreams: none is given"}},
 		"list of lists":          {file: "domains: [[a.example.com]]", want: []string{"domains: [[a.example.com]] from "}},
@@ -226,7 +227,7 @@ func TestValuesInFilesAreText(t *testing.T) {
 	t.Parallel()
 	for name, content := range map[string]string{
 		"immichaccess.yml": `
-acme: {eab: {keyID: &id 0123, hmacKey: 2027-01-31}, email: *id}
+acme: {eab: {keyID: &id 0123, hmacKey: 2027-01-31}, storage: *id}
 access: {keys: [0123456789012345678901234, "b:x methods=GET,HEAD"], maxUploadSize: 1048576, denyStatus: "404"}
 `,
 		"immichaccess.toml": `

@@ -38,7 +38,7 @@ func Load(args, environ []string) (*Loaded, error) {
 		loaded.check(&errs)
 	}
 	if len(errs) > 0 && len(args)+len(loaded.sources) == 0 && loaded.ConfigFile == "" {
-		errs.add("configFile", "there is no %s beside the binary or in %s; name a file with --configFile=FILE", defaultFileName, systemDirectory)
+		errs.add("configFile", "there is no %s beside the binary or in %s; name a file with --configFile=FILE, or write one with immichaccess init", FileName, SystemDirectory)
 	}
 	return loaded, errs.err()
 }

@@ -16,11 +16,13 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
+// The configuration file that is found without being named, and the directory of its own in which it is found.
 const (
-	envPrefix       = "IMMICHACCESS_"
-	defaultFileName = "immichaccess.yml"
-	systemDirectory = "/etc/immichaccess"
+	FileName        = "immichaccess.yml"
+	SystemDirectory = "/etc/immichaccess"
 )
+
+const envPrefix = "IMMICHACCESS_"
 
 func readFlags(args []string, errs *problems) (layer []assignment, readable bool) {
 	if extra := extraArgument(args); extra != "" {
@@ -84,9 +86,9 @@ func findFile(named string) string {
 	if named != "" {
 		return named
 	}
-	places := []string{filepath.Join(systemDirectory, defaultFileName)}
+	places := []string{filepath.Join(SystemDirectory, FileName)}
 	if binary, err := os.Executable(); err == nil {
-		places = append([]string{filepath.Join(filepath.Dir(binary), defaultFileName)}, places...)
+		places = append([]string{filepath.Join(filepath.Dir(binary), FileName)}, places...)
 	}
 	for _, place := range places {
 		if _, err := os.Stat(place); err == nil {

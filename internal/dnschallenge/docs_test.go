@@ -30,7 +30,7 @@ func TestDocumentationListsTheProviders(t *testing.T) {
 	listed, _, _ = strings.Cut(listed, "\n\n")
 	var want []string
 	for _, e := range table {
-		want = append(want, fmt.Sprintf("| `%s` | %s | `%s` |", e.name, e.title, strings.Join(strings.Fields(strings.ReplaceAll(e.needs, "*", "")), "`, `")))
+		want = append(want, fmt.Sprintf("| `%s` | %s | `%s` |", e.name, e.title, strings.Join(e.needed(), "`, `")))
 	}
 	if text := strings.Join(want, "\n"); text != listed {
 		t.Errorf("the page should have\n%s\nbut has\n%s", text, listed)

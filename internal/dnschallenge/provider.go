@@ -45,20 +45,35 @@ func Names() []string {
 	return names
 }
 
+// Variables returns the names of the environment variables that most users of the provider set.
+func Variables(name string) ([]string, error) {
+	e, err := find(name)
+	if err != nil {
+		return nil, err
+	}
+	return e.needed(), nil
+}
+
+func find(name string) (entry, error) {
+	i := slices.IndexFunc(table, func(e entry) bool { return e.name == name })
+	if i < 0 {
+		return entry{}, fmt.Errorf("%q is not known; allowed are %s", name, strings.Join(Names(), ", "))
+	}
+	return table[i], nil
+}
+
 // Open reads the provider's variables from the environment, or from files that the environment names: NAME_FILE instead of
 // NAME. The error names the missing ones, and contains no secret. Open sends nothing.
 func Open(name string) (*Provider, error) {
-	i := slices.IndexFunc(table, func(e entry) bool { return e.name == name })
-	if i < 0 {
-		return nil, fmt.Errorf("%q is not known; allowed are %s", name, strings.Join(Names(), ", "))
+	e, err := find(name)
+	if err != nil {
+		return nil, err
 	}
-	e := table[i]
 	if err := e.checkVariables(); err != nil {
 		return nil, err
 	}
 	p := &Provider{entry: e, mask: e.newMask()}
 	inUse.Store(p)
-	var err error
 	if p.lego, err = e.open(); err != nil {
 		if _, own := errors.AsType[*route53.SettingsError](err); own { // which names the variables itself
 			return nil, p.masked(err)
@@ -107,7 +122,7 @@ func valueOf(name string) (string, error) {
 // explain names the variables that are not set, if that is why lego can't use the provider.
 func (e entry) explain(err error) error {
 	var missing []string
-	for _, name := range strings.Fields(strings.ReplaceAll(e.needs, "*", "")) {
+	for _, name := range e.needed() {
 		if value, _ := valueOf(name); value == "" {
 			missing = append(missing, name)
 		}

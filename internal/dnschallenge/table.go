@@ -59,6 +59,11 @@ func newRoute53() (*route53.Provider, error) {
 	return route53.New(func(name string) string { value, _ := valueOf(name); return value })
 }
 
+// needed returns the names of the variables that most users set.
+func (e entry) needed() []string {
+	return strings.Fields(strings.ReplaceAll(e.needs, "*", ""))
+}
+
 // variables returns the names of all variables that the provider reads to identify its user.
 func (e entry) variables() []string {
 	return strings.Fields(strings.ReplaceAll(e.needs+" "+e.takes, "*", ""))
