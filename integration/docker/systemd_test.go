@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,7 +19,7 @@ import (
 // testUnits runs the units and the configuration of examples/standalone under a systemd of their own, in a container that
 // has the programs of this machine.
 func testUnits(t *testing.T, e *engine) {
-	m := startMachine(t, e)
+	m := startMachineWithUnits(t, e)
 	comment := regexp.MustCompile(`(?m)^#   (systemctl enable .*)$`).FindStringSubmatch(harness.ReadFile(t, filepath.Join(unitsDir, "immichaccess.service")))
 	if comment == nil {
 		t.Fatal("immichaccess.service does not say how to enable the units")
@@ -30,7 +31,7 @@ func testUnits(t *testing.T, e *engine) {
 	m.run(t, "systemd-analyze", "security", "--threshold=20", "immichaccess.service") // tenths, of 10
 	m.run(t, units...)
 
-	address := e.inspect(t, machineName, "{{(index .NetworkSettings.Networks \""+acmeNetwork+"\").IPAddress}}")
+	address := m.address(t)
 	before := awaitPebblesCertificate(t, e, address+":443") // so the storage is writable
 	checkKeyedEntryPoint(t, e, "https://"+address)
 	m.checkReload(t, "https://"+address)
@@ -48,6 +49,7 @@ func testUnits(t *testing.T, e *engine) {
 const (
 	unitsDir    = "../../examples/standalone"
 	machineName = "machine"
+	systemd     = "/lib/systemd/systemd"
 )
 
 // machine is a container in which systemd is the first process.
@@ -56,22 +58,36 @@ type machine struct {
 	configuration string // the path of the file on this machine
 }
 
-func startMachine(t *testing.T, e *engine) *machine {
+// startMachineWithUnits has the files where the comment in immichaccess.service says.
+func startMachineWithUnits(t *testing.T, e *engine) *machine {
 	t.Helper()
-	machineImage(t, e)
-	etc := t.TempDir()
+	root, etc, local := t.TempDir(), t.TempDir(), t.TempDir()
+	units, err := filepath.Glob(filepath.Join(unitsDir, "immichaccess*.s*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, unit := range units {
+		put(t, root, filepath.Join("etc/systemd/system", filepath.Base(unit)), unit)
+	}
 	put(t, etc, "immichaccess.yml", filepath.Join(unitsDir, "immichaccess.yml"))
-	roots := startPebble(t, e)
-	local := t.TempDir()
 	put(t, local, "immichaccess", harness.Binary(t))
-	put(t, local, "immich", buildImmich(t))
-	e.docker(t, "run", "--detach", "--name="+machineName, "--network="+acmeNetwork, "--network-alias="+harness.Domain,
+	m := startMachine(t, e, root, []string{"--volume=" + local + ":/usr/local/bin:ro", "--volume=" + etc + ":/etc/immichaccess:ro"}, systemd)
+	m.configuration = filepath.Join(etc, "immichaccess.yml")
+	return m
+}
+
+// startMachine has the files of a directory, and the programs of this machine. The command becomes systemd.
+func startMachine(t *testing.T, e *engine, root string, options []string, command ...string) *machine {
+	t.Helper()
+	machineImage(t, e, root)
+	roots := startPebble(t, e)
+	arguments := slices.Concat([]string{"run", "--detach", "--name=" + machineName, "--network=" + acmeNetwork, "--network-alias=" + harness.Domain,
 		// systemd needs the capabilities of root; SYS_RESOURCE may not be available in a sandbox.
 		"--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined",
 		"--tmpfs=/run", "--tmpfs=/tmp", "--env=container=docker", "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw",
-		"--volume=/usr:/usr:ro", "--volume="+local+":/usr/local/bin:ro", "--volume="+etc+":/etc/immichaccess:ro",
-		"--volume="+roots+":/roots.pem:ro", "machine", "/lib/systemd/systemd")
-	m := &machine{e, filepath.Join(etc, "immichaccess.yml")}
+		"--volume=/usr:/usr:ro", "--volume=" + roots + ":/roots.pem:ro"}, options)
+	e.docker(t, slices.Concat(arguments, []string{"machine"}, command)...)
+	m := &machine{engine: e}
 	t.Cleanup(func() {
 		if t.Failed() {
 			journal, _ := m.command(context.Background(), "journalctl", "--no-pager").CombinedOutput()
@@ -85,30 +101,29 @@ func startMachine(t *testing.T, e *engine) *machine {
 	return m
 }
 
-// machineImage has what systemd needs in addition to /usr, the units, and what the units need here: Pebble's address, and an Immich.
-func machineImage(t *testing.T, e *engine) {
+// machineImage adds what systemd needs in addition to /usr, and what the units need here: Pebble's address, and an Immich.
+func machineImage(t *testing.T, e *engine, directory string) {
 	t.Helper()
-	directory := t.TempDir()
 	for _, name := range []string{"bin", "sbin", "lib", "lib64"} {
 		if err := os.Symlink("usr/"+name, filepath.Join(directory, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
+	put(t, directory, "opt/immich", buildImmich(t))
 	write(t, directory, "etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
 	write(t, directory, "etc/group", "root:x:0:\n")
 	write(t, directory, "etc/machine-id", "")
 	write(t, directory, "etc/systemd/system/default.target", "[Unit]\nRequires=sysinit.target immich.service\nAfter=sysinit.target\n")
-	write(t, directory, "etc/systemd/system/immich.service", "[Service]\nExecStart=/usr/local/bin/immich\n")
+	write(t, directory, "etc/systemd/system/immich.service", "[Service]\nExecStart=/opt/immich\n")
 	write(t, directory, "etc/systemd/system/immichaccess.service.d/test.conf",
 		"[Service]\nEnvironment=IMMICHACCESS_ACME_SERVER="+pebbleDirectory+" IMMICHACCESS_ACME_TRUSTEDROOTS=/roots.pem\n")
-	units, err := filepath.Glob(filepath.Join(unitsDir, "immichaccess*.s*"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, unit := range units {
-		put(t, directory, filepath.Join("etc/systemd/system", filepath.Base(unit)), unit)
-	}
 	e.image(t, "machine", directory, nil)
+}
+
+// address returns the one that it has in Pebble's network.
+func (m *machine) address(t *testing.T) string {
+	t.Helper()
+	return m.engine.inspect(t, machineName, "{{(index .NetworkSettings.Networks \""+acmeNetwork+"\").IPAddress}}")
 }
 
 func (m *machine) command(ctx context.Context, arguments ...string) *exec.Cmd {
