@@ -3,6 +3,10 @@ GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2
 
 GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
+ACTIONLINT = go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
+GORELEASER = go run github.com/goreleaser/goreleaser/v2@v2.17.0
+
 # The race detector needs a C compiler.
 RACE = $(if $(shell command -v $${CC:-cc}),-race)
 
@@ -65,7 +69,7 @@ torture-failures: ## make everything around the proxy fail while it transfers
 
 .PHONY: docker
 docker: ## run the examples in a Docker engine and under systemd; as root, on Linux
-	$(INTEGRATE) -tags slow ./docker
+	$(INTEGRATE) -tags slow -skip TestRelease ./docker
 
 .PHONY: immich
 immich: ## compare the public routes with the newest Immich's API
@@ -103,6 +107,7 @@ lint: ## look for mistakes and bad style
 	$(GOLANGCI_LINT) run ./...
 	cd integration && $(GOLANGCI_LINT) run --config ../.golangci.yml --build-tags slow ./...
 	cd bench && $(GOLANGCI_LINT) run --config ../.golangci.yml ./...
+	$(ACTIONLINT)
 
 VULNERABILITIES = $${GOVULNDB:-https://vuln.go.dev}
 
@@ -131,3 +136,35 @@ tidy: ## bring go.mod, go.sum and vendor up to date
 	cd integration && go mod tidy
 	cd bench && go mod tidy
 	cd integration/doctor/caddy && go mod tidy
+
+## Releasing
+
+.PHONY: release-snapshot
+release-snapshot: ## build what a release publishes, in dist, and publish nothing
+	$(GORELEASER) check
+	$(GORELEASER) release --snapshot --clean
+
+.PHONY: package
+package: release-snapshot ## build what a release publishes, and try the Debian package under systemd; as root, on Linux
+	$(INTEGRATE) -tags slow -run TestRelease ./docker
+
+.PHONY: release-notes
+release-notes: ## print what CHANGELOG.md says about VERSION=v0.1.0
+	@awk -v version="$(VERSION)" '/^## / { found = $$2 == version; next } found { print; lines++ } END { exit !lines }' CHANGELOG.md || \
+		{ echo "CHANGELOG.md has no section on $(VERSION)" >&2; exit 1; }
+
+.PHONY: release
+release: ## publish VERSION=v0.1.0 on GitHub, which the release workflow does
+	@$(MAKE) -s build
+	@build/immichaccess version | grep -qF "immichaccess $(VERSION) " || { echo "this is not a clone with the tag $(VERSION)" >&2; exit 1; }
+	@$(MAKE) -s release-notes >build/release-notes.md
+	$(GORELEASER) release --clean --release-notes=build/release-notes.md
+
+IMAGE = ghcr.io/immichaccess/immichaccess
+
+# "latest" never names a pre-release, such as v0.2.0-rc.1.
+.PHONY: publish-image
+publish-image: ## publish VERSION=v0.1.0 as a container image, which the release workflow does
+	docker buildx create --use
+	docker buildx build --platform linux/amd64,linux/arm64,linux/arm/v7 --push \
+		$(foreach tag,$(VERSION:v%=%) $(if $(findstring -,$(VERSION)),,latest),--tag $(IMAGE):$(tag)) .

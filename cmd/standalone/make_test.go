@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -34,6 +35,24 @@ func TestMakeInstall(t *testing.T) {
 				t.Errorf("%v: %s", err, output)
 			}
 		})
+	}
+}
+
+func TestMakeReleaseNotes(t *testing.T) {
+	changelog, err := os.ReadFile("../../CHANGELOG.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	heading := regexp.MustCompile(`(?m)^## (\S+)`).FindSubmatch(changelog)
+	notes := func(version string) (string, error) {
+		output, err := exec.CommandContext(t.Context(), "make", "-s", "-C", "../..", "release-notes", "VERSION="+version).CombinedOutput()
+		return string(output), err
+	}
+	if printed, err := notes(string(heading[1])); err != nil || !strings.Contains(printed, "\n- ") || strings.Contains(printed, "\n## ") {
+		t.Errorf("%v: %s", err, printed)
+	}
+	if printed, err := notes("v0.0.0"); err == nil || !strings.Contains(printed, "no section on v0.0.0") {
+		t.Errorf("a version that CHANGELOG.md does not have: %v: %s", err, printed)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -27,7 +28,9 @@ import (
 // other.
 func TestDocker(t *testing.T) {
 	e := startEngine(t)
+	e.installCompose(t)
 	makeImages(t, e)
+	t.Run("Dockerfile", func(t *testing.T) { testDockerfile(t, e) })
 	t.Run("standalone/compose.yml", func(t *testing.T) { testStandaloneCompose(t, e) })
 	t.Run("standalone/immichaccess.service", func(t *testing.T) { testUnits(t, e) })
 	t.Run("traefik/docker-compose.yml", func(t *testing.T) { testTraefikCompose(t, e) })
@@ -42,15 +45,19 @@ const (
 // makeImages builds the images that a user would download.
 func makeImages(t *testing.T, e *engine) {
 	t.Helper()
-	for _, base := range regexp.MustCompile(`(?m)^FROM (\S+)`).FindAllStringSubmatch(harness.ReadFile(t, harness.RepositoryDir()+"/examples/standalone/Dockerfile"), -1) {
-		if strings.HasPrefix(base[1], "golang:") {
-			e.goImage(t, base[1])
-		} else {
-			e.bareImage(t, base[1])
-		}
-	}
+	makeGoImage(t, e)
 	e.programImage(t, pebbleImage, harness.BuildPebble(t))
 	e.programImage(t, immichImage, buildImmich(t))
+}
+
+// makeGoImage makes the image that the Dockerfile builds with.
+func makeGoImage(t *testing.T, e *engine) {
+	t.Helper()
+	base := regexp.MustCompile(`(?m)^FROM --platform=\S+ (golang:\S+)`).FindStringSubmatch(harness.ReadFile(t, harness.RepositoryDir()+"/Dockerfile"))
+	if base == nil {
+		t.Fatal("the Dockerfile builds with no image of Go's")
+	}
+	e.goImage(t, base[1])
 }
 
 func buildImmich(t *testing.T) string {
@@ -81,6 +88,24 @@ func startPebble(t *testing.T, e *engine) (roots string) {
 
 const pebbleDirectory = "https://pebble:14000/dir"
 
+// testDockerfile builds the image as the README says.
+func testDockerfile(t *testing.T, e *engine) {
+	build := regexp.MustCompile("`(docker build -t (\\S+) \\.)`").FindStringSubmatch(harness.ReadFile(t, harness.RepositoryDir()+"/README.md"))
+	if build == nil {
+		t.Fatal("the README does not say how to build the image")
+	}
+	command := e.command(t.Context(), "sh", "-c", build[1])
+	command.Dir = harness.RepositoryDir()
+	output(t, command)
+	image := build[2]
+	if size, err := strconv.Atoi(e.inspect(t, image, "{{.Size}}")); err != nil || size > 25_000_000 {
+		t.Errorf("the image has %d bytes, %v", size, err)
+	}
+	if printed := e.docker(t, "run", "--rm", image, "version"); !strings.HasPrefix(printed, "immichaccess ") {
+		t.Errorf("immichaccess version prints %q", printed)
+	}
+}
+
 func testStandaloneCompose(t *testing.T, e *engine) {
 	roots := startPebble(t, e)
 	c := newComposition(t, e, harness.RepositoryDir()+"/examples/standalone/compose.yml", traefik.Settings{
@@ -101,6 +126,9 @@ func testStandaloneCompose(t *testing.T, e *engine) {
 	container := c.compose(t, "ps", "--quiet", "immichaccess")
 	if health := e.inspect(t, container, "{{.State.Health.Status}}"); health != "healthy" {
 		t.Errorf("it is %s", health)
+	}
+	if status := e.processStatus(t, container); strings.Contains(status, "\nUid:\t0\t") || !strings.Contains(status, "\nCapEff:\t0000000000000000\n") {
+		t.Errorf("it is privileged:\n%s", status)
 	}
 	before := awaitPebblesCertificate(t, e, "127.0.0.1:443")
 	checkKeyedEntryPoint(t, e, "https://127.0.0.1")

@@ -62,7 +62,6 @@ func startEngine(t *testing.T) *engine {
 		}
 	})
 	harness.Await(t, "the Docker engine", func() bool { return e.command(t.Context(), "docker", "info").Run() == nil })
-	e.installCompose(t)
 	return e
 }
 
@@ -124,6 +123,13 @@ func (e *engine) logs(t *testing.T, container string) string {
 func (e *engine) inspect(t *testing.T, container, format string) string {
 	t.Helper()
 	return e.docker(t, "inspect", "--format", format, container)
+}
+
+// processStatus returns what /proc says about the first process of a container.
+func (e *engine) processStatus(t *testing.T, container string) string {
+	t.Helper()
+	pid := e.inspect(t, container, "{{.State.Pid}}") // in the engine's namespace, whose /proc this is
+	return harness.ReadFile(t, fmt.Sprintf("/proc/%d/root/proc/%s/status", e.process.Pid, pid))
 }
 
 // inside calls a function in the engine's network namespace.
@@ -267,7 +273,7 @@ func write(t *testing.T, directory, path, content string) {
 	}
 }
 
-// goImage replaces the golang image: this machine's Go, and a shell.
+// goImage replaces the golang image: this machine's Go, a shell, and the certificates of CAs.
 func (e *engine) goImage(t *testing.T, name string) {
 	t.Helper()
 	shell, err := exec.LookPath("busybox")
@@ -278,18 +284,9 @@ func (e *engine) goImage(t *testing.T, name string) {
 	directory := t.TempDir()
 	put(t, directory, "bin/sh", shell)
 	put(t, directory, "bin/mkdir", shell)
+	put(t, directory, "etc/ssl/certs/ca-certificates.crt", "/etc/ssl/certs/ca-certificates.crt")
 	write(t, directory, "tmp/empty", "")
 	e.image(t, name, directory, []string{"ENV PATH=" + root + "/bin:/bin GOTOOLCHAIN=local GOPATH=/go", "WORKDIR /go"}, root)
-}
-
-// bareImage replaces the distroless image: the certificates of CAs, and an unprivileged user.
-func (e *engine) bareImage(t *testing.T, name string) {
-	t.Helper()
-	directory := t.TempDir()
-	put(t, directory, "etc/ssl/certs/ca-certificates.crt", "/etc/ssl/certs/ca-certificates.crt")
-	write(t, directory, "etc/passwd", "root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n")
-	write(t, directory, "etc/group", "root:x:0:\nnonroot:x:65532:\n")
-	e.image(t, name, directory, []string{"USER 65532", "WORKDIR /home/nonroot"})
 }
 
 // programImage contains only one program.

@@ -22,7 +22,7 @@ import (
 // testUnits installs and runs the units of examples/standalone as the documentation says, under a separate systemd, in a container that
 // has the programs of this machine.
 func testUnits(t *testing.T, e *engine) {
-	m := startMachine(t, e)
+	m := startMachineWithClone(t, e)
 	t.Run("with the example's configuration", m.testExample)
 	t.Run("with files that only root can read", m.testSecrets)
 }
@@ -135,6 +135,9 @@ func certificateIn(t *testing.T, file string) *x509.Certificate {
 const (
 	unitsDir    = "../../examples/standalone"
 	machineName = "machine"
+
+	// boot becomes systemd. A machine has its mounts shared, but a container has not; without that, LoadCredential= shows the service nothing.
+	boot = "mount --make-rshared /; exec /lib/systemd/systemd"
 )
 
 // machine is a container in which systemd is the first process.
@@ -144,29 +147,35 @@ type machine struct {
 	address string // its IP address
 }
 
-func startMachine(t *testing.T, e *engine) *machine {
+// startMachineWithClone has the files of a clone from which the documentation installs the service.
+func startMachineWithClone(t *testing.T, e *engine) *machine {
 	t.Helper()
-	machineImage(t, e)
-	etc := t.TempDir()
+	etc, local, clone := t.TempDir(), t.TempDir(), t.TempDir()
 	if err := os.Chmod(etc, 0o755); err != nil { // as init makes it
 		t.Fatal(err)
 	}
-	roots := startPebble(t, e)
-	local, clone := t.TempDir(), t.TempDir()
-	put(t, local, "immich", buildImmich(t))
 	put(t, clone, "build/immichaccess", harness.Binary(t))
 	if err := os.CopyFS(filepath.Join(clone, "examples", "standalone"), os.DirFS(unitsDir)); err != nil {
 		t.Fatal(err)
 	}
-	e.docker(t, "run", "--detach", "--name="+machineName, "--network="+acmeNetwork, "--network-alias="+harness.Domain,
+	m := startMachine(t, e, t.TempDir(), []string{"--volume=" + local + ":/usr/local/bin", "--volume=" + etc + ":/etc/immichaccess",
+		"--volume=" + clone + ":/clone:ro", "--workdir=/clone"}, boot)
+	m.etc = etc
+	return m
+}
+
+// startMachine starts a machine with the files of a directory, and the programs of this one. The boot script becomes systemd.
+func startMachine(t *testing.T, e *engine, root string, options []string, boot string) *machine {
+	t.Helper()
+	machineImage(t, e, root)
+	roots := startPebble(t, e)
+	arguments := slices.Concat([]string{"run", "--detach", "--name=" + machineName, "--network=" + acmeNetwork, "--network-alias=" + harness.Domain,
 		// systemd needs the capabilities of root; SYS_RESOURCE may not be available in a sandbox.
 		"--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined",
 		"--tmpfs=/run", "--tmpfs=/tmp", "--env=container=docker", "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw",
-		"--volume=/usr:/usr:ro", "--volume="+local+":/usr/local/bin", "--volume="+etc+":/etc/immichaccess",
-		"--volume="+clone+":/clone:ro", "--workdir=/clone", "--volume="+roots+":/roots.pem:ro", "machine",
-		// systemd has the mounts of a machine shared, but not those of a container; without that, LoadCredential= shows the service nothing.
-		"sh", "-euc", "mount --make-rshared /; exec /lib/systemd/systemd")
-	m := &machine{engine: e, etc: etc}
+		"--volume=/usr:/usr:ro", "--volume=" + roots + ":/roots.pem:ro"}, options, []string{"machine", "sh", "-euc", boot})
+	e.docker(t, arguments...)
+	m := &machine{engine: e}
 	t.Cleanup(func() {
 		if t.Failed() {
 			journal, _ := m.command(context.Background(), "journalctl", "--no-pager").CombinedOutput()
@@ -181,20 +190,20 @@ func startMachine(t *testing.T, e *engine) *machine {
 	return m
 }
 
-// machineImage contains what systemd needs in addition to /usr, and what the units need here: Pebble's address, and an Immich.
-func machineImage(t *testing.T, e *engine) {
+// machineImage adds what systemd needs in addition to /usr, and what the units need here: Pebble's address, and an Immich.
+func machineImage(t *testing.T, e *engine, directory string) {
 	t.Helper()
-	directory := t.TempDir()
 	for _, name := range []string{"bin", "sbin", "lib", "lib64"} {
 		if err := os.Symlink("usr/"+name, filepath.Join(directory, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
+	put(t, directory, "opt/immich", buildImmich(t))
 	write(t, directory, "etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
 	write(t, directory, "etc/group", "root:x:0:\n")
 	write(t, directory, "etc/machine-id", "")
 	write(t, directory, "etc/systemd/system/default.target", "[Unit]\nRequires=sysinit.target immich.service\nAfter=sysinit.target\n")
-	write(t, directory, "etc/systemd/system/immich.service", "[Service]\nExecStart=/usr/local/bin/immich\n")
+	write(t, directory, "etc/systemd/system/immich.service", "[Service]\nExecStart=/opt/immich\n")
 	write(t, directory, "etc/systemd/system/immichaccess.service.d/test.conf",
 		"[Service]\nEnvironment=IMMICHACCESS_ACME_SERVER="+pebbleDirectory+" IMMICHACCESS_ACME_TRUSTEDROOTS=/roots.pem\n")
 	e.image(t, "machine", directory, nil)
