@@ -194,7 +194,7 @@ func TestWrongAnswers(t *testing.T) {
 		"name of a hash":             {acme, 4, "sha256", "can't be the name of a key"},
 		"browsers":                   {acme, 5, "perhaps", `"perhaps" is neither yes nor no`},
 		"networks":                   {acme, 6, "192.168.1.0/24,home", `"home" is not a network`},
-		"provider":                   {dns, 3, "route53", `"route53" is not known; allowed are cloudflare, `},
+		"provider":                   {dns, 3, "nowhere", `"nowhere" is not known; allowed are cloudflare, `},
 		"no provider":                {dns, 3, "", `"" is not known`},
 		"no such certificate":        {files, 3, "/nowhere.pem", "no such file"},
 		"no certificate":             {files, 3, os.DevNull, "holds no certificate"},
