@@ -26,8 +26,8 @@ const (
 	dialTimeout  = 5 * time.Second
 	// continueTimeout is how long a request with Expect: 100-continue waits for Immich, which answers at once or not at all.
 	continueTimeout = 5 * time.Second
-	// bufferSize is that of four TLS records, less the headers of the HTTP/2 frames in them.
-	bufferSize = 4 * (16<<10 - 9)
+	// bufferSize is that of four TLS records, or HTTP/2 frames.
+	bufferSize = 64 << 10
 )
 
 // Proxy is the handler that leads to Immich.

@@ -13,12 +13,13 @@ import (
 // ErrIdleTimeout is the cause with which the context of a request ends when no more of its body arrives.
 var ErrIdleTimeout = errors.New("the client has sent nothing for too long")
 
-// pieceSize is what is written under one deadline: a TLS record and an HTTP/2 frame hold no more, so that cutting a write
-// into pieces costs nothing. The frame has a header, and is to fit into the record with it.
-const pieceSize = 16<<10 - frameHeader
-
-// frameHeader is how long that of an HTTP/2 frame is.
-const frameHeader = 9
+// pieceSize is what is written under one deadline: what a TLS record and an HTTP/2 frame hold. A client that has taken one quickly is
+// given quickPieces at once, for each of which net/http would have to be woken.
+const (
+	pieceSize   = 16 << 10
+	quickPieces = 4
+	quickTime   = 100 * time.Millisecond
+)
 
 const socketBuffer = 2 << 10
 
