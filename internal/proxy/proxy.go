@@ -114,14 +114,23 @@ func appendPeer(r *httputil.ProxyRequest) {
 // errNotHTTP is for a response that can't be passed on.
 var errNotHTTP = errors.New("not a valid HTTP response")
 
-// receive checks a response before it is passed on. WebSockets have no idle timeout here: either direction keeps both alive.
+// receive checks a response before it is passed on, and has its body watched. WebSockets have no idle timeout here: either direction
+// keeps both alive.
 func receive(r *http.Response, idle time.Duration) error {
+	if err := check(r); err != nil {
+		return err
+	}
+	if r.StatusCode != http.StatusSwitchingProtocols {
+		transfer.WatchResponse(r, idle)
+	}
+	return nil
+}
+
+func check(r *http.Response) error {
 	switch {
 	case r.StatusCode < http.StatusContinue: // net/http reads such a status, but panics when it writes one
 		return fmt.Errorf("%w: its status is %03d", errNotHTTP, r.StatusCode)
-	case r.StatusCode != http.StatusSwitchingProtocols:
-		transfer.WatchResponse(r, idle)
-	case r.Request.Header.Get("Upgrade") == "": // ReverseProxy would answer, but leave the connection open
+	case r.StatusCode == http.StatusSwitchingProtocols && r.Request.Header.Get("Upgrade") == "": // ReverseProxy would answer, but leave the connection open
 		return fmt.Errorf("%w: it switches protocols without being asked", errNotHTTP)
 	}
 	return nil
