@@ -156,7 +156,10 @@ func (b *batcher) writeDirectly(p []byte) (int, error) {
 func (b *batcher) start() {
 	if !b.writing && (!b.held || len(*b.pending) == b.size) {
 		b.writing = true
-		go b.writeBatches()
+		go func() {
+			growStack()
+			b.writeBatches()
+		}()
 	}
 }
 
