@@ -97,8 +97,8 @@ bench: ## measure what a request costs, in multiples of doing nothing, and how f
 	cd integration && go test -timeout 20m -run '^$$' -bench FirstByte -benchtime 200x ./standalone
 
 .PHONY: bench-peers
-bench-peers: ## compare the standalone proxy's processor time with nginx, HAProxy and Caddy; the first time this builds Caddy
-	cd bench && go run . -json results.json
+bench-peers: ## compare the standalone proxy's processor time with nginx, HAProxy, Caddy and Traefik, which it builds the first time; ten minutes
+	cd bench && go run . -json results.json -plot ../docs/images/performance.svg -page ../docs/performance.md
 
 ## Maintenance
 

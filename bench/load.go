@@ -54,12 +54,13 @@ func loadNames() []string {
 
 // client is the client of one proxy.
 type client struct {
-	address string
-	tls     *tls.Config
-	http1   http.RoundTripper
-	http2   http.RoundTripper
-	http3   http.RoundTripper
-	close   func()
+	address      string
+	tls          *tls.Config
+	forwardedFor string // what a trusted proxy would say
+	http1        http.RoundTripper
+	http2        http.RoundTripper
+	http3        http.RoundTripper
+	close        func()
 }
 
 func newClient(s *site, address string) *client {
@@ -98,6 +99,15 @@ func (c *client) request(ctx context.Context, method, path string, body io.Reade
 
 const thumbnail = "/api/assets/1/thumbnail?size=preview"
 
+// ask sends one request.
+func (c *client) ask(ctx context.Context) error {
+	r, err := c.request(ctx, http.MethodGet, thumbnail, nil)
+	if err != nil {
+		return err
+	}
+	return take(c.http1, r, -1)
+}
+
 // requests makes small requests, several at the same time, on one connection if the protocol allows it.
 func requests(ctx context.Context, over http.RoundTripper, c *client, o *options) (float64, error) {
 	var left atomic.Int64
@@ -122,6 +132,9 @@ func http1Requests(ctx context.Context, c *client, o *options) (float64, error) 
 	r, err := c.request(ctx, http.MethodGet, thumbnail, nil)
 	if err != nil {
 		return 0, err
+	}
+	if c.forwardedFor != "" {
+		r.Header.Set("X-Forwarded-For", c.forwardedFor)
 	}
 	each := o.requests / http1Conns
 	return float64(each * http1Conns), inParallel(http1Conns, func() error { return c.askOnOneConn(r, each, o.answer) })
@@ -163,7 +176,7 @@ func inParallel(n int, do func() error) error {
 	return errors.Join(errs...)
 }
 
-// take reads a response to its end.
+// take reads a response to its end. If want is negative, it may have any length.
 func take(over http.RoundTripper, r *http.Request, want int64) error {
 	response, err := over.RoundTrip(r)
 	if err != nil {
@@ -171,7 +184,7 @@ func take(over http.RoundTripper, r *http.Request, want int64) error {
 	}
 	defer response.Body.Close()
 	n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, response.Body, make([]byte, 64<<10))
-	if err != nil || response.StatusCode != http.StatusOK || n != want {
+	if err != nil || response.StatusCode != http.StatusOK || want >= 0 && n != want {
 		return fmt.Errorf("status %d, %d bytes, %w", response.StatusCode, n, err)
 	}
 	return nil
@@ -187,7 +200,10 @@ func (c *client) download(ctx context.Context, over http.RoundTripper, o *option
 }
 
 func (c *client) upload(ctx context.Context, over http.RoundTripper, o *options) (float64, error) {
-	size := o.transfer * 1e6
+	return c.uploadOf(ctx, over, o.transfer*1e6)
+}
+
+func (c *client) uploadOf(ctx context.Context, over http.RoundTripper, size int64) (float64, error) {
 	r, err := c.request(ctx, http.MethodPost, "/api/assets", &zeros{left: size})
 	if err != nil {
 		return 0, err

@@ -20,33 +20,49 @@ type results struct {
 	Transfer int64     `json:"megabytesPerTurn"`
 	Answer   int       `json:"bytesPerAnswer"`
 	Figures  []*figure `json:"figures"`
+	Growth   []*growth `json:"growth"` // of the standalone proxy's cost
+	Facts    []*fact   `json:"facts"`  // about the standalone proxy
+}
+
+// spread is the outcome of several rounds.
+type spread struct {
+	Values []float64 `json:"values"` // of each round
+	Median float64   `json:"median"`
+	Low    float64   `json:"low"`
+	High   float64   `json:"high"`
+}
+
+func (s *spread) add(value float64) {
+	s.Values = append(s.Values, value)
+	s.Median, s.Low, s.High = median(s.Values), slices.Min(s.Values), slices.Max(s.Values)
 }
 
 // figure is what one proxy costs under one load.
 type figure struct {
-	Load   string    `json:"load"`
-	Unit   string    `json:"unit"`
-	Peer   string    `json:"peer"`
-	Values []float64 `json:"values"` // one per round
-	Median float64   `json:"median"`
-	Low    float64   `json:"low"`
-	High   float64   `json:"high"`
-	Speed  float64   `json:"speed"` // median of units per second: requests, or gigabytes
+	Load string `json:"load"`
+	Unit string `json:"unit"`
+	Peer string `json:"peer"`
+	spread
+	Speed  float64 `json:"speed"` // median of units a second: requests, or gigabytes
 	speeds []float64
 }
 
-func measure(ctx context.Context, o *options, s *site, peers []*peer) (*results, error) {
-	r := &results{When: time.Now().UTC().Truncate(time.Second), Machine: fmt.Sprintf("%s/%s, %d processors, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version()),
+func newResults(o *options) *results {
+	return &results{When: time.Now().UTC().Truncate(time.Second), Machine: fmt.Sprintf("%s/%s, %d processors, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version()),
 		Rounds: o.rounds, Requests: o.requests, Transfer: o.transfer, Answer: o.answer}
+}
+
+// compare measures all loads.
+func (r *results) compare(ctx context.Context, o *options, s *site, peers []*peer) error {
 	for _, l := range loads {
 		if !slices.Contains(strings.Split(o.loads, ","), l.name) {
 			continue
 		}
 		if err := r.measureLoad(ctx, o, s, peers, l); err != nil {
-			return r, err
+			return err
 		}
 	}
-	return r, nil
+	return nil
 }
 
 // measureLoad gives every proxy a turn in each round. The first round is not counted, so that connections, buffers and the heap
@@ -64,16 +80,15 @@ func (r *results) measureLoad(ctx context.Context, o *options, s *site, peers []
 			}
 			cost, speed, err := turn(ctx, o, s, p, l)
 			if err != nil {
-				return fmt.Errorf("%s, %s: %w\n%s", p.name, l.name, err, p.log)
+				return fmt.Errorf("%s, %s: %w", p.name, l.name, err)
 			}
 			if round > 0 {
-				figures[p].Values = append(figures[p].Values, cost)
+				figures[p].add(cost)
 				figures[p].speeds = append(figures[p].speeds, speed)
 			}
 		}
 	}
 	for _, f := range figures {
-		f.Median, f.Low, f.High = median(f.Values), slices.Min(f.Values), slices.Max(f.Values)
 		f.Speed = median(f.speeds)
 	}
 	return nil
@@ -125,5 +140,17 @@ func (r *results) print(w io.Writer) {
 			fmt.Fprintf(table, "\n%s\t%s\tlow\thigh\tratio\tspeed/s\t\n", f.Load, f.Unit)
 		}
 		fmt.Fprintf(table, "%s\t%.2f\t%.2f\t%.2f\t%.2f\t%.3g\t\n", f.Peer, f.Median, f.Low, f.High, f.Median/base, f.Speed)
+	}
+	for _, g := range r.Growth {
+		fmt.Fprintf(table, "\n%s\t%s\tlow\thigh\tMB of memory\t\n", g.Of, g.Unit)
+		for _, p := range g.Points {
+			fmt.Fprintf(table, "%d\t%.2f\t%.2f\t%.2f\t%.0f\t\n", p.At, p.Median, p.Low, p.High, p.Memory)
+		}
+	}
+	if len(r.Facts) > 0 {
+		fmt.Fprint(table, "\n\tmedian\tlow\thigh\t\n")
+	}
+	for _, f := range r.Facts {
+		fmt.Fprintf(table, "%s, %s\t%.2f\t%.2f\t%.2f\t\n", f.Of, f.Unit, f.Median, f.Low, f.High)
 	}
 }

@@ -79,57 +79,83 @@ func (s *site) writeCertificate() error {
 
 // place is where one proxy runs.
 type place struct {
-	dir     string
-	address string
-	config  string // file
+	dir        string
+	address    string
+	config     string // file
+	middleware string
+}
+
+// kind is a proxy that can be started.
+type kind struct {
+	name       string
+	binary     string
+	speaks     protocols
+	files      []string // of its configuration; the first is the one that it is told of
+	middleware string   // of Traefik
+	dir        string   // where it runs, if not beside its configuration
+	arguments  func(*place) []string
 }
 
 // peer is a running proxy.
 type peer struct {
-	name    string
-	speaks  protocols
-	address string
-	command *exec.Cmd
-	log     *strings.Builder
+	name     string
+	speaks   protocols
+	address  string
+	began    time.Time
+	answered time.Time
+	command  *exec.Cmd
+	log      *strings.Builder // when it has ended
+	ended    chan struct{}
 }
 
-// startOne runs a proxy with its configuration, and waits until it can be reached.
-func startOne(ctx context.Context, s *site, name, binary string, speaks protocols, config string, arguments func(*place) []string) ([]*peer, error) {
-	path, err := exec.LookPath(binary)
+// start runs the proxy, and returns when it answers.
+func (k kind) start(ctx context.Context, s *site) (*peer, error) {
+	path, err := exec.LookPath(k.binary)
 	if err != nil {
 		return nil, err
 	}
-	at := &place{dir: filepath.Join(s.dir, name+"-files")}
-	if err := os.Mkdir(at.dir, 0o700); err != nil {
+	at := &place{middleware: k.middleware}
+	if at.dir, err = os.MkdirTemp(s.dir, k.name); err != nil {
 		return nil, err
 	}
 	if at.address, err = freeAddress(); err != nil {
 		return nil, err
 	}
-	if config != "" {
-		text, err := configurations.ReadFile("peers/" + config)
+	for _, name := range k.files {
+		text, err := configurations.ReadFile("peers/" + name)
 		if err != nil {
 			return nil, err
 		}
-		at.config = filepath.Join(at.dir, config)
-		if err := os.WriteFile(at.config, []byte(s.fill(at, string(text))), 0o600); err != nil {
+		file := filepath.Join(at.dir, name)
+		if err := os.WriteFile(file, []byte(s.fill(at, string(text))), 0o600); err != nil {
 			return nil, err
 		}
+		if at.config == "" {
+			at.config = file
+		}
 	}
-	p := &peer{name: name, speaks: speaks, address: at.address, log: &strings.Builder{}}
-	p.command = exec.CommandContext(ctx, path, arguments(at)...)
+	p := &peer{name: k.name, speaks: k.speaks, address: at.address, log: &strings.Builder{}, ended: make(chan struct{})}
+	p.command = exec.CommandContext(ctx, path, k.arguments(at)...)
 	p.command.Dir, p.command.Stdout, p.command.Stderr = at.dir, p.log, p.log
+	if k.dir != "" {
+		p.command.Dir = k.dir
+	}
 	p.command.Env = append(os.Environ(), "HOME="+at.dir, "XDG_DATA_HOME="+at.dir, "XDG_CONFIG_HOME="+at.dir)
+	p.began = time.Now()
 	if err := p.command.Start(); err != nil {
 		return nil, err
 	}
-	return []*peer{p}, p.await(ctx)
+	go func() {
+		_ = p.command.Wait()
+		close(p.ended)
+	}()
+	return p, p.await(ctx, s)
 }
 
 func (s *site) fill(at *place, text string) string {
 	_, port, _ := net.SplitHostPort(at.address)
 	return strings.NewReplacer("$DIR", at.dir, "$ADDR", at.address, "$PORT", port, "$UPSTREAM", s.upstream,
-		"$CERT", s.certFile, "$TLSKEY", s.keyFile, "$PEM", s.pemFile, "$KEY", accessKey).Replace(text)
+		"$CERT", s.certFile, "$TLSKEY", s.keyFile, "$PEM", s.pemFile, "$KEY", accessKey, "$MIDDLEWARE", at.middleware).Replace(text)
 }
 
 func freeAddress() (string, error) {
@@ -141,35 +167,36 @@ func freeAddress() (string, error) {
 	return l.Addr().String(), nil
 }
 
-func (p *peer) await(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+// await returns when a request is answered.
+func (p *peer) await(ctx context.Context, s *site) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", p.address)
+		c := newClient(s, p.address)
+		err := c.ask(ctx)
+		c.close()
 		if err == nil {
-			return conn.Close()
+			p.answered = time.Now()
+			return nil
 		}
 		select {
+		case <-p.ended:
+			return fmt.Errorf("it has ended:\n%s", p.log)
 		case <-ctx.Done():
 			p.stop()
-			return fmt.Errorf("it does not listen: %w\n%s", err, p.log)
-		case <-time.After(20 * time.Millisecond):
+			return fmt.Errorf("it does not answer: %w\n%s", err, p.log)
+		case <-time.After(time.Millisecond):
 		}
 	}
 }
 
 func (p *peer) stop() {
 	_ = p.command.Process.Signal(unix.SIGTERM)
-	ended := make(chan struct{})
-	go func() {
-		_ = p.command.Wait()
-		close(ended)
-	}()
 	select {
-	case <-ended:
+	case <-p.ended:
 	case <-time.After(5 * time.Second):
 		_ = p.command.Process.Kill()
-		<-ended
+		<-p.ended
 	}
 }
 

@@ -47,7 +47,21 @@ func startUpstream(answer int) (*upstream, error) {
 		buffer := make([]byte, 256<<10)
 		_, _ = io.CopyBuffer(struct{ io.Writer }{io.Discard}, r.Body, buffer)
 	})
+	mux.HandleFunc("GET "+socketPath, acceptSocket)
 	u := &upstream{&http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}, l.Addr().String()}
 	go func() { _ = u.Serve(l) }()
 	return u, nil
+}
+
+const socketPath = "/api/socket.io/"
+
+// acceptSocket accepts a WebSocket on which nothing is said.
+func acceptSocket(w http.ResponseWriter, _ *http.Request) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	_, _ = conn.Read(make([]byte, 1))
 }

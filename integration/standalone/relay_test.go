@@ -3,6 +3,8 @@ package standalone
 import (
 	"context"
 	"net"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -78,5 +80,80 @@ func delay(to, from net.Conn) {
 	to.Close()
 	for range queue { // so that the reader ends
 		continue
+	}
+}
+
+// startDatagramRelay does the same with the datagrams of one client.
+func startDatagramRelay(t testing.TB, to string) string {
+	t.Helper()
+	server, err := net.Dial("udp", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config net.ListenConfig
+	clients, err := config.ListenPacket(context.Background(), "udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		server.Close()
+		clients.Close()
+	})
+	for _, socket := range []syscall.Conn{server.(*net.UDPConn), clients.(*net.UDPConn)} {
+		enlargeBuffer(t, socket)
+	}
+	var client atomic.Value // net.Addr
+	go delayDatagrams(func(p []byte) (int, error) {
+		n, from, err := clients.ReadFrom(p)
+		if err == nil {
+			client.Store(from)
+		}
+		return n, err
+	}, server.Write)
+	go delayDatagrams(server.Read, func(p []byte) (int, error) { return clients.WriteTo(p, client.Load().(net.Addr)) })
+	return clients.LocalAddr().String()
+}
+
+const (
+	datagramBuffer = 8 << 20
+	largestMTU     = 1500
+)
+
+// enlargeBuffer goes beyond the kernel's limit, where that is allowed, so that no datagrams are lost.
+func enlargeBuffer(t testing.TB, socket syscall.Conn) {
+	t.Helper()
+	raw, err := socket.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) {
+			if syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUFFORCE, datagramBuffer) != nil {
+				_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, datagramBuffer)
+			}
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func delayDatagrams(read, write func(p []byte) (int, error)) {
+	type datagram struct {
+		content []byte
+		due     time.Time
+	}
+	queue := make(chan datagram, relayQueue*relayChunk/largestMTU)
+	go func() {
+		defer close(queue)
+		for {
+			content := make([]byte, largestMTU)
+			n, err := read(content)
+			if err != nil {
+				return
+			}
+			queue <- datagram{content[:n], time.Now().Add(relayDelay)}
+		}
+	}()
+	for d := range queue {
+		time.Sleep(time.Until(d.due))
+		_, _ = write(d.content) // what is lost is sent again
 	}
 }

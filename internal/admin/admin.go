@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -23,21 +24,54 @@ type View struct {
 type Admin struct {
 	view     View
 	requests *metrics.Set
+
+	mu       sync.RWMutex
+	counters map[labels]*counters
+}
+
+// labels are what requests are counted by.
+type labels struct {
+	status                 int
+	key, listener, aborted string
+}
+
+type counters struct {
+	requests *metrics.Counter
+	seconds  *metrics.FloatCounter
 }
 
 // New returns an Admin whose counters are zero.
 func New(view View) *Admin {
-	return &Admin{view, metrics.NewSet()}
+	return &Admin{view: view, requests: metrics.NewSet(), counters: map[labels]*counters{}}
 }
 
-// Count counts a request that has ended. To Prometheus, a missing label is the same as an empty one.
+// Count counts a request that has ended.
 func (a *Admin) Count(listener string, e transfer.Entry) {
-	labels := fmt.Sprintf(`{status="%d",key=%q,listener=%q}`, e.Status, e.Identity.Key, listener)
-	if e.Aborted != "" {
-		labels = fmt.Sprintf(`{status="%d",key=%q,listener=%q,aborted=%q}`, e.Status, e.Identity.Key, listener, e.Aborted)
+	l := labels{e.Status, e.Identity.Key, listener, string(e.Aborted)}
+	a.mu.RLock()
+	c := a.counters[l]
+	a.mu.RUnlock()
+	if c == nil {
+		c = a.addCounters(l)
 	}
-	a.requests.GetOrCreateCounter("immichaccess_requests_total" + labels).Inc()
-	a.requests.GetOrCreateFloatCounter("immichaccess_request_seconds_total" + labels).Add(e.Duration.Seconds())
+	c.requests.Inc()
+	c.seconds.Add(e.Duration.Seconds())
+}
+
+// addCounters leaves out a label without a value: to Prometheus, it is the same as an empty one.
+func (a *Admin) addCounters(l labels) *counters {
+	text := fmt.Sprintf(`{status="%d",key=%q,listener=%q}`, l.status, l.key, l.listener)
+	if l.aborted != "" {
+		text = fmt.Sprintf(`{status="%d",key=%q,listener=%q,aborted=%q}`, l.status, l.key, l.listener, l.aborted)
+	}
+	c := &counters{
+		a.requests.GetOrCreateCounter("immichaccess_requests_total" + text),
+		a.requests.GetOrCreateFloatCounter("immichaccess_request_seconds_total" + text),
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.counters[l] = c
+	return c
 }
 
 // Handler serves /metrics, /healthz and /readyz.

@@ -138,6 +138,32 @@ func TestStalledDownloadEnds(t *testing.T) {
 	})
 }
 
+// TestSlowDownloadGoesOn has an HTTP/2 client that reads two frames within the idle timeout, which is less than it is sent in one write
+// while it is fast.
+func TestSlowDownloadGoesOn(t *testing.T) {
+	t.Parallel()
+	const idle, window, size, step = 2 * time.Second, 64 << 10, 256 << 10, 8 << 10
+	a := open(t, func(s *config.Settings) { s.Timeouts.Idle = types.Duration(idle) })
+	transport := &http.Transport{
+		TLSClientConfig: trusting(), ForceAttemptHTTP2: true,
+		HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: window},
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	response, err := transport.RoundTrip(newRequest(t, http.MethodGet, a.url(fmt.Sprintf("/api/assets/1/original?size=%d", size)), nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	for taken := 0; taken < size; taken += step {
+		if _, err := io.ReadFull(response.Body, make([]byte, step)); err != nil {
+			t.Fatalf("%v after %d bytes", err, taken)
+		}
+		if taken > window {
+			time.Sleep(idle / 5)
+		}
+	}
+}
+
 // TestSlowImmichIsNotAnIdleClient has an Immich that pauses before it reads, and again before it responds.
 func TestSlowImmichIsNotAnIdleClient(t *testing.T) {
 	t.Parallel()

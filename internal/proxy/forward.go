@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/immichaccess/immichaccess/internal/transfer"
 )
 
 // forwarder forwards requests without a body, which are most of the requests for photos: it does what httputil.ReverseProxy and
@@ -32,9 +34,12 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := response.Body.(*upstreamBody) // nil without one
 	defer func() { _ = response.Body.Close() }()
 	removeHopByHop(response.Header)
-	if err = receive(response, f.idle); err != nil {
+	if err = check(response); err != nil {
 		f.failures.answer(w, r, err)
 		return
+	}
+	if body != nil && !body.complete {
+		transfer.WatchResponse(response, f.idle)
 	}
 	f.pass(w, response, body)
 }
@@ -99,7 +104,11 @@ func (f *forwarder) exchange(conn *persistentConn, u *upstream, w http.ResponseW
 		conn.release(reusable)
 		return response, nil
 	}
-	response.Body = &upstreamBody{ReadCloser: response.Body, conn: conn, reusable: reusable}
+	body := &upstreamBody{ReadCloser: response.Body, conn: conn, reusable: reusable, complete: conn.hasBody(response)}
+	response.Body = body
+	if !body.complete {
+		_ = conn.SetReadDeadline(time.Time{}) // the body has an idle timeout
+	}
 	return response, nil
 }
 
@@ -119,7 +128,7 @@ func (f *forwarder) roundTrip(conn *persistentConn, u *upstream, w http.Response
 		}
 		if !isInterim(response.StatusCode) {
 			conn.endHead()
-			return response, conn.SetReadDeadline(time.Time{})
+			return response, nil
 		}
 		passInterim(w, response)
 	}
@@ -154,7 +163,7 @@ func (f *forwarder) pass(w http.ResponseWriter, response *http.Response, body *u
 		h["Content-Type"] = nil // so that net/http does not guess
 	}
 	w.WriteHeader(response.StatusCode)
-	if body != nil && f.copyBody(w, response, body.mayWait(response)) != nil {
+	if body != nil && f.copyBody(w, response, body.mayWait(response.ContentLength)) != nil {
 		breakOff(response.Request)
 		return
 	}

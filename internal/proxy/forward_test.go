@@ -486,3 +486,33 @@ func TestIdleConnectionsEnd(t *testing.T) {
 		t.Error("it stays")
 	}
 }
+
+// TestConnectionsEndWithTheProxy asks again when it has ended: no connection is kept for the next request.
+func TestConnectionsEndWithTheProxy(t *testing.T) {
+	t.Parallel()
+	u := startUpstream(t, always(ok))
+	settings := &config.Settings{Upstreams: []string{u.url}}
+	settings.Timeouts.Idle, settings.Timeouts.Upstream = types.Duration(time.Hour), types.Duration(time.Hour)
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
+	p := New(ctx, settings, slog.New(slog.DiscardHandler))
+	ask := func() {
+		w := httptest.NewRecorder()
+		p.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+		if w.Body.String() != "ok" {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+		<-u.heads
+	}
+	ask()
+	ask()
+	if n := len(u.conns); n != 1 {
+		t.Errorf("%d connections for two requests", n)
+	}
+	end()
+	for deadline := time.Now().Add(patience); len(u.conns) < 3; ask() {
+		if time.Now().After(deadline) {
+			t.Fatal("connections are kept")
+		}
+	}
+}

@@ -116,6 +116,7 @@ type upstreamBody struct {
 
 	conn     *persistentConn
 	reusable bool
+	complete bool // all of it has come
 	once     sync.Once
 }
 
@@ -145,12 +146,17 @@ func (b *upstreamBody) end(whole bool) {
 
 // mayWait reports whether the body's first piece may take time to arrive. It is false if some of a body of known length has
 // arrived, or all of a chunked one: half a chunk can't be read.
-func (b *upstreamBody) mayWait(response *http.Response) bool {
-	buffered, _ := b.conn.reader.Peek(b.conn.reader.Buffered())
+func (b *upstreamBody) mayWait(length int64) bool {
+	return !b.complete && (length < 0 || b.conn.reader.Buffered() == 0)
+}
+
+// hasBody reports whether all of the response's body has arrived with its head.
+func (c *persistentConn) hasBody(response *http.Response) bool {
+	buffered, _ := c.reader.Peek(c.reader.Buffered())
 	if response.ContentLength < 0 {
-		return len(response.TransferEncoding) == 0 || !hasLastChunk(buffered)
+		return len(response.TransferEncoding) > 0 && hasLastChunk(buffered)
 	}
-	return len(buffered) == 0
+	return int64(len(buffered)) >= response.ContentLength
 }
 
 // hasLastChunk is true of chunks that are complete, without trailers (RFC 9112, section 7.1).

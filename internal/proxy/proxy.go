@@ -26,8 +26,8 @@ const (
 	dialTimeout  = 5 * time.Second
 	// continueTimeout is how long a request with Expect: 100-continue waits for Immich, which responds immediately or not at all.
 	continueTimeout = 5 * time.Second
-	// bufferSize is the size of four TLS records, less the headers of the HTTP/2 frames in them.
-	bufferSize = 4 * (16<<10 - 9)
+	// bufferSize is that of four TLS records, or HTTP/2 frames.
+	bufferSize = 64 << 10
 )
 
 // Proxy is the handler that leads to Immich.
@@ -114,14 +114,23 @@ func appendPeer(r *httputil.ProxyRequest) {
 // errNotHTTP is for a response that can't be passed on.
 var errNotHTTP = errors.New("not a valid HTTP response")
 
-// receive checks a response before it is passed on. WebSockets have no idle timeout here: either direction keeps both alive.
+// receive checks a response before it is passed on, and has its body watched. WebSockets have no idle timeout here: either direction
+// keeps both alive.
 func receive(r *http.Response, idle time.Duration) error {
+	if err := check(r); err != nil {
+		return err
+	}
+	if r.StatusCode != http.StatusSwitchingProtocols {
+		transfer.WatchResponse(r, idle)
+	}
+	return nil
+}
+
+func check(r *http.Response) error {
 	switch {
 	case r.StatusCode < http.StatusContinue: // net/http reads such a status, but panics when it writes one
 		return fmt.Errorf("%w: its status is %03d", errNotHTTP, r.StatusCode)
-	case r.StatusCode != http.StatusSwitchingProtocols:
-		transfer.WatchResponse(r, idle)
-	case r.Request.Header.Get("Upgrade") == "": // ReverseProxy would respond, but leave the connection open
+	case r.StatusCode == http.StatusSwitchingProtocols && r.Request.Header.Get("Upgrade") == "": // ReverseProxy would respond, but leave the connection open
 		return fmt.Errorf("%w: it switches protocols without being asked", errNotHTTP)
 	}
 	return nil

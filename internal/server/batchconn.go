@@ -80,31 +80,146 @@ func (l *batchListener) Accept() (net.Conn, error) {
 	return newBatchConn(conn, l.batches), nil
 }
 
-// batchConn is the connection below TLS. While it is busy, with a download or with many requests of HTTP/2, it writes in the
-// background, and meanwhile collects the records that TLS has ready, so that one system call writes many of them. TLS makes a
-// call for each, and HTTP/2 has at least two per response. An error is returned by the next Write.
+// batcher collects what is written to a connection while an earlier batch is being sent. An error is returned by the next write.
+type batcher struct {
+	conn    net.Conn
+	batches *batches
+	size    int
+	send    func(batch []byte) error
+	ended   func() // called, with mu held, when everything is written, or nothing more can be
+
+	mu      sync.Mutex
+	change  sync.Cond
+	pending *[]byte // nil when nothing is collected
+	held    bool    // pending is not sent before it is full
+	writing bool    // in the background
+	err     error
+	last    time.Time // when something was written
+}
+
+func (b *batcher) init(conn net.Conn, all *batches, size int, send func([]byte) error, ended func()) {
+	b.conn, b.batches, b.size, b.send, b.ended = conn, all, size, send, ended
+	b.change.L = &b.mu
+}
+
+// isBusy reports whether a write is one of many; mu is held.
+func (b *batcher) isBusy() bool {
+	now := time.Now()
+	recent := now.Sub(b.last) < b.batches.busyTime
+	b.last = now
+	return b.err == nil && (b.writing || recent)
+}
+
+// await returns when no write is running in the background; mu is held.
+func (b *batcher) await() error {
+	for b.writing {
+		if b.batches.abandoned.Load() {
+			return net.ErrClosed
+		}
+		b.change.Wait()
+	}
+	return b.err
+}
+
+// collect returns when all of p is in batches; mu is held.
+func (b *batcher) collect(p []byte) (int, error) {
+	collected := 0
+	for b.err == nil {
+		if b.pending == nil {
+			b.pending = b.batches.get()
+		}
+		switch {
+		case b.pending != nil:
+			n := min(len(p)-collected, b.size-len(*b.pending))
+			*b.pending = append(*b.pending, p[collected:collected+n]...)
+			collected += n
+			b.start()
+			if collected == len(p) {
+				return collected, nil
+			}
+		case !b.writing: // there is no buffer, and nothing to wait for
+			n, err := b.writeDirectly(p[collected:])
+			return collected + n, err
+		}
+		b.change.Wait()
+	}
+	return collected, b.err
+}
+
+// writeDirectly is called with mu held, but releases it while it writes.
+func (b *batcher) writeDirectly(p []byte) (int, error) {
+	b.mu.Unlock()
+	defer b.mu.Lock()
+	return b.conn.Write(p)
+}
+
+func (b *batcher) start() {
+	if !b.writing && (!b.held || len(*b.pending) == b.size) {
+		b.writing = true
+		go func() {
+			growStack()
+			b.writeBatches()
+		}()
+	}
+}
+
+// writeBatches writes while there is something to write.
+func (b *batcher) writeBatches() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.err == nil && b.pending != nil {
+		batch := b.pending
+		b.pending = nil
+		b.change.Broadcast() // there is room
+		b.mu.Unlock()
+		err := b.send(*batch)
+		b.batches.put(batch)
+		b.mu.Lock()
+		b.err = err
+	}
+	b.batches.put(b.pending)
+	b.pending = nil
+	b.writing = false
+	b.ended()
+	b.change.Broadcast()
+}
+
+// together sends in batches what write writes to the connection, however small the writes are, and returns when all is written.
+func (b *batcher) together(write func() error) error {
+	b.mu.Lock()
+	b.held = true
+	b.mu.Unlock()
+	err := write()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.held = false
+	if !b.writing && b.pending != nil {
+		b.writing = true
+		b.mu.Unlock()
+		b.writeBatches()
+		b.mu.Lock()
+	}
+	return errors.Join(err, b.await())
+}
+
+// batchConn is the connection below TLS. While it is busy, as with a download, it writes in the background, and meanwhile collects the
+// records that TLS has ready, so that one system call writes many of them. TLS makes a call for each.
 //
 // With a deadline, nothing is written in the background. Deadlines are set by callers that need the result of a write: net/http
 // and transfer at the end of a response, TLS when it closes, WebSockets. Their Write returns when everything is written.
 // Without one, the connection is closed when the client has read nothing for the idle timeout.
 type batchConn struct {
 	net.Conn
+	batcher
 
-	batches *batches
-
-	mu       sync.Mutex
-	change   sync.Cond
-	pending  *[]byte   // nil if nothing is collected
-	writing  bool      // in the background
+	led      bool      // a frameConn decides what is written together
 	deadline time.Time // as set by the caller
 	patience time.Duration
-	err      error
-	last     time.Time // when something was written
 }
 
-func newBatchConn(conn net.Conn, b *batches) *batchConn {
-	c := &batchConn{Conn: conn, batches: b}
-	c.change.L = &c.mu
+func newBatchConn(conn net.Conn, all *batches) *batchConn {
+	c := &batchConn{Conn: conn}
+	c.init(conn, all, batchSize, c.writeAll, c.endBatches)
 	return c
 }
 
@@ -124,86 +239,20 @@ func (c *batchConn) Write(p []byte) (int, error) {
 
 // collects reports whether a write is for the background; mu is held.
 func (c *batchConn) collects() bool {
-	now := time.Now()
-	busy := now.Sub(c.last) < c.batches.busyTime
-	c.last = now
-	return c.err == nil && c.deadline.IsZero() && (c.writing || busy)
-}
-
-// await returns when no write is running in the background; mu is held.
-func (c *batchConn) await() error {
-	for c.writing {
-		if c.batches.abandoned.Load() {
-			return net.ErrClosed
-		}
-		c.change.Wait()
+	if c.led {
+		return c.held
 	}
-	return c.err
+	return c.isBusy() && c.deadline.IsZero()
 }
 
-// collect returns when all of p is in batches; mu is held.
-func (c *batchConn) collect(p []byte) (int, error) {
-	collected := 0
-	for c.err == nil {
-		if c.pending == nil {
-			c.pending = c.batches.get()
-		}
-		switch {
-		case c.pending != nil:
-			n := min(len(p)-collected, batchSize-len(*c.pending))
-			*c.pending = append(*c.pending, p[collected:collected+n]...)
-			collected += n
-			c.start()
-			if collected == len(p) {
-				return collected, nil
-			}
-		case !c.writing: // there is no buffer, and nothing to wait for
-			n, err := c.writeDirectly(p[collected:])
-			return collected + n, err
-		}
-		c.change.Wait()
-	}
-	return collected, c.err
-}
-
-// writeDirectly is called with mu held, but releases it while it writes.
-func (c *batchConn) writeDirectly(p []byte) (int, error) {
-	c.mu.Unlock()
-	defer c.mu.Lock()
-	return c.Conn.Write(p)
-}
-
-func (c *batchConn) start() {
-	if !c.writing {
-		c.writing = true
-		go c.writeBatches()
-	}
-}
-
-// writeBatches runs in the background while there is something to write.
-func (c *batchConn) writeBatches() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for c.err == nil && c.pending != nil {
-		batch := c.pending
-		c.pending = nil
-		c.change.Broadcast() // there is room
-		c.mu.Unlock()
-		err := c.writeAll(*batch)
-		c.batches.put(batch)
-		c.mu.Lock()
-		c.err = err
-	}
-	c.batches.put(c.pending)
-	c.pending = nil
-	c.writing = false
+// endBatches closes the connection after an error, which might otherwise go unnoticed until the client sends something. mu is held.
+func (c *batchConn) endBatches() {
 	switch {
 	case c.err != nil:
-		_ = c.Conn.Close() // otherwise this might go unnoticed until the client sends something
+		_ = c.Conn.Close()
 	case c.deadline.IsZero():
 		_ = c.Conn.SetWriteDeadline(time.Time{})
 	}
-	c.change.Broadcast()
 }
 
 // writeAll continues as long as the client reads something before the deadline.
@@ -220,15 +269,13 @@ func (c *batchConn) writeAll(p []byte) error {
 	}
 }
 
-// extendDeadline returns false if the deadline was meant to end the write.
+// extendDeadline returns false on a closed connection, or if the deadline was meant to end the write.
 func (c *batchConn) extendDeadline(over bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.deadline.IsZero():
 		return c.Conn.SetWriteDeadline(time.Now().Add(c.batches.idle)) == nil
-	case c.patience <= 0:
-		return false
 	case over:
 		return c.Conn.SetWriteDeadline(time.Now().Add(c.patience)) == nil
 	}

@@ -31,6 +31,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		limited := &limitedConn{Conn: conn}
+		limited.batches, _ = conn.(*batchConn)
 		limited.inHead.Store(true)
 		limited.tracked = l.limiter.admit(conn.RemoteAddr(), func() { _ = conn.Close() })
 		if limited.tracked == nil {
@@ -59,6 +60,7 @@ func (l *limitedListener) failed(err error) {
 type limitedConn struct {
 	net.Conn
 
+	batches *batchConn // nil where the listener's connections do not write in batches
 	tracked *trackedConn
 	inHead  atomic.Bool
 }

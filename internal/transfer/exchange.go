@@ -72,6 +72,7 @@ type exchange struct {
 	body      *requestBody // nil without one
 	status    int
 	sent      int64
+	quick     bool // the client has taken the last piece at once
 	cause     atomic.Pointer[Cause]
 }
 
@@ -103,9 +104,11 @@ func (x *exchange) Write(p []byte) (int, error) {
 	}
 	written := 0
 	for {
-		piece := p[written:min(written+pieceSize, len(p))]
+		piece := p[written:min(written+x.pieceSize(), len(p))]
 		x.writing.start(x.idleTimer)
+		began := time.Now()
 		n, err := x.ResponseWriter.Write(piece)
+		x.quick = n == len(piece) && time.Since(began) < quickTime
 		x.writing.stop()
 		written += n
 		x.sent += int64(n)
@@ -117,6 +120,14 @@ func (x *exchange) Write(p []byte) (int, error) {
 			return written, err
 		}
 	}
+}
+
+// pieceSize is small for a client that is slow: the idle timeout ends when it has taken a piece.
+func (x *exchange) pieceSize() int {
+	if x.quick {
+		return quickPieces * pieceSize
+	}
+	return pieceSize
 }
 
 // FlushError is what http.ResponseController calls.

@@ -13,12 +13,13 @@ import (
 // ErrIdleTimeout is the cause with which the context of a request ends when no more of its body arrives.
 var ErrIdleTimeout = errors.New("the client has sent nothing for too long")
 
-// pieceSize is how much is written under one deadline: a TLS record and an HTTP/2 frame hold no more, so that dividing a write
-// into pieces costs nothing. The frame with its header has to fit into the record.
-const pieceSize = 16<<10 - frameHeader
-
-// frameHeader is the length of the header of an HTTP/2 frame.
-const frameHeader = 9
+// pieceSize is how much is written under one deadline: what a TLS record and an HTTP/2 frame hold. A client that has read one quickly is
+// sent quickPieces in one write, since each write wakes net/http.
+const (
+	pieceSize   = 16 << 10
+	quickPieces = 4
+	quickTime   = 100 * time.Millisecond
+)
 
 const socketBuffer = 2 << 10
 
