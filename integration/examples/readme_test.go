@@ -34,6 +34,7 @@ const repository = "../../" // from where this package is tested
 
 // linked has further files, of which only the links are checked here: doctor has its own test of the commands.
 var linked = append(slices.Clone(documentation), repository+"CHANGELOG.md", repository+"docs/README.md", repository+"docs/doctor.md",
+	repository+"docs/scale.md",
 	repository+"examples/traefik/README.md")
 
 var (
