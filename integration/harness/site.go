@@ -12,8 +12,8 @@ import (
 	"github.com/quic-go/quic-go/http3"
 )
 
-// ForSite has a client ask for the site Domain, at whatever address, verify its certificate, and send the header with each request. It does
-// not follow redirects.
+// ForSite makes a client request the site Domain, at any address, verify its certificate, and send the header with each request. The client
+// does not follow redirects.
 func ForSite(client *http.Client, roots *x509.CertPool, header http.Header) *http.Client {
 	verified := &tls.Config{RootCAs: roots, ServerName: Domain}
 	switch transport := client.Transport.(type) {

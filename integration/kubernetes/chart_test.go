@@ -15,8 +15,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// TestHelmValuesInTheChart has Helm render the chart that HELM_CHART names, such as traefik/traefik or a directory. Helm checks the values
-// against the chart's schema.
+// TestHelmValuesInTheChart renders the chart that HELM_CHART names, such as traefik/traefik or a directory. Helm checks the values against
+// the chart's schema.
 func TestHelmValuesInTheChart(t *testing.T) {
 	t.Parallel()
 	chart := os.Getenv("HELM_CHART")

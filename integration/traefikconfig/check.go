@@ -33,7 +33,7 @@ func CheckStatic(t *testing.T, config *static.Configuration) {
 		checkEntryPoint(t, name, config.EntryPoints[name])
 	}
 	if redirections := config.EntryPoints["web"].HTTP.Redirections; redirections != nil && config.EntryPoints[redirections.EntryPoint.To] == nil {
-		t.Errorf("web redirects to %q, which is no entry point", redirections.EntryPoint.To)
+		t.Errorf("web redirects to %q, which is not an entry point", redirections.EntryPoint.To)
 	}
 	for name, resolver := range config.CertificatesResolvers {
 		if over := resolver.ACME.HTTPChallenge.EntryPoint; config.EntryPoints[over] == nil {
