@@ -71,6 +71,11 @@ torture-failures: ## make everything around the proxy fail while it transfers
 docker: ## run the examples in a Docker engine and under systemd; as root, on Linux
 	$(INTEGRATE) -tags slow -skip TestRelease ./docker
 
+.PHONY: kubernetes
+kubernetes: ## run two replicas of Traefik beside a real Kubernetes API server; the first time, this builds both, for some minutes
+	@command -v etcd >/dev/null || { echo "kubernetes: etcd is missing: on Debian, it is in the package etcd-server" >&2; exit 1; }
+	$(INTEGRATE) -tags slow -v ./kubernetes
+
 .PHONY: immich
 immich: ## compare the public routes with the newest Immich's API
 	export IMMICH_SDK=latest && $(INTEGRATE) ./publicroutes
@@ -136,6 +141,7 @@ tidy: ## bring go.mod, go.sum and vendor up to date
 	cd integration && go mod tidy
 	cd bench && go mod tidy
 	cd integration/doctor/caddy && go mod tidy
+	cd integration/kubernetes/apiserver && go mod tidy
 
 ## Releasing
 

@@ -20,6 +20,7 @@ type Program struct {
 	Path       string
 	Arguments  []string
 	Environ    []string                       // in addition to that of the test
+	Dir        string                         // to run it in; that of the test if not set
 	Through    []string                       // a command that runs the program, such as prlimit
 	Enter      func(start func() error) error // starts it somewhere else, such as in a network namespace
 	Files      []*os.File                     // that it inherits, from descriptor 3 on
@@ -51,6 +52,7 @@ func (p Program) Start(t testing.TB) *Process {
 	line = append(line, p.Arguments...)
 	command := exec.CommandContext(context.Background(), line[0], line[1:]...)
 	command.Env = append(os.Environ(), p.Environ...)
+	command.Dir = p.Dir
 	command.ExtraFiles = p.Files
 	log := p.Log
 	if log == nil {

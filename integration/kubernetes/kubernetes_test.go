@@ -1,4 +1,5 @@
-// Package kubernetes checks examples/traefik/kubernetes.yml with Traefik's provider and its published resource definitions.
+// Package kubernetes checks examples/traefik/kubernetes.yml with Traefik's provider and its published resource definitions, and
+// helm-values.yml with what the chart makes of it. With the build tag slow, two Traefiks run with both, beside a real API server.
 package kubernetes
 
 import (
@@ -44,8 +45,9 @@ func TestExampleKubernetes(t *testing.T) {
 	t.Setenv("KUBECONFIG", "") // or Traefik would connect there, and not to this test
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
 	objects := decodeKubernetes(t, harness.ReadFile(t, filepath.Join(traefik.ExampleDir(), "kubernetes.yml")))
-	objects = append(objects, immichsService())
-	traefikconfig.CheckDynamic(t, traefikconfig.StaticFile(t), loadFromKubernetes(t, objects), traefikconfig.ImmichRoutes)
+	objects = append(objects, immichsService(), certificatesSecret(t))
+	config := traefikconfig.DecodeFlags(t, loadChartValues(t).flags())
+	traefikconfig.CheckDynamic(t, config, loadFromKubernetes(t, objects), traefikconfig.ImmichRoutes)
 }
 
 func TestExampleKubernetesFollowsTraefiksDefinitions(t *testing.T) {
@@ -112,6 +114,20 @@ func immichsService() *corev1.Service {
 	}
 }
 
+// certificatesSecret is what cert-manager is expected to have made.
+func certificatesSecret(t *testing.T) *corev1.Secret {
+	t.Helper()
+	folder := t.TempDir()
+	certFile, keyFile := filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key")
+	harness.WriteCertificate(t, certFile, keyFile, harness.Domain)
+	return &corev1.Secret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: metav1.ObjectMeta{Name: "photos-tls", Namespace: "immich"},
+		Type:       corev1.SecretTypeTLS,
+		Data:       asStored(map[string]string{"tls.crt": harness.ReadFile(t, certFile), "tls.key": harness.ReadFile(t, keyFile)}),
+	}
+}
+
 // loadFromKubernetes makes Traefik's provider translate the objects, including references to Secrets.
 func loadFromKubernetes(t *testing.T, objects []runtime.Object) *dynamic.Configuration {
 	t.Helper()
@@ -158,7 +174,7 @@ func kubernetesAPI(objects []runtime.Object) http.Handler {
 func definitions(t *testing.T) map[string]*validate.SchemaValidator {
 	t.Helper()
 	validators := map[string]*validate.SchemaValidator{}
-	for _, doc := range documents(publishedDefinitions(t)) {
+	for _, doc := range documents(published(t, "definition-v1")) {
 		var definition apiextensionsv1.CustomResourceDefinition
 		if err := kyaml.Unmarshal([]byte(doc), &definition); err != nil {
 			t.Fatal(err)
@@ -171,18 +187,14 @@ func definitions(t *testing.T) map[string]*validate.SchemaValidator {
 	return validators
 }
 
-func publishedDefinitions(t *testing.T) string {
+// published is a file of Traefik's documentation for the provider.
+func published(t *testing.T, what string) string {
 	t.Helper()
 	dir, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/traefik/traefik/v3").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := "docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml"
-	text, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
+	return harness.ReadFile(t, filepath.Join(strings.TrimSpace(string(dir)), "docs/content/reference/dynamic-configuration", "kubernetes-crd-"+what+".yml"))
 }
 
 func validator(t *testing.T, published *apiextensionsv1.JSONSchemaProps) *validate.SchemaValidator {

@@ -1,7 +1,6 @@
 package standalone
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -200,25 +199,12 @@ func TestTermLetsAnUploadFinish(t *testing.T) {
 	for protocol, client := range harness.Clients(t) {
 		t.Run(protocol, func(t *testing.T) {
 			p := startOpenProxy(t)
-			body, writer := io.Pipe()
-			sent := make(chan struct{})
-			go func() {
-				defer close(sent)
-				harness.Upload(t, client, p.url("/api/assets"), body)
-			}()
-			rest := bufio.NewReader(form(1 << 20))
-			_, _ = io.CopyN(writer, rest, 1<<19)
-			harness.Await(t, "the upload to be in progress", func() bool { u := p.immich.Uploads(); return len(u) == 1 && u[0].Bytes > 0 })
+			upload := harness.HoldUpload(t, client, p.url("/api/assets"), p.immich, "a.mp4")
 			if err := p.Signal(syscall.SIGTERM); err != nil {
 				t.Fatal(err)
 			}
 			harness.Await(t, "the proxy to stop", func() bool { return p.Log.Contains("stopping") })
-			_, _ = io.Copy(writer, rest)
-			_ = writer.Close()
-			<-sent
-			if upload := p.immich.Uploads()[0]; !upload.Complete || upload.Size != 1<<20 {
-				t.Errorf("Immich has %+v", upload)
-			}
+			upload.Finish(t)
 		})
 	}
 }

@@ -21,7 +21,6 @@ import (
 
 	"github.com/immichaccess/immichaccess/integration/harness"
 	"github.com/immichaccess/immichaccess/internal/fakeimmich"
-	"github.com/quic-go/quic-go/http3"
 )
 
 // The renewal of certificates. A test can't wait for the 10 minutes after which certmagic checks again whether one is due, so
@@ -62,7 +61,7 @@ func TestRenewalUnderLoad(t *testing.T) {
 	t.Cleanup(all.Wait)
 	uploaders, requesters := harness.Clients(t), harness.Clients(t)
 	for protocol := range uploaders {
-		uploader, requester := verifying(uploaders[protocol], roots), verifying(requesters[protocol], roots)
+		uploader, requester := harness.ForSite(uploaders[protocol], roots, nil), harness.ForSite(requesters[protocol], roots, nil)
 		all.Go(func() { sizes <- uploadUntil(loaded, t, uploader, "https://"+ca.HTTPS+"/api/assets") })
 		all.Go(func() {
 			after := requestUntil(loaded, t, requester, "https://"+ca.HTTPS+"/api/server/ping")
@@ -80,38 +79,6 @@ func TestRenewalUnderLoad(t *testing.T) {
 	all.Wait()
 	close(sizes)
 	wantUploads(t, immich, sizes)
-}
-
-// verifying makes a client verify certificates for the domain.
-func verifying(client *http.Client, roots *x509.CertPool) *http.Client {
-	verified := &tls.Config{RootCAs: roots, ServerName: harness.Domain}
-	switch transport := client.Transport.(type) {
-	case *http.Transport:
-		verified.NextProtos = transport.TLSClientConfig.NextProtos
-		transport.TLSClientConfig = verified
-	case *http3.Transport:
-		transport.TLSClientConfig = verified
-	}
-	client.Transport = namedHost{client.Transport}
-	return client
-}
-
-// namedHost requests the domain, whatever the address.
-type namedHost struct{ http.RoundTripper }
-
-func (n namedHost) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	r.Host = harness.Domain
-	return n.RoundTripper.RoundTrip(r)
-}
-
-func (n namedHost) CloseIdleConnections() {
-	n.RoundTripper.(interface{ CloseIdleConnections() }).CloseIdleConnections()
-}
-
-func (n namedHost) Close() error {
-	harness.CloseClient(&http.Client{Transport: n.RoundTripper})
-	return nil
 }
 
 // uploadUntil sends a file in small pieces until the end of the context, and returns its size.

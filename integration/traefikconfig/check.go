@@ -31,8 +31,8 @@ func CheckStatic(t *testing.T, config *static.Configuration) {
 	for _, name := range []string{"websecure", "immich-key"} {
 		checkEntryPoint(t, name, config.EntryPoints[name])
 	}
-	if to := config.EntryPoints["web"].HTTP.Redirections.EntryPoint.To; config.EntryPoints[to] == nil {
-		t.Errorf("web redirects to %q, which is not an entry point", to)
+	if redirections := config.EntryPoints["web"].HTTP.Redirections; redirections != nil && config.EntryPoints[redirections.EntryPoint.To] == nil {
+		t.Errorf("web redirects to %q, which is not an entry point", redirections.EntryPoint.To)
 	}
 	for name, resolver := range config.CertificatesResolvers {
 		if over := resolver.ACME.HTTPChallenge.EntryPoint; config.EntryPoints[over] == nil {
@@ -126,8 +126,9 @@ func checkReferences(t *testing.T, config *static.Configuration, dyn *dynamic.Co
 	if router.TLS == nil {
 		t.Fatalf("router %s has no TLS", name)
 	}
-	if _, found := config.CertificatesResolvers[router.TLS.CertResolver]; !found {
-		t.Errorf("router %s: there is no certificate resolver %q", name, router.TLS.CertResolver)
+	given := router.TLS.CertResolver == "" && dyn.TLS != nil && len(dyn.TLS.Certificates) > 0
+	if _, found := config.CertificatesResolvers[router.TLS.CertResolver]; !found && !given {
+		t.Errorf("router %s: there is no certificate, and no certificate resolver %q", name, router.TLS.CertResolver)
 	}
 }
 

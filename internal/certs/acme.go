@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/certmagic"
@@ -44,9 +45,7 @@ func openACME(ctx context.Context, settings *config.Settings, ports Ports, logge
 		magic.Issuers = append(magic.Issuers, issuer)
 	}
 	context.AfterFunc(ctx, cache.Stop)
-	for _, domain := range settings.Domains {
-		go manage(ctx, magic, domain, orders)
-	}
+	startManaging(ctx, magic, settings.Domains, orders)
 
 	source := &Source{TLS: newTLS(magic.GetCertificate), Challenge: answerFor(issuers)}
 	source.TLS.NextProtos = []string{acmez.ACMETLS1Protocol}
@@ -57,16 +56,46 @@ func openACME(ctx context.Context, settings *config.Settings, ports Ports, logge
 const (
 	firstRetry = time.Second
 	lastRetry  = time.Minute
+	loadTime   = 5 * time.Second // it takes milliseconds, unless an OCSP responder hangs
 )
 
+// startManaging returns when the certificates that are stored have been loaded, so that a restarted proxy fails no handshake.
+func startManaging(ctx context.Context, magic *certmagic.Config, domains []string, orders *orderLog) {
+	var loading sync.WaitGroup
+	for _, domain := range domains {
+		attempted := func() {}
+		if isStored(ctx, magic, domain) {
+			loading.Add(1)
+			attempted = sync.OnceFunc(loading.Done)
+		}
+		go manage(ctx, magic, domain, orders, attempted)
+	}
+	loaded := make(chan struct{})
+	go func() { loading.Wait(); close(loaded) }()
+	select {
+	case <-loaded:
+	case <-time.After(loadTime):
+	}
+}
+
+// isStored reports whether there is a certificate of one of the issuers for the domain, with all that belongs to it.
+func isStored(ctx context.Context, magic *certmagic.Config, domain string) bool {
+	keys := certmagic.StorageKeys
+	return slices.ContainsFunc(magic.Issuers, func(issuer certmagic.Issuer) bool {
+		key, exists := issuer.IssuerKey(), magic.Storage.Exists
+		return exists(ctx, keys.SiteCert(key, domain)) && exists(ctx, keys.SitePrivateKey(key, domain)) && exists(ctx, keys.SiteMeta(key, domain))
+	})
+}
+
 // manage gets the certificate if there is none, and then has certmagic renew it. certmagic itself tries again if a CA fails,
-// but not if it can't write to its storage, such as when the disk is full.
-func manage(ctx context.Context, magic *certmagic.Config, domain string, orders *orderLog) {
+// but not if it can't write to its storage, such as when the disk is full. It calls attempted after the first attempt.
+func manage(ctx context.Context, magic *certmagic.Config, domain string, orders *orderLog, attempted func()) {
 	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
 		err := magic.ObtainCertAsync(ctx, domain) // which waits, and does nothing if there is one
 		if err == nil {
 			err = magic.ManageAsync(ctx, []string{domain})
 		}
+		attempted()
 		if err == nil || ctx.Err() != nil {
 			return
 		}
