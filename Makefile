@@ -132,8 +132,8 @@ licenses: ## list the licences of the modules in vendor
 	go test -count 1 ./internal/licenses -args -update
 
 .PHONY: pictures
-pictures: ## take the pictures of the login page for the README; needs Chromium
-	cd integration && go run ./pictures ../docs/images
+pictures: ## make the pictures of the documentation, the icon and the banner; needs Chromium and nginx
+	cd integration && go run ./pictures ..
 
 .PHONY: tidy
 tidy: ## bring go.mod, go.sum and vendor up to date

@@ -35,7 +35,7 @@ const repository = "../../" // relative to this package
 // linked are further files, of which only the links are checked here: the doctor's page has its own test of the commands.
 var linked = append(slices.Clone(documentation), repository+"CHANGELOG.md", repository+"docs/README.md", repository+"docs/doctor.md",
 	repository+"docs/symptoms.md", repository+"docs/command-line.md", repository+"docs/moving.md", repository+"docs/scale.md",
-	repository+"examples/traefik/README.md")
+	repository+"docs/metrics.md", repository+"examples/traefik/README.md")
 
 var (
 	fenced = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$")

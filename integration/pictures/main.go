@@ -1,4 +1,5 @@
-// Command pictures takes the pictures of the login page that README.md shows, in Chromium, and writes them into a directory.
+// Command pictures makes the pictures of the repository: the login page, in Chromium, the doctor's report, and the icon and the banner
+// of the plugin catalog.
 package main
 
 import (
@@ -10,13 +11,20 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/immichaccess/immichaccess"
+	"github.com/immichaccess/immichaccess/integration/harness"
 )
 
-// pictures are the files, by the colour scheme that a browser prefers.
-var pictures = map[string]string{"light": "login-page.png", "dark": "login-page-dark.png"}
+const (
+	loginPage     = "docs/images/login-page.png"
+	darkLoginPage = "docs/images/login-page-dark.png"
+	doctorReport  = "docs/images/doctor.svg"
+	icon          = ".assets/icon.png"
+	banner        = ".assets/banner.png"
+)
 
 func main() {
 	if len(os.Args) != 2 {
@@ -29,8 +37,9 @@ func main() {
 	}
 }
 
+// takePictures writes them below a directory, at their places in the repository.
 func takePictures(directory string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	gateway, err := startGateway(ctx)
 	if err != nil {
@@ -39,12 +48,25 @@ func takePictures(directory string) error {
 	defer gateway.Close()
 	browser, stop := startChromium(ctx)
 	defer stop()
-	for scheme, name := range pictures {
-		picture, err := photograph(browser, gateway.URL, scheme)
+	for _, picture := range []struct {
+		name string
+		take func() ([]byte, error)
+	}{
+		{loginPage, func() ([]byte, error) { return photograph(browser, gateway.URL, "light") }},
+		{darkLoginPage, func() ([]byte, error) { return photograph(browser, gateway.URL, "dark") }},
+		{doctorReport, func() ([]byte, error) { return drawDoctor(ctx) }},
+		{icon, func() ([]byte, error) { return render(browser, ".assets/icon.svg", 256, 256) }},
+		{banner, func() ([]byte, error) { return render(browser, ".assets/banner.svg", 1280, 640) }},
+	} {
+		content, err := picture.take()
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return fmt.Errorf("%s: %w", picture.name, err)
 		}
-		if err := os.WriteFile(filepath.Join(directory, name), picture, 0o644); err != nil { //nolint:gosec // published in the README
+		file := filepath.Join(directory, picture.name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil { //nolint:gosec // published
+			return err
+		}
+		if err := os.WriteFile(file, content, 0o644); err != nil { //nolint:gosec // published
 			return err
 		}
 	}
@@ -82,6 +104,19 @@ func photograph(ctx context.Context, url, scheme string) ([]byte, error) {
 		return nil, err
 	}
 	if err := chromedp.Do(ctx, chromedp.EmulateViewport(360, 360, chromedp.EmulateScale(2), chromedp.EmulateMobile), chromedp.Navigate(url)); err != nil {
+		return nil, err
+	}
+	return chromedp.Run(ctx, chromedp.CaptureScreenshot())
+}
+
+// render draws an SVG file of the repository on a transparent background.
+func render(ctx context.Context, name string, width, height int64) ([]byte, error) {
+	transparent := emulation.SetDefaultBackgroundColorOverrideParams{Color: &cdp.RGBA{A: 0.001}} // 0 would be left out, which means opaque
+	if _, err := chromedp.Call(ctx, emulation.SetDefaultBackgroundColorOverride, transparent); err != nil {
+		return nil, err
+	}
+	url := "file://" + filepath.Join(harness.RepositoryDir(), name)
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(width, height, chromedp.EmulateScale(1)), chromedp.Navigate(url)); err != nil {
 		return nil, err
 	}
 	return chromedp.Run(ctx, chromedp.CaptureScreenshot())

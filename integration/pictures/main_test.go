@@ -1,11 +1,13 @@
 package main
 
 import (
-	"bytes"
+	"image"
 	"image/png"
-	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/immichaccess/immichaccess/integration/harness"
 )
 
 // maxSize keeps the pictures quick to load and the repository small.
@@ -17,33 +19,44 @@ func TestPictures(t *testing.T) {
 	if err := takePictures(directory); err != nil {
 		t.Fatal(err)
 	}
-	brightness := map[string]uint32{}
-	for scheme, name := range pictures {
-		brightness[scheme] = checkPicture(t, filepath.Join(directory, name))
-		checkPicture(t, filepath.Join("../../docs/images", name)) // the one that is published
+	const repository = "../.."
+	for name, size := range map[string]image.Point{
+		loginPage: image.Pt(720, 720), darkLoginPage: image.Pt(720, 720), icon: image.Pt(256, 256), banner: image.Pt(1280, 640),
+	} {
+		checkPicture(t, filepath.Join(directory, name), size)
+		checkPicture(t, filepath.Join(repository, name), size) // the one that is published
 	}
-	if brightness["dark"] >= brightness["light"] {
-		t.Errorf("the background of the dark page is as bright as that of the light one: %v", brightness)
+	if light, dark := brightness(t, filepath.Join(directory, loginPage)), brightness(t, filepath.Join(directory, darkLoginPage)); dark >= light {
+		t.Errorf("the background of the dark page is as bright as that of the light one: %d, %d", dark, light)
+	}
+	if harness.ReadFile(t, filepath.Join(directory, doctorReport)) != harness.ReadFile(t, filepath.Join(repository, doctorReport)) {
+		t.Errorf("%s does not show what the doctor prints: run make pictures", doctorReport)
 	}
 }
 
-// checkPicture returns how bright the background is.
-func checkPicture(t *testing.T, name string) uint32 {
+func checkPicture(t *testing.T, name string, size image.Point) {
 	t.Helper()
-	content, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := harness.ReadFile(t, name)
 	if len(content) > maxSize {
 		t.Errorf("%s has %d bytes; at most %d are wanted", name, len(content), maxSize)
 	}
-	picture, err := png.Decode(bytes.NewReader(content))
+	if got := decode(t, name).Bounds().Size(); got != size {
+		t.Errorf("%s is of %v pixels, want %v", name, got, size)
+	}
+}
+
+// brightness is that of the background.
+func brightness(t *testing.T, name string) uint32 {
+	t.Helper()
+	_, green, _, _ := decode(t, name).At(0, 0).RGBA()
+	return green
+}
+
+func decode(t *testing.T, name string) image.Image {
+	t.Helper()
+	picture, err := png.Decode(strings.NewReader(harness.ReadFile(t, name)))
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
-	if size := picture.Bounds().Size(); size.X != 720 || size.Y != 720 {
-		t.Errorf("%s is of %v pixels", name, size)
-	}
-	_, green, _, _ := picture.At(0, 0).RGBA()
-	return green
+	return picture
 }

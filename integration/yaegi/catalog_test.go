@@ -1,6 +1,7 @@
 package yaegi
 
 import (
+	"image/png"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,8 @@ type manifest struct {
 	Type        string         `yaml:"type"`
 	Import      string         `yaml:"import"`
 	Summary     string         `yaml:"summary"`
+	IconPath    string         `yaml:"iconPath"`
+	BannerPath  string         `yaml:"bannerPath"`
 	TestData    map[string]any `yaml:"testData"`
 }
 
@@ -46,6 +49,18 @@ func checkManifest(t *testing.T, m manifest) {
 	}
 	if _, hasFile := m.TestData["keysFile"]; hasFile {
 		t.Error("the catalog has no key file")
+	}
+	checkImage(t, m.IconPath, 256, 256)
+	checkImage(t, m.BannerPath, 1280, 640) // the usual shape of a preview in social media
+}
+
+// checkImage requires a PNG file of a size, which is small enough to be loaded quickly.
+func checkImage(t *testing.T, path string, width, height int) {
+	t.Helper()
+	content := harness.ReadFile(t, filepath.Join(harness.RepositoryDir(), path))
+	config, err := png.DecodeConfig(strings.NewReader(content))
+	if err != nil || config.Width != width || config.Height != height || len(content) > 60_000 {
+		t.Errorf("%s: %d by %d pixels, %d bytes, %v", path, config.Width, config.Height, len(content), err)
 	}
 }
 
