@@ -118,7 +118,21 @@ func (v chartValues) flags() []string {
 	accessLog := maps.Clone(v.AccessLog)
 	delete(accessLog, "enabled")
 	flags = append(flags, flatten("--accesslog", accessLog)...)
-	return append(flags, flatten("--experimental", v.Experimental)...)
+	experimental := maps.Clone(v.Experimental)
+	delete(experimental, "localPlugins")
+	flags = append(flags, flatten("--experimental", experimental)...)
+	return append(flags, v.localPluginFlags()...)
+}
+
+// localPluginFlags leaves out where the plugins are mounted from, which concerns only the pod.
+func (v chartValues) localPluginFlags() []string {
+	var flags []string
+	plugins, _ := v.Experimental["localPlugins"].(map[string]any)
+	for name, plugin := range plugins {
+		settings, _ := plugin.(map[string]any)
+		flags = append(flags, fmt.Sprintf("--experimental.localPlugins.%s.moduleName=%v", name, settings["moduleName"]))
+	}
+	return flags
 }
 
 // flatten makes a flag of each value in the sections, which are named in the chart as in Traefik.

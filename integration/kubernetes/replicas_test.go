@@ -88,25 +88,24 @@ func (r *replicas) allowBrowsers(t *testing.T) {
 	).Replace(harness.ReadFile(t, filepath.Join(traefik.ExampleDir(), "kubernetes.yml"))))
 }
 
-// startReplica changes only what depends on the machine: addresses, where the API server is, and where the plugin is from.
+// startReplica changes only what depends on the machine: addresses, and where the API server is.
 func (r *replicas) startReplica(t *testing.T, token string) *replica {
 	t.Helper()
 	started := &replica{test: t}
 	addresses := map[string]*string{"immich-key": &started.keyed, "websecure": &started.open, "traefik": &started.health}
 	arguments := []string{
-		"--global.checkNewVersion=false", "--experimental.localPlugins.immichaccess.moduleName=github.com/immichaccess/immichaccess",
+		"--global.checkNewVersion=false",
 		"--providers.kubernetescrd.endpoint=" + r.url, "--providers.kubernetescrd.token=" + token, "--providers.kubernetescrd.certAuthFilePath=" + r.ca,
 	}
 	for _, flag := range loadChartValues(t).flags() {
 		entryPoint, _, isAddress := strings.Cut(flag, ".address=")
-		switch {
-		case isAddress:
+		if isAddress {
 			address := harness.FreeAddress(t)
 			if wanted := addresses[strings.TrimPrefix(entryPoint, "--entryPoints.")]; wanted != nil {
 				*wanted = address
 			}
 			arguments = append(arguments, entryPoint+".address="+address+"/tcp")
-		case !strings.HasPrefix(flag, "--experimental.plugins."):
+		} else {
 			arguments = append(arguments, flag)
 		}
 	}
