@@ -38,7 +38,7 @@ func TestCommands(t *testing.T) {
 		"check":                  {args: []string{"check", keyFlag}, out: "access.keys"},
 		"check without HTTPS":    {args: []string{"check", keyFlag, "--listen.https=", "--listen.plain=127.0.0.1:8080"}, out: "listen.plain"},
 		"check finds":            {args: []string{"check", keyFlag, "--http3=maybe"}, code: 2, err: "immichaccess: http3: \"maybe\""},
-		"run without key":        {args: nil, code: 2, err: "there is no key, so nobody could get in"},
+		"run without key":        {args: []string{"--access.keys=", "--access.keysFile="}, code: 2, err: "there is no key, so nobody could get in"},
 		"unknown command":        {args: []string{"chekc"}, code: 2, err: `there is no command "chekc"`},
 		"key without name":       {args: []string{"key"}, code: 2, err: "give the new key a name"},
 		"key, wrong name":        {args: []string{"key", "my phone"}, code: 2, err: `"my phone" is not a name`},
