@@ -93,6 +93,21 @@ func TestFlagsWinOverEnvironmentWinsOverFile(t *testing.T) {
 	}
 }
 
+// A list that a flag or a variable empties must not keep the entries of the file: these networks would still need no key.
+func TestEmptyListWins(t *testing.T) {
+	t.Parallel()
+	path := writeFile(t, "immichaccess.yml", "access:\n  keys: [correct-horse-battery-staple]\n  keylessNetworks: [192.168.1.0/24]\n")
+	for source, c := range map[string]struct{ args, environ []string }{
+		"flag":     {args: []string{"--access.keylessNetworks="}},
+		"variable": {environ: []string{"IMMICHACCESS_ACCESS_KEYLESSNETWORKS="}},
+	} {
+		l := load(t, append(c.args, "--configFile="+path), c.environ)
+		if len(l.Access.KeylessNetworks) != 0 || len(l.Access.Keys) != 1 {
+			t.Errorf("%s: %v, %d keys", source, l.Access.KeylessNetworks, len(l.Access.Keys))
+		}
+	}
+}
+
 func TestShowMasksSecretsAndNamesSources(t *testing.T) {
 	t.Parallel()
 	path := writeFile(t, "immichaccess.yml", "access: {keys: ['phone:correct-horse-battery-staple expires=2999-01-31', another-horse-battery]}\n")

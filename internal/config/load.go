@@ -86,10 +86,14 @@ func (l *Loaded) apply(layer []assignment, errs *problems) {
 }
 
 // set has paerser convert the text, one option at a time, so that an error can name the option. A list needs no conversion,
-// and its entries may contain commas.
+// and its entries may contain commas. paerser leaves a list as it is if the text is empty.
 func (a assignment) set(s *Settings) error {
 	switch value := a.value.(type) {
 	case string:
+		if a.option.kind() == listType && value == "" {
+			a.option.field(s).SetZero()
+			return nil
+		}
 		return parser.Decode(map[string]string{parser.DefaultRootName + "." + a.option.Name: value}, s, parser.DefaultRootName)
 	case []string:
 		if a.option.kind() == listType {
