@@ -166,7 +166,9 @@ func eval[T any](b *tab, expression string) T {
 // await waits until an expression is true.
 func (b *tab) await(expression string) {
 	b.t.Helper()
-	if !harness.Eventually(func() bool { return eval[bool](b, "!!("+expression+")") }) {
+	// While the page is loading, the expression may throw.
+	holds := "(() => { try { return !!(" + expression + ") } catch { return false } })()"
+	if !harness.Eventually(func() bool { return eval[bool](b, holds) }) {
 		b.t.Fatalf("timed out waiting for %s; the page is\n%s", expression, eval[string](b, "document.documentElement.outerHTML"))
 	}
 }

@@ -168,7 +168,8 @@ func (b *tab) want(expression, value string) {
 	b.t.Helper()
 	var got string
 	for deadline := time.Now().Add(harness.Patience); ; time.Sleep(20 * time.Millisecond) {
-		if got = eval[string](b, "String("+expression+")"); got == value {
+		// While the page is loading, the expression may throw.
+		if got = eval[string](b, "(() => { try { return String("+expression+") } catch (error) { return String(error) } })()"); got == value {
 			return
 		}
 		if time.Now().After(deadline) {
