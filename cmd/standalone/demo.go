@@ -55,6 +55,7 @@ func runDemo(c *console) error {
 
 	secret := rand.Text()
 	defaults := []string{
+		"--configFile=", // not the file of a proxy that is installed
 		"--acme.storage=" + storage,
 		"--upstreams=http://" + immich.Addr().String(),
 		"--listen.https=" + demoAddress,

@@ -262,6 +262,11 @@ func runDemo(t *testing.T, main string, args []string, last string) string {
 	if output, err := exec.Command("go", "build", "-C", main, "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, output)
 	}
+	// The standalone proxy would find this configuration. The demo must not: it could order certificates for its domains.
+	installed := filepath.Join(filepath.Dir(program), "immichaccess.yml")
+	if err := os.WriteFile(installed, []byte("domains: [photos.example.com]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	demo := exec.CommandContext(ctx, program, args...)
 	output := &harness.Log{}

@@ -221,6 +221,31 @@ func TestNothingGiven(t *testing.T) {
 	}
 }
 
+// The file beside the binary is read, unless another is named, or none.
+func TestFileBesideTheBinary(t *testing.T) { // not parallel: other tests expect that there is no such file
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	beside := filepath.Join(filepath.Dir(binary), FileName)
+	if err := os.WriteFile(beside, []byte("domains: [photos.example.com]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.Remove(beside) })
+
+	if found := load(t, withKey, nil); found.ConfigFile != beside || len(found.Domains) != 1 {
+		t.Errorf("%q is read, with the domains %v", found.ConfigFile, found.Domains)
+	}
+	for name, c := range map[string]struct{ args, environ []string }{
+		"a flag":     {args: []string{"--configFile="}},
+		"a variable": {environ: []string{"IMMICHACCESS_CONFIGFILE="}},
+	} {
+		if none := load(t, append(c.args, withKey...), c.environ); none.ConfigFile != "" || len(none.Domains) != 0 {
+			t.Errorf("%s: %q is read, with the domains %v", name, none.ConfigFile, none.Domains)
+		}
+	}
+}
+
 // A value of the wrong type is described in the same way, whichever source it comes from.
 func TestErrorsNameTheirOrigin(t *testing.T) {
 	t.Parallel()

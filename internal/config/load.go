@@ -57,7 +57,9 @@ func read(args, environ []string, errs *problems) (loaded *Loaded, readable bool
 	loaded = &Loaded{Settings: *Defaults(), sources: map[string]string{}}
 
 	loaded.apply(onlyConfigFile(append(variables, flags...)), errs)
-	loaded.ConfigFile = findFile(loaded.ConfigFile)
+	if _, named := loaded.sources["configFile"]; !named {
+		loaded.ConfigFile = findFile()
+	}
 	file, fileReadable := readFile(loaded.ConfigFile, errs)
 	loaded.apply(file, errs)
 	loaded.apply(variables, errs)

@@ -14,7 +14,7 @@ import (
 // Settings are the options as the user gives them. The yaml tag of a field is the option's name, and its comment the
 // description of the option, from which make docs writes the reference, the help and the README's table.
 type Settings struct {
-	// ConfigFile is a file with options, in YAML or TOML.
+	// ConfigFile is a file with options, in YAML or TOML; empty is none.
 	// Default: immichaccess.yml beside the binary, or in /etc/immichaccess.
 	ConfigFile string `yaml:"configFile"`
 	// Upstreams are the Immich servers. With several, a client stays with the same one as long as that is healthy. An address

@@ -81,11 +81,8 @@ func readEnv(environ []string, errs *problems) []assignment {
 	return layer
 }
 
-// findFile returns the file that the user named, or else one in the usual places, or else nothing.
-func findFile(named string) string {
-	if named != "" {
-		return named
-	}
+// findFile returns the file in the usual places, if there is one.
+func findFile() string {
 	places := []string{filepath.Join(SystemDirectory, FileName)}
 	if binary, err := os.Executable(); err == nil {
 		places = append([]string{filepath.Join(filepath.Dir(binary), FileName)}, places...)

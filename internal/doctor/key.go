@@ -46,7 +46,7 @@ func (e *examination) checkKey(ctx context.Context) {
 		})
 		return
 	}
-	e.passed("access-key", areaKey, fmt.Sprintf("none and a wrong one: %d; yours: in", e.refusal.status))
+	e.passed("access-key", areaKey, fmt.Sprintf("none and a wrong one: %d; yours: accepted", e.refusal.status))
 }
 
 func (e *examination) judgeOpen() {

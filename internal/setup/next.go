@@ -36,7 +36,7 @@ func (a *Answers) NextSteps(p Place) string {
 	fmt.Fprintf(&text, "Run the proxy:\n\n    %s\n\n", a.command(p, ""))
 	switch {
 	case p.Dir != config.SystemDirectory:
-		fmt.Fprintf(&text, "To run it as a service, do this again as root, with --directory=%s; see docs/standalone.md.\n", config.SystemDirectory)
+		fmt.Fprintf(&text, "To run it as a service, do this again as root, with --directory=%s: that makes another key. See docs/standalone.md.\n", config.SystemDirectory)
 	case a.IsPlain():
 		text.WriteString("Or run it as a service, without the socket units; see docs/behind-a-proxy.md.\n")
 	case a.CertFile != "":
