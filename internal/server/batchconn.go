@@ -250,7 +250,7 @@ func (c *batchConn) Write(p []byte) (int, error) {
 // collects reports whether a write is for the background; mu is held.
 func (c *batchConn) collects() bool {
 	if c.led {
-		return c.held
+		return c.held || c.deadline.IsZero() // TLS writes without the frameConn, too, when a client updates its keys
 	}
 	return c.isBusy() && c.deadline.IsZero()
 }

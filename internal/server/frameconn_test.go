@@ -170,6 +170,20 @@ func TestClientThatTakesNoFramesIsNoticedWithoutBuffers(t *testing.T) {
 	}
 }
 
+// TestClientThatTakesNoAnswersOfTLSIsNoticed writes what TLS itself does while the connection is read, such as its answers to key updates.
+func TestClientThatTakesNoAnswersOfTLSIsNoticed(t *testing.T) {
+	t.Parallel()
+	conn, _ := framePair(t, time.Second)
+	written := make(chan error, 1)
+	go func() {
+		_, err := fillConn(conn.below)
+		written <- err
+	}()
+	if err := awaitError(t, written); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error(err)
+	}
+}
+
 // TestAbandonedFramesDoNotDelayClose to a client that takes nothing.
 func TestAbandonedFramesDoNotDelayClose(t *testing.T) {
 	t.Parallel()
