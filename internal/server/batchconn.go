@@ -240,11 +240,18 @@ func (c *batchConn) Write(p []byte) (int, error) {
 		return c.collect(p)
 	}
 	err := c.await()
-	c.mu.Unlock()
-	if err != nil {
-		return 0, err
+	limited := !c.deadline.IsZero()
+	if err == nil && !limited {
+		err = c.writeDirectly(p)
 	}
-	return c.Conn.Write(p)
+	c.mu.Unlock()
+	switch {
+	case err != nil:
+		return 0, err
+	case limited:
+		return c.Conn.Write(p)
+	}
+	return len(p), nil
 }
 
 // collects reports whether a write is for the background; mu is held.

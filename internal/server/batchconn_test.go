@@ -165,6 +165,21 @@ func TestClientThatTakesNothingIsNoticedWithoutBuffers(t *testing.T) {
 	}
 }
 
+// TestClientThatTakesNothingIsNoticedBetweenBatches has writes that are not many, as in a response that Immich sends slowly.
+func TestClientThatTakesNothingIsNoticedBetweenBatches(t *testing.T) {
+	t.Parallel()
+	conn, _ := batchPair(t, time.Second)
+	conn.batches.busyTime = 0
+	written := make(chan error, 1)
+	go func() {
+		_, err := fillConn(conn)
+		written <- err
+	}()
+	if err := awaitError(t, written); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error(err)
+	}
+}
+
 // stalledConn returns a connection whose peer reads nothing, without buffers of the kernel, and with all its own buffers full.
 // The error is that of the writer.
 func stalledConn(t *testing.T) (*batchConn, <-chan error) {
