@@ -13,7 +13,7 @@ const (
 	// batchSize is how much of what is written to a connection is collected while an earlier batch is being written. A busy
 	// connection has two such buffers, an idle one none.
 	batchSize = 128 << 10
-	// maxBatches is how many buffers all connections together may use; connections that get none write directly.
+	// maxBatches is how many buffers all connections together may use; connections that get none write without one.
 	maxBatches = 128
 	// closeTime is how long a client may read nothing while the rest is written before the connection is closed.
 	closeTime = 5 * time.Second
@@ -82,7 +82,6 @@ func (l *batchListener) Accept() (net.Conn, error) {
 
 // batcher collects what is written to a connection while an earlier batch is being sent. An error is returned by the next write.
 type batcher struct {
-	conn    net.Conn
 	batches *batches
 	size    int
 	send    func(batch []byte) error
@@ -97,8 +96,8 @@ type batcher struct {
 	last    time.Time // when something was written
 }
 
-func (b *batcher) init(conn net.Conn, all *batches, size int, send func([]byte) error, ended func()) {
-	b.conn, b.batches, b.size, b.send, b.ended = conn, all, size, send, ended
+func (b *batcher) init(all *batches, size int, send func([]byte) error, ended func()) {
+	b.batches, b.size, b.send, b.ended = all, size, send, ended
 	b.change.L = &b.mu
 }
 
@@ -138,19 +137,32 @@ func (b *batcher) collect(p []byte) (int, error) {
 				return collected, nil
 			}
 		case !b.writing: // there is no buffer, and nothing to wait for
-			n, err := b.writeDirectly(p[collected:])
-			return collected + n, err
+			if err := b.writeDirectly(p[collected:]); err != nil {
+				return collected, err
+			}
+			return len(p), nil
 		}
 		b.change.Wait()
 	}
 	return collected, b.err
 }
 
-// writeDirectly is called with mu held, but releases it while it writes.
-func (b *batcher) writeDirectly(p []byte) (int, error) {
+// writeDirectly is called with mu held, but releases it while it writes. The idle timeout is the same as for a batch.
+func (b *batcher) writeDirectly(p []byte) error {
+	b.writing = true
 	b.mu.Unlock()
-	defer b.mu.Lock()
-	return b.conn.Write(p)
+	err := b.send(p)
+	b.mu.Lock()
+	b.err = err
+	b.endWriting()
+	return err
+}
+
+// endWriting is called with mu held.
+func (b *batcher) endWriting() {
+	b.writing = false
+	b.ended()
+	b.change.Broadcast()
 }
 
 func (b *batcher) start() {
@@ -179,9 +191,7 @@ func (b *batcher) writeBatches() {
 	}
 	b.batches.put(b.pending)
 	b.pending = nil
-	b.writing = false
-	b.ended()
-	b.change.Broadcast()
+	b.endWriting()
 }
 
 // together sends in batches what write writes to the connection, however small the writes are, and returns when all is written.
@@ -219,7 +229,7 @@ type batchConn struct {
 
 func newBatchConn(conn net.Conn, all *batches) *batchConn {
 	c := &batchConn{Conn: conn}
-	c.init(conn, all, batchSize, c.writeAll, c.endBatches)
+	c.init(all, batchSize, c.writeAll, c.endBatches)
 	return c
 }
 
@@ -230,17 +240,24 @@ func (c *batchConn) Write(p []byte) (int, error) {
 		return c.collect(p)
 	}
 	err := c.await()
-	c.mu.Unlock()
-	if err != nil {
-		return 0, err
+	limited := !c.deadline.IsZero()
+	if err == nil && !limited {
+		err = c.writeDirectly(p)
 	}
-	return c.Conn.Write(p)
+	c.mu.Unlock()
+	switch {
+	case err != nil:
+		return 0, err
+	case limited:
+		return c.Conn.Write(p)
+	}
+	return len(p), nil
 }
 
 // collects reports whether a write is for the background; mu is held.
 func (c *batchConn) collects() bool {
 	if c.led {
-		return c.held
+		return c.held || c.deadline.IsZero() // TLS writes without the frameConn, too, when a client updates its keys
 	}
 	return c.isBusy() && c.deadline.IsZero()
 }

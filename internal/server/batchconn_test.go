@@ -147,6 +147,39 @@ func TestClientThatTakesNothingIsNoticed(t *testing.T) {
 	waitUntil(t, "the buffers to be given back", conn.isIdle)
 }
 
+func TestClientThatTakesNothingIsNoticedWithoutBuffers(t *testing.T) {
+	t.Parallel()
+	conn, _ := batchPair(t, time.Second)
+	conn.batches.inUse.Store(maxBatches)
+	conn.last = time.Now() // it is busy
+	written := make(chan error, 1)
+	go func() {
+		_, err := fillConn(conn)
+		written <- err
+	}()
+	if err := awaitError(t, written); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a read returns %v", err)
+	}
+}
+
+// TestClientThatTakesNothingIsNoticedBetweenBatches has writes that are not many, as in a response that Immich sends slowly.
+func TestClientThatTakesNothingIsNoticedBetweenBatches(t *testing.T) {
+	t.Parallel()
+	conn, _ := batchPair(t, time.Second)
+	conn.batches.busyTime = 0
+	written := make(chan error, 1)
+	go func() {
+		_, err := fillConn(conn)
+		written <- err
+	}()
+	if err := awaitError(t, written); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error(err)
+	}
+}
+
 // stalledConn returns a connection whose peer reads nothing, without buffers of the kernel, and with all its own buffers full.
 // The error is that of the writer.
 func stalledConn(t *testing.T) (*batchConn, <-chan error) {

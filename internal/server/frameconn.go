@@ -24,7 +24,7 @@ func newFrameConn(encrypted net.Conn, below *batchConn) *frameConn {
 	below.mu.Lock()
 	below.led = true
 	below.mu.Unlock()
-	c.init(encrypted, below.batches, frameBatch, c.encrypt, func() {}) // below closes the connection after an error
+	c.init(below.batches, frameBatch, c.encrypt, func() {}) // below closes the connection after an error
 	return c
 }
 

@@ -144,6 +144,46 @@ func TestClientThatTakesNoFramesIsNoticed(t *testing.T) {
 	}
 }
 
+// TestClientThatTakesNoFramesIsNoticedWithoutBuffers has a connection that began when all buffers were in use.
+func TestClientThatTakesNoFramesIsNoticedWithoutBuffers(t *testing.T) {
+	t.Parallel()
+	for name, busy := range map[string]bool{"busy": true, "idle": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn, _ := framePair(t, time.Second)
+			conn.batches.inUse.Store(maxBatches)
+			if !busy {
+				conn.batches.busyTime = 0
+			}
+			written := make(chan error, 1)
+			go func() {
+				_, err := fillConn(conn)
+				written <- err
+			}()
+			if err := awaitError(t, written); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Error(err)
+			}
+			if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("who reads the connection is told %v", err)
+			}
+		})
+	}
+}
+
+// TestClientThatTakesNoAnswersOfTLSIsNoticed writes what TLS itself does while the connection is read, such as its answers to key updates.
+func TestClientThatTakesNoAnswersOfTLSIsNoticed(t *testing.T) {
+	t.Parallel()
+	conn, _ := framePair(t, time.Second)
+	written := make(chan error, 1)
+	go func() {
+		_, err := fillConn(conn.below)
+		written <- err
+	}()
+	if err := awaitError(t, written); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error(err)
+	}
+}
+
 // TestAbandonedFramesDoNotDelayClose to a client that takes nothing.
 func TestAbandonedFramesDoNotDelayClose(t *testing.T) {
 	t.Parallel()
