@@ -223,6 +223,7 @@ func TestLimitsCountTheClientBehindARelay(t *testing.T) {
 		if response, err := ask(t, conn); err != nil || response.StatusCode != http.StatusOK {
 			t.Errorf("connection %d was closed: %v", i, err)
 		}
+		waitFor(t, "the connection to be idle", s.isIdle) // so that the first one has been idle longest
 	}
 	open(0) // a third
 	ends(t, conns[0])
@@ -231,6 +232,17 @@ func TestLimitsCountTheClientBehindARelay(t *testing.T) {
 	if len(s.limiter.clients) != 5 {
 		t.Errorf("there are %d clients", len(s.limiter.clients))
 	}
+}
+
+func (s served) isIdle() bool {
+	s.limiter.mu.Lock()
+	defer s.limiter.mu.Unlock()
+	for conn := range s.limiter.conns {
+		if conn.running {
+			return false
+		}
+	}
+	return true
 }
 
 func FuzzProxyProtocol(f *testing.F) {
