@@ -59,45 +59,55 @@ func TestBatchesAreWholeAndInOrder(t *testing.T) {
 			t.Parallel()
 			conn, peer := batchPair(t, time.Hour)
 			conn.batches.inUse.Store(buffers)
-			const seed, writes = 1, 3000
-			random, sent := rand.New(rand.NewPCG(seed, seed)), sha256.New()
-			var writer sync.WaitGroup
-			writer.Go(func() {
-				content := make([]byte, 3*batchSize)
-				for i := range content {
-					content[i] = byte(random.Uint32())
+			wantWholeAndInOrder(t, conn, peer, conn.batches, 3*recordSize, conn.CloseWrite, func(random *rand.Rand) {
+				switch random.IntN(40) {
+				case 0:
+					_ = conn.SetWriteDeadline(time.Now().Add(time.Hour))
+				case 1, 2, 3:
+					_ = conn.SetWriteDeadline(time.Time{})
 				}
-				for range writes {
-					size := random.IntN(3 * recordSize)
-					if random.IntN(50) == 0 {
-						size = random.IntN(len(content))
-					}
-					switch random.IntN(40) {
-					case 0:
-						_ = conn.SetWriteDeadline(time.Now().Add(time.Hour))
-					case 1, 2, 3:
-						_ = conn.SetWriteDeadline(time.Time{})
-					}
-					piece := content[random.IntN(len(content)-size):][:size]
-					if n, err := conn.Write(piece); err != nil || n != size {
-						t.Errorf("%d of %d bytes, %v", n, size, err)
-					}
-					sent.Write(piece)
-				}
-				_ = conn.CloseWrite()
 			})
-			received := sha256.New()
-			if _, err := io.Copy(received, peer); err != nil {
-				t.Fatal(err)
-			}
-			writer.Wait()
-			if !bytes.Equal(received.Sum(nil), sent.Sum(nil)) {
-				t.Error("what is received is not what was sent")
-			}
-			if held := conn.batches.inUse.Load(); held != buffers {
-				t.Errorf("%d buffers are not given back", held-buffers)
-			}
 		})
+	}
+}
+
+// wantWholeAndInOrder writes pieces of random sizes, most of them below the usual one, and wants all of them to arrive, and the buffers
+// to be given back that they take. It calls before before each write, and end after the last one.
+func wantWholeAndInOrder(t *testing.T, conn io.Writer, peer io.Reader, all *batches, usual int, end func() error, before func(*rand.Rand)) {
+	t.Helper()
+	const seed, writes = 1, 3000
+	buffers := all.inUse.Load()
+	random, sent := rand.New(rand.NewPCG(seed, seed)), sha256.New()
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		content := make([]byte, 3*batchSize)
+		for i := range content {
+			content[i] = byte(random.Uint32())
+		}
+		for range writes {
+			size := random.IntN(usual)
+			if random.IntN(50) == 0 {
+				size = random.IntN(len(content))
+			}
+			before(random)
+			piece := content[random.IntN(len(content)-size):][:size]
+			if n, err := conn.Write(piece); err != nil || n != size {
+				t.Errorf("%d of %d bytes, %v", n, size, err)
+			}
+			sent.Write(piece)
+		}
+		_ = end()
+	})
+	received := sha256.New()
+	if _, err := io.Copy(received, peer); err != nil {
+		t.Fatal(err)
+	}
+	writer.Wait()
+	if !bytes.Equal(received.Sum(nil), sent.Sum(nil)) {
+		t.Error("what is received is not what was sent")
+	}
+	if held := all.inUse.Load(); held != buffers {
+		t.Errorf("%d buffers are not given back", held-buffers)
 	}
 }
 
@@ -135,6 +145,16 @@ func fillConn(conn net.Conn) (int, error) {
 	}
 }
 
+// fillInBackground sends the error of fillConn when it fails.
+func fillInBackground(conn net.Conn) <-chan error {
+	failed := make(chan error, 1)
+	go func() {
+		_, err := fillConn(conn)
+		failed <- err
+	}()
+	return failed
+}
+
 func TestClientThatTakesNothingIsNoticed(t *testing.T) {
 	t.Parallel()
 	conn, _ := batchPair(t, time.Second)
@@ -152,11 +172,7 @@ func TestClientThatTakesNothingIsNoticedWithoutBuffers(t *testing.T) {
 	conn, _ := batchPair(t, time.Second)
 	conn.batches.inUse.Store(maxBatches)
 	conn.last = time.Now() // it is busy
-	written := make(chan error, 1)
-	go func() {
-		_, err := fillConn(conn)
-		written <- err
-	}()
+	written := fillInBackground(conn)
 	if err := awaitError(t, written); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error(err)
 	}
@@ -170,11 +186,7 @@ func TestClientThatTakesNothingIsNoticedBetweenBatches(t *testing.T) {
 	t.Parallel()
 	conn, _ := batchPair(t, time.Second)
 	conn.batches.busyTime = 0
-	written := make(chan error, 1)
-	go func() {
-		_, err := fillConn(conn)
-		written <- err
-	}()
+	written := fillInBackground(conn)
 	if err := awaitError(t, written); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error(err)
 	}

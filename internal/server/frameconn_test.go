@@ -1,8 +1,6 @@
 package server
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -49,38 +47,7 @@ func TestFramesAreWholeAndInOrder(t *testing.T) {
 			t.Parallel()
 			conn, peer := framePair(t, time.Hour)
 			conn.batches.inUse.Store(buffers)
-			const seed, writes = 1, 3000
-			random, sent := rand.New(rand.NewPCG(seed, seed)), sha256.New()
-			var writer sync.WaitGroup
-			writer.Go(func() {
-				content := make([]byte, 3*batchSize)
-				for i := range content {
-					content[i] = byte(random.Uint32())
-				}
-				for range writes {
-					size := random.IntN(frameSize)
-					if random.IntN(50) == 0 {
-						size = random.IntN(len(content))
-					}
-					piece := content[random.IntN(len(content)-size):][:size]
-					if n, err := conn.Write(piece); err != nil || n != size {
-						t.Errorf("%d of %d bytes, %v", n, size, err)
-					}
-					sent.Write(piece)
-				}
-				_ = conn.Close()
-			})
-			received := sha256.New()
-			if _, err := io.Copy(received, peer); err != nil {
-				t.Fatal(err)
-			}
-			writer.Wait()
-			if !bytes.Equal(received.Sum(nil), sent.Sum(nil)) {
-				t.Error("what is received is not what was sent")
-			}
-			if held := conn.batches.inUse.Load(); held != buffers {
-				t.Errorf("%d buffers are not given back", held-buffers)
-			}
+			wantWholeAndInOrder(t, conn, peer, conn.batches, frameSize, conn.Close, func(*rand.Rand) {})
 		})
 	}
 }
@@ -155,11 +122,7 @@ func TestClientThatTakesNoFramesIsNoticedWithoutBuffers(t *testing.T) {
 			if !busy {
 				conn.batches.busyTime = 0
 			}
-			written := make(chan error, 1)
-			go func() {
-				_, err := fillConn(conn)
-				written <- err
-			}()
+			written := fillInBackground(conn)
 			if err := awaitError(t, written); !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Error(err)
 			}
@@ -174,11 +137,7 @@ func TestClientThatTakesNoFramesIsNoticedWithoutBuffers(t *testing.T) {
 func TestClientThatTakesNoAnswersOfTLSIsNoticed(t *testing.T) {
 	t.Parallel()
 	conn, _ := framePair(t, time.Second)
-	written := make(chan error, 1)
-	go func() {
-		_, err := fillConn(conn.below)
-		written <- err
-	}()
+	written := fillInBackground(conn.below)
 	if err := awaitError(t, written); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error(err)
 	}
@@ -188,11 +147,7 @@ func TestClientThatTakesNoAnswersOfTLSIsNoticed(t *testing.T) {
 func TestAbandonedFramesDoNotDelayClose(t *testing.T) {
 	t.Parallel()
 	conn, _ := framePair(t, time.Hour)
-	written := make(chan error, 1)
-	go func() {
-		_, err := fillConn(conn)
-		written <- err
-	}()
+	written := fillInBackground(conn)
 	waitUntil(t, "the writer to wait", func() bool {
 		conn.mu.Lock()
 		defer conn.mu.Unlock()
