@@ -97,16 +97,12 @@ func (p *pair) awaitCertificate(t *testing.T, ca *harness.Pebble) {
 
 func output(t *testing.T, c *http.Client, url string) string {
 	t.Helper()
-	response, err := c.Get(url)
+	request, err := http.NewRequest(http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(body)
+	_, body := send(t, c, request)
+	return body
 }
 
 // caller verifies the certificate, has connections of its own, and calls from an address of loopback.
