@@ -76,6 +76,10 @@ kubernetes: ## run two replicas of Traefik beside a real Kubernetes API server; 
 	@command -v etcd >/dev/null || { echo "kubernetes: etcd is missing: on Debian, it is in the package etcd-server" >&2; exit 1; }
 	$(INTEGRATE) -tags slow -v ./kubernetes
 
+.PHONY: kubernetes-chart
+kubernetes-chart: ## check the Helm values of the examples with Traefik's chart, HELM_CHART=traefik/traefik or a directory; needs helm
+	$(INTEGRATE) -tags chart -run TestHelmValuesInTheChart ./kubernetes
+
 .PHONY: immich
 immich: ## compare the public routes with the newest Immich's API
 	export IMMICH_SDK=latest && $(INTEGRATE) ./publicroutes
@@ -110,7 +114,7 @@ bench-peers: ## compare the standalone proxy's processor time with nginx, HAProx
 .PHONY: lint
 lint: ## look for mistakes and bad style
 	$(GOLANGCI_LINT) run ./...
-	cd integration && $(GOLANGCI_LINT) run --config ../.golangci.yml --build-tags slow ./...
+	cd integration && $(GOLANGCI_LINT) run --config ../.golangci.yml --build-tags slow,chart ./...
 	cd bench && $(GOLANGCI_LINT) run --config ../.golangci.yml ./...
 	$(ACTIONLINT)
 
