@@ -97,7 +97,7 @@ func (p *pair) awaitCertificate(t *testing.T, ca *harness.Pebble) {
 
 func output(t *testing.T, c *http.Client, url string) string {
 	t.Helper()
-	request, err := http.NewRequest(http.MethodGet, url, nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
