@@ -33,6 +33,9 @@ A shared link works without the key:
 In a browser, https://%[1]s asks for the key. This link contains it; /.immichaccess/logout logs out again.
     https://%[1]s/.immichaccess#%[2]s
 
+The doctor tests it from outside, as it would test any proxy. It finds one problem, the certificate:
+    %[3]s doctor https://%[1]s --insecure --key=%[2]s
+
 Press Ctrl+C to stop.
 `
 )
@@ -43,7 +46,7 @@ func runDemo(c *console) error {
 	if err != nil {
 		return err
 	}
-	upstream := fakeimmich.New().HTTPServer()
+	upstream := fakeimmich.NewDemo().HTTPServer()
 	defer upstream.Close()
 	go func() { _ = upstream.Serve(immich) }()
 
@@ -72,7 +75,7 @@ func runDemo(c *console) error {
 	if err := isFree(loaded.Listen.HTTPS); err != nil {
 		return fmt.Errorf("demo: %w; use another port, as with --listen.https=127.0.0.1:8444", err)
 	}
-	c.print(demoText, loaded.Listen.HTTPS, secret)
+	c.print(demoText, loaded.Listen.HTTPS, secret, os.Args[0])
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)

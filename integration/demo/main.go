@@ -45,7 +45,7 @@ func run(out io.Writer) error {
 		return err
 	}
 	defer immich.Close()
-	go http.Serve(immich, fakeimmich.New()) //nolint:errcheck,gosec // ends with the listener; there is no time limit to uploads
+	go http.Serve(immich, fakeimmich.NewDemo()) //nolint:errcheck,gosec // ends with the listener; there is no time limit to uploads
 
 	example, err := traefik.LoadExample(dir, "http://"+immich.Addr().String())
 	if err != nil {

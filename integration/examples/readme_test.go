@@ -3,6 +3,7 @@ package examples
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -223,22 +224,27 @@ func TestReadmeOptions(t *testing.T) {
 func TestDemos(t *testing.T) {
 	traefik.MustBuild(t) // so that the demo need not build it
 	for name, c := range map[string]struct {
-		main string
-		args []string
-		last string
-		want []string
+		main    string
+		args    []string
+		last    string
+		problem string // that the doctor finds: the certificate's
+		want    []string
 	}{
 		"traefik": {
-			"../demo", nil, "Stop with",
+			"../demo", nil, "Stop with", "certificate-name",
 			[]string{`"method":"GET"`, `"statusCode":403`, `{"res":"pong"}`, `"X-Forwarded-For":["127.0.0.1"]`, `"status":"created"`, `"uri":"/share/holiday"`},
 		},
 		"standalone": {
-			repository + "cmd/standalone", []string{"demo", "--listen.https=" + harness.FreeAddress(t)}, "msg=listening",
+			repository + "cmd/standalone", []string{"demo", "--listen.https=" + harness.FreeAddress(t)}, "msg=listening", "certificate-self-signed",
 			[]string{`"statusCode":403`, `{"res":"pong"}`, `"status":"created"`, `"X-Forwarded-For":["127.0.0.1"]`, `"uri":"/share/holiday"`},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			output := runDemo(t, c.main, c.args, c.last)
+			link := regexp.MustCompile(`(https://\S+)/\.immichaccess#(\w+)`).FindStringSubmatch(output)
+			if found := examine(t, link[1], link[2]); !slices.Equal(found, []string{c.problem}) {
+				t.Errorf("the doctor finds %v", found)
+			}
 			commands := regexp.MustCompile(`(?m)^    (curl .*)$`).FindAllStringSubmatch(output, -1)
 			if len(commands) != len(c.want) {
 				t.Fatalf("%d commands:\n%s", len(commands), output)
@@ -253,6 +259,29 @@ func TestDemos(t *testing.T) {
 			}
 		})
 	}
+}
+
+// examine returns the problems that the doctor finds in a deployment.
+func examine(t *testing.T, url, key string) []string {
+	t.Helper()
+	program, err := harness.GoBuild(t.Context(), "immichaccess", harness.RepositoryDir(), "./cmd/standalone")
+	if err != nil {
+		t.Fatal(err)
+	}
+	output, _ := exec.CommandContext(t.Context(), program, "doctor", url, "--insecure", "--key="+key, "--json").Output() // a problem is an error
+	var report struct {
+		Findings []struct{ ID, Level string }
+	}
+	if err := json.Unmarshal(output, &report); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	var problems []string
+	for _, f := range report.Findings {
+		if f.Level == "problem" || f.Level == "warning" {
+			problems = append(problems, f.ID)
+		}
+	}
+	return problems
 }
 
 // runDemo runs a demo until the test ends, and returns its output, up to the last text at least.

@@ -30,8 +30,16 @@ type Server struct {
 	stall    time.Duration
 }
 
-// New returns a Server without any assets.
+// New returns a Server without any assets. Its WebSocket echoes every message.
 func New() *Server {
+	s := newServer()
+	s.handleSocket(serveEcho)
+
+	return s
+}
+
+// newServer returns a Server without a WebSocket.
+func newServer() *Server {
 	s := &Server{routes: http.NewServeMux(), stall: stallTimeout}
 
 	s.routes.HandleFunc("GET /api/server/ping", ping)
@@ -44,8 +52,6 @@ func New() *Server {
 	s.routes.HandleFunc("GET /api/assets/{id}/video/playback", serveAsset("video/mp4"))
 	s.routes.HandleFunc("POST /api/download/archive", serveArchive)
 
-	s.routes.HandleFunc("/api/socket.io", serveSocket)
-	s.routes.HandleFunc("/api/socket.io/{$}", serveSocket)
 	s.routes.HandleFunc("POST /api/sync/stream", syncStream)
 
 	s.routes.HandleFunc("GET /api/server/slow", slow)
@@ -55,6 +61,11 @@ func New() *Server {
 	s.routes.HandleFunc("/", showRequest)
 
 	return s
+}
+
+func (s *Server) handleSocket(handler http.HandlerFunc) {
+	s.routes.HandleFunc("/api/socket.io", handler)
+	s.routes.HandleFunc("/api/socket.io/{$}", handler)
 }
 
 // HTTPServer returns a server that closes idle connections when Immich does, and does not limit the duration of requests.

@@ -1,7 +1,6 @@
 package fakeimmich
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,9 +12,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
-
-	"github.com/coder/websocket"
 )
 
 const (
@@ -31,24 +27,13 @@ func NewWithLogin(failedLogins io.Writer) *Server {
 	s := &Server{routes: http.NewServeMux(), stall: stallTimeout}
 	logger := log.New(failedLogins, "[Nest] 7  - ", 0)
 
-	for path, body := range map[string]any{
-		"/api/server/ping":        map[string]string{"res": "pong"},
-		"/api/server/version":     map[string]int{"major": 3, "minor": 1, "patch": 0},
-		"/api/server/features":    map[string]bool{"passwordLogin": true, "oauth": false},
-		"/api/server/config":      map[string]any{"isInitialized": true, "externalDomain": ""},
-		"/api/server/media-types": map[string][]string{"image": {".jpg"}, "video": {".mp4"}},
-		"/.well-known/immich":     map[string]any{"api": map[string]string{"endpoint": "/api"}},
-		"/_app/version.json":      map[string]string{"version": "1"},
-	} {
-		s.routes.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, body) })
-	}
+	s.routes.HandleFunc("GET /api/server/ping", ping)
+	s.handlePublic()
+	s.handleSocket(engineIO(refuseSocket))
 
 	s.routes.HandleFunc("POST /api/auth/login", func(w http.ResponseWriter, r *http.Request) { refuseLogin(w, r, logger) })
-	s.routes.HandleFunc("/api/socket.io", serveEngineIO)
-	s.routes.HandleFunc("/api/socket.io/{$}", serveEngineIO)
 	s.routes.HandleFunc("/api/", s.requireLogin)
 	s.routes.HandleFunc("GET "+SharedLink, writeSharedLink)
-	s.routes.HandleFunc("GET /apple-icon-180.png", serveIcon)
 	s.routes.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { writeIndex(w, "") })
 
 	return s
@@ -69,7 +54,7 @@ func (s *Server) requireLogin(w http.ResponseWriter, r *http.Request) {
 	case !knownRoutes.MatchString(r.URL.Path):
 		writeNestError(w, http.StatusNotFound, fmt.Sprintf("Cannot %s %s", r.Method, r.URL.Path))
 	case r.URL.Query().Has("key"):
-		writeNestError(w, http.StatusUnauthorized, "Invalid share key")
+		refuseShareKey(w)
 	default:
 		s.refuseEarly(w, r)
 	}
@@ -90,6 +75,10 @@ func (s *Server) refuseEarly(w http.ResponseWriter, r *http.Request) {
 	if drain(conn, r.Body, s.stall) != nil {
 		panic(http.ErrAbortHandler) // or the rest of the body would be read as the next request
 	}
+}
+
+func refuseShareKey(w http.ResponseWriter) {
+	writeNestError(w, http.StatusUnauthorized, "Invalid share key")
 }
 
 // writeNestError writes an error in Immich 3's format, whose body does not repeat the status line.
@@ -154,44 +143,6 @@ func isTrustedProxy(text string) bool {
 	return err == nil && (address.IsLoopback() || address.IsPrivate() || address.IsLinkLocalUnicast())
 }
 
-// serveEngineIO begins as Immich's socket.io does, and closes connections without a login.
-func serveEngineIO(w http.ResponseWriter, r *http.Request) {
-	w.Header().Del("Keep-Alive")
-
-	if r.URL.Query().Get("transport") != "websocket" {
-		writeJSON(w, http.StatusBadRequest, map[string]any{"code": 0, "message": "Transport unknown"})
-		return
-	}
-	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
-		writeJSON(w, http.StatusBadRequest, map[string]any{"code": 3, "message": "Bad request"})
-		return
-	}
-
-	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
-	if err != nil {
-		return
-	}
-	defer func() { _ = conn.CloseNow() }()
-
-	ctx, cancel := context.WithTimeout(r.Context(), time.Minute)
-	defer cancel()
-	const open = `0{"sid":"lv_VI97HAXpY6yYWAAAB","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}`
-	if conn.Write(ctx, websocket.MessageText, []byte(open)) != nil {
-		return
-	}
-
-	_, message, err := conn.Read(ctx)
-	if err != nil || string(message) != "40" {
-		return
-	}
-	for _, packet := range []string{`40{"sid":"wZX3oN0bSVIhsaknAAAC"}`, `42["error","unauthorized"]`, "41"} {
-		if conn.Write(ctx, websocket.MessageText, []byte(packet)) != nil {
-			return
-		}
-	}
-	_ = conn.Close(websocket.StatusNormalClosure, "")
-}
-
 // writeSharedLink includes a preview for messengers, with the public address as Immich sees it.
 func writeSharedLink(w http.ResponseWriter, r *http.Request) {
 	proto, host := "http", r.Host
@@ -209,11 +160,4 @@ func writeIndex(w http.ResponseWriter, meta string) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	_, _ = fmt.Fprintf(w, "<!doctype html><html><head><title>Immich</title>%s</head><body></body></html>", meta)
-}
-
-// serveIcon serves ranges of a picture, as Immich does for its own.
-func serveIcon(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "image/png")
-	w.Header().Set("Etag", `"icon"`)
-	http.ServeContent(w, r, "", time.Time{}, Content(64<<10))
 }

@@ -132,16 +132,20 @@ func TestEngineIO(t *testing.T) {
 	}
 	defer func() { _ = conn.CloseNow() }()
 
-	if _, packet, err := conn.Read(t.Context()); err != nil || !strings.HasPrefix(string(packet), `0{"sid"`) {
-		t.Errorf("%s, %v", packet, err)
-	}
+	expectPacket(t, conn, `0{"sid"`)
 	if err := conn.Write(t.Context(), websocket.MessageText, []byte("40")); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"40{", "42[", "41"} {
-		if _, packet, err := conn.Read(t.Context()); err != nil || !strings.HasPrefix(string(packet), want) {
-			t.Errorf("%s, %v; want %s", packet, err, want)
-		}
+		expectPacket(t, conn, want)
+	}
+}
+
+func expectPacket(t *testing.T, conn *websocket.Conn, prefix string) {
+	t.Helper()
+
+	if _, packet, err := conn.Read(t.Context()); err != nil || !strings.HasPrefix(string(packet), prefix) {
+		t.Errorf("%s, %v; want %s", packet, err, prefix)
 	}
 }
 

@@ -23,11 +23,14 @@ async function ask(...paths) {
   }
 }
 
-// The connection works when a message has been echoed.
+// As socket.io's client does, it asks to join and answers pings.
 function connect() {
   const socket = new WebSocket(location.origin.replace('http', 'ws') + api('/socket.io/', { EIO: 4, transport: 'websocket' }))
-  socket.onopen = () => socket.send('2probe')
-  socket.onmessage = () => show('socket', true, 'WebSocket connected')
+  socket.onopen = () => socket.send('40')
+  socket.onmessage = ({ data }) => {
+    if (data === '2') socket.send('3')
+    if (data.startsWith('40')) show('socket', true, 'WebSocket connected')
+  }
   socket.onclose = () => show('socket', false, 'WebSocket closed')
 }
 

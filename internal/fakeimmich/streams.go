@@ -14,8 +14,8 @@ import (
 
 const syncLines = 3
 
-// serveSocket echoes every message.
-func serveSocket(w http.ResponseWriter, r *http.Request) {
+// serveEcho is a WebSocket that echoes every message.
+func serveEcho(w http.ResponseWriter, r *http.Request) {
 	w.Header().Del("Keep-Alive")
 
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
