@@ -256,10 +256,10 @@ func (c *batchConn) Write(p []byte) (int, error) {
 
 // collects reports whether a write is for the background; mu is held.
 func (c *batchConn) collects() bool {
-	if c.led {
-		return c.held || c.deadline.IsZero() // TLS writes without the frameConn, too, when a client updates its keys
+	if c.held {
+		return true
 	}
-	return c.isBusy() && c.deadline.IsZero()
+	return (c.led || c.isBusy()) && c.deadline.IsZero() // TLS writes without the frameConn, too, when a client updates its keys
 }
 
 // endBatches closes the connection after an error, which might otherwise go unnoticed until the client sends something. mu is held.
