@@ -538,6 +538,14 @@ func TestIdleConnectionsAreClosed(t *testing.T) {
 	}
 }
 
+func TestIdleConnectionsMayStayForever(t *testing.T) {
+	t.Parallel()
+	server, _ := newServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), 0)
+	conn, reader := openConn(t, listen(t, server))
+	send(t, conn, first)
+	skip(t, reader)
+}
+
 // TestShutdown closes an idle connection, and lets a request finish.
 func TestShutdown(t *testing.T) {
 	t.Parallel()
