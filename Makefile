@@ -92,6 +92,7 @@ fuzz: ## look for inputs that break the parsers, a minute each
 	go test -run '^$$' -fuzz FuzzCanonicalPath -fuzztime 1m .
 	go test -run '^$$' -fuzz FuzzVerify -fuzztime 1m .
 	go test -run '^$$' -fuzz FuzzFrames -fuzztime 1m ./internal/flowcontrol
+	go test -run '^$$' -fuzz FuzzHead -fuzztime 1m ./internal/http1
 	go test -run '^$$' -fuzz FuzzProxyProtocol -fuzztime 1m ./internal/server
 
 .PHONY: torture-requests

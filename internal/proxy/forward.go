@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/immichaccess/immichaccess/internal/http1"
 	"github.com/immichaccess/immichaccess/internal/transfer"
 )
 
@@ -51,7 +52,7 @@ func isSimple(r *http.Request) bool {
 		return false
 	}
 	return r.ContentLength == 0 && r.Header["Upgrade"] == nil && r.Header["Expect"] == nil &&
-		isPlainHost(r.Host) && !hasControl(r.URL.RawQuery)
+		http1.IsPlainHost(r.Host) && !hasControl(r.URL.RawQuery)
 }
 
 func hasControl(text string) bool {
@@ -61,18 +62,6 @@ func hasControl(text string) bool {
 		}
 	}
 	return false
-}
-
-// isPlainHost is true of what needs no conversion to be sent as Host.
-func isPlainHost(host string) bool {
-	for i := range len(host) {
-		switch c := host[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '-', c == '_', c == ':', c == '[', c == ']':
-		default:
-			return false
-		}
-	}
-	return host != ""
 }
 
 // ask sends the request to an upstream. Immich may have closed a reused connection in the meantime; unless it has already

@@ -212,8 +212,9 @@ func (b *batcher) together(write func() error) error {
 	return errors.Join(err, b.await())
 }
 
-// batchConn is the connection below TLS. While it is busy, as with a download, it writes in the background, and meanwhile collects the
-// records that TLS has ready, so that one system call writes many of them. TLS makes a call for each.
+// batchConn is the connection below TLS, which makes a call for each record. Those of a large write are sent together, with one system
+// call, where the caller asks for it, as in a download over HTTP/1.1. Otherwise, while the connection is busy, it writes in the
+// background, and meanwhile collects the records that TLS has ready.
 //
 // With a deadline, nothing is written in the background. Deadlines are set by callers that need the result of a write: net/http
 // and transfer at the end of a response, TLS when it closes, WebSockets. Their Write returns when everything is written.
@@ -256,10 +257,10 @@ func (c *batchConn) Write(p []byte) (int, error) {
 
 // collects reports whether a write is for the background; mu is held.
 func (c *batchConn) collects() bool {
-	if c.led {
-		return c.held || c.deadline.IsZero() // TLS writes without the frameConn, too, when a client updates its keys
+	if c.held {
+		return true
 	}
-	return c.isBusy() && c.deadline.IsZero()
+	return (c.led || c.isBusy()) && c.deadline.IsZero() // TLS writes without the frameConn, too, when a client updates its keys
 }
 
 // endBatches closes the connection after an error, which might otherwise go unnoticed until the client sends something. mu is held.

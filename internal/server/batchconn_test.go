@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -69,6 +70,68 @@ func TestBatchesAreWholeAndInOrder(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestWritesTogetherAreWholeAndInOrder mixes them with others, and needs one system call for each, if there is a buffer.
+func TestWritesTogetherAreWholeAndInOrder(t *testing.T) {
+	t.Parallel()
+	for name, buffers := range map[string]int64{"enough buffers": 0, "one buffer": maxBatches - 1, "no buffer": maxBatches} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn, peer := batchPair(t, time.Hour)
+			conn.batches.inUse.Store(buffers)
+			writer := &writesInPieces{conn: conn}
+			wantWholeAndInOrder(t, writer, peer, conn.batches, 3*recordSize, conn.CloseWrite, func(random *rand.Rand) {
+				writer.together = random.IntN(2) == 0
+			})
+		})
+	}
+}
+
+// writesInPieces writes records, as TLS does, some of them together.
+type writesInPieces struct {
+	conn     *batchConn
+	together bool
+}
+
+func (w *writesInPieces) Write(p []byte) (int, error) {
+	if !w.together {
+		return w.conn.Write(p)
+	}
+	limited := &limitedConn{Conn: w.conn, batches: w.conn}
+	return len(p), limited.WriteTogether(func() error {
+		for piece := range slices.Chunk(p, recordSize) {
+			if _, err := w.conn.Write(piece); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func TestWritesTogetherNeedOneSystemCall(t *testing.T) {
+	t.Parallel()
+	conn, peer := batchPair(t, time.Hour)
+	counted := &countedWrites{Conn: conn.Conn}
+	conn.Conn = counted
+	go func() { _, _ = io.Copy(io.Discard, peer) }()
+	writer := &writesInPieces{conn: conn, together: true}
+	for n := 1; n <= 10; n++ {
+		if _, err := writer.Write(make([]byte, 4*recordSize)); err != nil || counted.writes != n {
+			t.Errorf("%d writes, %v", counted.writes, err)
+		}
+	}
+}
+
+type countedWrites struct {
+	net.Conn
+
+	writes int
+}
+
+func (c *countedWrites) Write(p []byte) (int, error) {
+	c.writes++
+	return c.Conn.Write(p)
 }
 
 // wantWholeAndInOrder writes pieces of random sizes, most of them below the usual one, and wants all of them to arrive, and the buffers

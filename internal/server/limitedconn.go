@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -83,10 +82,22 @@ func (c *limitedConn) CloseWrite() error {
 	return transfer.CloseWrite(c.Conn)
 }
 
+// WriteTogether sends with one system call what write writes through TLS.
+func (c *limitedConn) WriteTogether(write func() error) error {
+	if c.batches == nil {
+		return write()
+	}
+	return c.batches.together(write)
+}
+
 // limitedConnOf finds the connection below TLS, nil if the listener was not a limitedListener.
 func limitedConnOf(conn net.Conn) *limitedConn {
-	if encrypted, ok := conn.(*tls.Conn); ok {
-		conn = encrypted.NetConn()
+	for {
+		above, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		conn = above.NetConn()
 	}
 	limited, _ := conn.(*limitedConn)
 	return limited

@@ -10,7 +10,7 @@ import (
 // is not metered.
 func (c *common) newPlain(listener net.Listener, handler http.Handler) *entryPoint {
 	e := c.newEntryPoint("plain HTTP", listener, handler)
-	e.http1.Handler = e.http2Conns.handOver(handler)
+	e.http1.Handler = e.http2Conns.handOver(e.http1.Handler)
 	e.serve = e.http1.Serve
 	return e
 }

@@ -1,0 +1,162 @@
+package http1
+
+import (
+	"bufio"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// sniffSize is how much of a response of unknown length is collected, as in net/http: if that is all, it gets a length.
+const sniffSize = 2 << 10
+
+// response is the http.ResponseWriter. What it writes is what net/http would.
+type response struct {
+	conn    *conn
+	request *http.Request
+	header  http.Header
+
+	status      int   // 0 until the response begins
+	length      int64 // as announced, -1 if it was not
+	written     int64
+	collected   *bufio.Writer // before a body of unknown length
+	trailers    []string      // names that were announced
+	headDone    bool
+	done        bool // the handler has returned
+	chunked     bool
+	close       bool // the connection, after the response
+	sayClose    bool // since the handler does not
+	sniff       bool // nothing says what type the body has
+	dated       bool
+	hasDeadline atomic.Bool // for writing; a timer may set one
+	err         error
+}
+
+func newResponse(c *conn, r *http.Request) *response {
+	return &response{conn: c, request: r, header: http.Header{}, length: -1, close: r.Close}
+}
+
+func (w *response) Header() http.Header {
+	return w.header
+}
+
+func (w *response) allowsBody() bool {
+	return w.status >= http.StatusOK && w.status != http.StatusNoContent && w.status != http.StatusNotModified
+}
+
+func (w *response) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	switch {
+	case len(p) == 0:
+		return 0, nil
+	case !w.allowsBody():
+		return 0, http.ErrBodyNotAllowed
+	}
+	w.written += int64(len(p))
+	if w.length >= 0 && w.written > w.length {
+		return 0, http.ErrContentLength
+	}
+	if w.collected != nil {
+		return w.collected.Write(p)
+	}
+	return bodyWriter{w}.Write(p)
+}
+
+// bodyWriter writes the body in the form that it has on the connection.
+type bodyWriter struct{ *response }
+
+func (w bodyWriter) Write(p []byte) (int, error) {
+	w.endHead(p)
+	if w.request.Method == http.MethodHead {
+		return len(p), nil
+	}
+	if w.chunked {
+		w.writeString(strconv.FormatInt(int64(len(p)), 16) + "\r\n")
+	}
+	n := w.writeBody(p)
+	if w.chunked {
+		w.writeString("\r\n")
+	}
+	return n, w.err
+}
+
+// writeBody returns how much of p is written. What does not fit into the buffer takes several TLS records.
+func (w *response) writeBody(p []byte) int {
+	if len(p) <= w.conn.writer.Available() {
+		n, err := w.conn.writer.Write(p)
+		w.fail(err)
+		return n
+	}
+	n := 0
+	w.fail(w.conn.together(func() (err error) {
+		n, err = w.conn.writer.Write(p)
+		return err
+	}))
+	return n
+}
+
+// FlushError is what http.ResponseController calls.
+func (w *response) FlushError() error {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	if w.collected != nil {
+		w.fail(w.collected.Flush())
+	}
+	w.endHead(nil)
+	w.flush()
+	return w.err
+}
+
+// Flush implements http.Flusher.
+func (w *response) Flush() {
+	_ = w.FlushError()
+}
+
+// SetWriteDeadline is that of the connection, until the end of the response.
+func (w *response) SetWriteDeadline(t time.Time) error {
+	w.hasDeadline.Store(true)
+	return w.conn.SetWriteDeadline(t)
+}
+
+// finish writes what is left when the handler has returned.
+func (w *response) finish() {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	w.done = true
+	if w.collected != nil {
+		w.fail(w.collected.Flush())
+	}
+	w.endHead(nil)
+	if w.chunked {
+		w.writeString("0\r\n")
+		w.fail(w.finalTrailers().Write(w.conn.writer))
+		w.writeString("\r\n")
+	}
+	w.flush()
+}
+
+// isComplete reports whether the client can tell where the response ends, without the connection ending.
+func (w *response) isComplete() bool {
+	whole := w.length < 0 || w.length == w.written || !w.allowsBody() || w.request.Method == http.MethodHead
+	return whole && !w.close && w.err == nil
+}
+
+func (w *response) writeString(text string) {
+	_, err := w.conn.writer.WriteString(text)
+	w.fail(err)
+}
+
+func (w *response) flush() {
+	w.fail(w.conn.writer.Flush())
+}
+
+func (w *response) fail(err error) {
+	if w.err == nil {
+		w.err = err
+	}
+}

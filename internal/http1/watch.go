@@ -1,0 +1,95 @@
+package http1
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// watchDelay is how long a request runs before its connection is watched. Most are answered sooner, and watching takes a goroutine.
+const watchDelay = 100 * time.Millisecond
+
+// past is a deadline that ends a pending read.
+var past = time.Unix(1, 0)
+
+// watch cancels a request that takes long when its client disconnects.
+type watch struct {
+	conn  *conn
+	timer *time.Timer
+
+	mu      sync.Mutex
+	change  sync.Cond
+	cancel  context.CancelFunc // of the request that is running, if any
+	reading bool
+}
+
+func (w *watch) init(c *conn) {
+	w.conn = c
+	w.change.L = &w.mu
+}
+
+func (w *watch) begin(cancel context.CancelFunc) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cancel = cancel
+	if w.timer == nil {
+		w.timer = time.AfterFunc(watchDelay, w.read)
+		return
+	}
+	w.timer.Reset(watchDelay)
+}
+
+// end returns when nothing is read any more. It may be called without begin.
+func (w *watch) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cancel == nil {
+		return
+	}
+	w.cancel()
+	w.cancel = nil
+	w.timer.Stop()
+	if !w.reading {
+		return
+	}
+	_ = w.conn.SetReadDeadline(past)
+	for w.reading {
+		w.change.Wait()
+	}
+}
+
+// read waits for the next request, or the end of the connection. If a request has ended just before, the next may be watched
+// sooner than it would be.
+func (w *watch) read() {
+	if !w.startReading() {
+		return
+	}
+	_, err := w.conn.reader.Peek(1)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.reading = false
+	w.change.Broadcast()
+	if err != nil && w.cancel != nil {
+		w.cancel()
+	}
+}
+
+func (w *watch) startReading() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cancel == nil || w.reading {
+		return false
+	}
+	w.reading = true
+	w.conn.expires = time.Time{}
+	_ = w.conn.SetReadDeadline(time.Time{})
+	return true
+}
+
+func (w *watch) cancelRequest() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cancel != nil {
+		w.cancel()
+	}
+}
