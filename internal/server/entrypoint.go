@@ -22,7 +22,7 @@ type entryPoint struct {
 	packets    net.PacketConn // nil without HTTP/3
 	serve      func(net.Listener) error
 	http1      *http.Server
-	plain      *http1.Server // serves most of http1's requests
+	kept       *http1.Server // serves most requests of http1's kept connections
 	http2      *http.Server
 	http2Conns *http2Listener // where http2 gets its connections from
 	quic       *quicServer    // nil without HTTP/3
@@ -50,7 +50,7 @@ func (c *common) newEntryPoint(name string, listener net.Listener, handler http.
 	e := &entryPoint{name: name, listener: listener}
 	e.http1 = newHTTP(c.timeouts, handler, c.logger)
 	e.http1.ConnState, e.http1.ConnContext = follow, withConn
-	e.plain = http1.New(e.http1, listener.Addr())
+	e.kept = http1.New(e.http1, listener.Addr())
 	e.http2 = newHTTP2(c.timeouts, handler, c.logger)
 	e.http2Conns = newHTTP2Listener(listener.Addr(), c.uploads, time.Duration(c.timeouts.Header))
 	return e
@@ -103,7 +103,7 @@ func advertise(quic net.PacketConn, next http.Handler) http.Handler {
 
 // stops are the functions that let the requests of each server finish.
 func (e *entryPoint) stops() []func(context.Context) error {
-	stops := []func(context.Context) error{e.http1.Shutdown, e.plain.Shutdown, e.http2.Shutdown}
+	stops := []func(context.Context) error{e.http1.Shutdown, e.kept.Shutdown, e.http2.Shutdown}
 	if e.quic != nil {
 		stops = append(stops, e.quic.shutdown)
 	}
@@ -113,7 +113,7 @@ func (e *entryPoint) stops() []func(context.Context) error {
 // close ends everything immediately.
 func (e *entryPoint) close() {
 	_ = e.http1.Close()
-	e.plain.Close()
+	e.kept.Close()
 	_ = e.http2.Close()
 	if e.quic != nil {
 		e.quic.close()

@@ -121,7 +121,7 @@ func TestKeptConnectionsAreServedByHTTP1(t *testing.T) {
 	if _, ok := s.entryPoints[0].http1.Handler.(*http1.Server); !ok {
 		t.Error("they are not")
 	}
-	if !strings.HasPrefix(s.entryPoints[0].plain.Listener().Addr().String(), "127.0.0.1:") {
-		t.Error(s.entryPoints[0].plain.Listener().Addr())
+	if !strings.HasPrefix(s.entryPoints[0].kept.Listener().Addr().String(), "127.0.0.1:") {
+		t.Error(s.entryPoints[0].kept.Listener().Addr())
 	}
 }

@@ -91,7 +91,7 @@ func newHTTP(timeouts *config.Timeouts, handler http.Handler, logger *slog.Logge
 func (s *Server) Start() {
 	for _, e := range s.entryPoints {
 		s.serve(e.name, e.listener, true, e.serve)
-		go s.report(e.name+", HTTP/1.1", func() error { return e.http1.Serve(e.plain.Listener()) })
+		go s.report(e.name+", HTTP/1.1", func() error { return e.http1.Serve(e.kept.Listener()) })
 		go s.report(e.name+", HTTP/2", func() error { return e.http2.Serve(e.http2Conns) })
 		if e.quic != nil {
 			go s.report(e.name+", HTTP/3", func() error { return e.quic.serve(e.packets) })
