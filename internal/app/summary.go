@@ -2,12 +2,14 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -42,7 +44,7 @@ func summarize(settings *config.Settings, listen config.Listen) (*Summary, error
 	if err != nil {
 		return nil, err
 	}
-	s := &Summary{URLs: urls(settings.Domains, listen), Keys: valid, ExpiredKeys: expired}
+	s := &Summary{URLs: urls(names(settings), listen), Keys: valid, ExpiredKeys: expired}
 	access := &settings.Access
 	if required, err := strconv.ParseBool(access.RequireKey); err == nil && !required {
 		s.Keys, s.ExpiredKeys = nil, nil
@@ -61,17 +63,29 @@ func summarize(settings *config.Settings, listen config.Listen) (*Summary, error
 	return s, nil
 }
 
-// urls returns the addresses that clients use: the domains or, without any, where the proxy listens.
-func urls(domains []string, listen config.Listen) []string {
+// names are the host names by which clients can reach the proxy: the domains or, without any, those of its own certificate.
+func names(settings *config.Settings) []string {
+	if len(settings.Domains) > 0 || settings.TLS.CertFile == "" {
+		return settings.Domains
+	}
+	pair, err := tls.LoadX509KeyPair(settings.TLS.CertFile, settings.TLS.KeyFile)
+	if err != nil {
+		return nil // config has checked it, and certs reports it
+	}
+	return slices.DeleteFunc(slices.Clone(pair.Leaf.DNSNames), func(name string) bool { return strings.HasPrefix(name, "*.") })
+}
+
+// urls returns the addresses that clients use: those with the names or, without any, where the proxy listens.
+func urls(names []string, listen config.Listen) []string {
 	if listen.HTTPS == "" {
 		return []string{"http://" + authority("", listen.Plain, "80")}
 	}
-	if len(domains) == 0 {
+	if len(names) == 0 {
 		return []string{"https://" + authority("", listen.HTTPS, "443")}
 	}
 	var all []string
-	for _, domain := range domains {
-		all = append(all, "https://"+authority(domain, listen.HTTPS, "443"))
+	for _, name := range names {
+		all = append(all, "https://"+authority(name, listen.HTTPS, "443"))
 	}
 	return all
 }

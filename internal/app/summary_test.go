@@ -1,9 +1,13 @@
 package app
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"log"
 	"log/slog"
+	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -69,12 +73,38 @@ func TestRunLogsTheSummary(t *testing.T) { //nolint:paralleltest // see above
 	}
 }
 
+// TestURLsHaveTheNamesOfTheCertificate has one for example.com, without domains.
+func TestURLsHaveTheNamesOfTheCertificate(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewTLSServer(nil)
+	t.Cleanup(server.Close)
+	pair := server.TLS.Certificates[0]
+	private, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := config.Defaults()
+	settings.TLS.CertFile, settings.TLS.KeyFile = filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
+	for file, block := range map[string]*pem.Block{
+		settings.TLS.CertFile: {Type: "CERTIFICATE", Bytes: pair.Certificate[0]},
+		settings.TLS.KeyFile:  {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := Summarize(settings)
+	if err != nil || !slices.Equal(s.URLs, []string{"https://example.com"}) {
+		t.Errorf("%v, %v", s, err)
+	}
+}
+
 func TestURLs(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		domains []string
-		listen  config.Listen
-		want    []string
+		names  []string
+		listen config.Listen
+		want   []string
 	}{
 		{[]string{"a.example.com", "b.example.com"}, config.Listen{HTTPS: ":443"}, []string{"https://a.example.com", "https://b.example.com"}},
 		{[]string{"a.example.com"}, config.Listen{HTTPS: "[::]:8443"}, []string{"https://a.example.com:8443"}},
@@ -82,8 +112,8 @@ func TestURLs(t *testing.T) {
 		{nil, config.Listen{HTTPS: "[fd00::1]:443"}, []string{"https://[fd00::1]"}},
 		{[]string{"a.example.com"}, config.Listen{Plain: "127.0.0.1:8080"}, []string{"http://127.0.0.1:8080"}},
 	} {
-		if got := urls(c.domains, c.listen); !slices.Equal(got, c.want) {
-			t.Errorf("%v %+v: %v", c.domains, c.listen, got)
+		if got := urls(c.names, c.listen); !slices.Equal(got, c.want) {
+			t.Errorf("%v %+v: %v", c.names, c.listen, got)
 		}
 	}
 }
