@@ -485,6 +485,72 @@ func TestClientThatLeavesCancelsItsRequest(t *testing.T) {
 	}
 }
 
+// TestClientThatLeavesCancelsItsRequestAfterAnother was sent on the same connection, with it or later, whole or in part.
+func TestClientThatLeavesCancelsItsRequestAfterAnother(t *testing.T) {
+	t.Parallel()
+	for name, next := range map[string][]string{
+		"whole":    {waiting + first},
+		"part":     {waiting + first[:1]},
+		"later":    {waiting, first},
+		"in parts": {waiting, first[:10], first[10:]},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			handler := newBlockingHandler()
+			server, _ := newServer(handler, time.Minute)
+			conn, _ := openConn(t, listen(t, server))
+			for i, piece := range next {
+				if i > 0 {
+					time.Sleep(3 * watchDelay / 2)
+				}
+				send(t, conn, piece)
+			}
+			<-handler.began
+			_ = conn.Close()
+			if err := <-handler.ended; !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestFullBufferCancelsNothing sends more requests during another than are read ahead.
+func TestFullBufferCancelsNothing(t *testing.T) {
+	t.Parallel()
+	handler := newBlockingHandler()
+	server, _ := newServer(handler, time.Minute)
+	conn, reader := openConn(t, listen(t, server))
+	const more = 200
+	send(t, conn, waiting+strings.Repeat(first, more))
+	<-handler.began
+	time.Sleep(3 * watchDelay / 2)
+	handler.done <- struct{}{}
+	if err := <-handler.ended; err != nil {
+		t.Error(err)
+	}
+	for range more + 1 {
+		if status := skip(t, reader).StatusCode; status != http.StatusOK {
+			t.Fatal(status)
+		}
+	}
+}
+
+// TestWatchedConnectionsMayStayForever without an idle timeout.
+func TestWatchedConnectionsMayStayForever(t *testing.T) {
+	t.Parallel()
+	handler := newBlockingHandler()
+	server, _ := newServer(handler, 0)
+	conn, reader := openConn(t, listen(t, server))
+	send(t, conn, waiting)
+	<-handler.began
+	time.Sleep(3 * watchDelay / 2)
+	handler.done <- struct{}{}
+	<-handler.ended
+	skip(t, reader)
+	send(t, conn, first)
+	skip(t, reader)
+}
+
 // TestNothingIsLostOfWatchedConnections sends the next request while one is running for long enough to be watched.
 func TestNothingIsLostOfWatchedConnections(t *testing.T) {
 	t.Parallel()

@@ -1,7 +1,9 @@
 package http1
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -56,21 +58,36 @@ func (w *watch) end() {
 	for w.reading {
 		w.change.Wait()
 	}
+	_ = w.conn.SetReadDeadline(time.Time{})
 }
 
-// read waits for the next request, or the end of the connection. If a request has ended just before, the next may be watched
-// sooner than it would be.
+// read waits for the end of the connection, and keeps the requests that arrive before. If a request has ended just before, the
+// next may be watched sooner than it would be.
 func (w *watch) read() {
 	if !w.startReading() {
 		return
 	}
-	_, err := w.conn.reader.Peek(1)
+	err := readAhead(w.conn.reader)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.reading = false
 	w.change.Broadcast()
 	if err != nil && w.cancel != nil {
 		w.cancel()
+	}
+}
+
+// readAhead returns the error that ends the connection, or nil when the buffer is full. What a client has sent already does not tell
+// whether it is still there.
+func readAhead(reader *bufio.Reader) error {
+	for {
+		_, err := reader.Peek(reader.Buffered() + 1)
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			return nil
+		case err != nil:
+			return err
+		}
 	}
 }
 
