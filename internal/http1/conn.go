@@ -122,7 +122,7 @@ func (c *conn) limitIdle() {
 // giveBack leaves the connection to net/http, with what was read of it.
 func (c *conn) giveBack(buffered []byte) {
 	_ = c.SetReadDeadline(time.Time{})
-	c.returned = c.server.returned.add(newReturnedConn(c.Conn, buffered))
+	c.returned = c.server.returned.Pass(newReturnedConn(c.Conn, buffered))
 }
 
 func (c *conn) setState(state http.ConnState) {

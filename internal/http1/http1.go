@@ -12,13 +12,15 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/immichaccess/immichaccess/internal/handover"
 )
 
 // Server serves the plain requests of an http.Server.
 type Server struct {
 	usual    *http.Server
 	next     http.Handler // the usual server's own
-	returned *returnedConns
+	returned *handover.Listener
 
 	stopping atomic.Bool
 	mu       sync.Mutex
@@ -28,7 +30,7 @@ type Server struct {
 // New returns the Server for another, which has its handler, IdleTimeout, ConnState and ErrorLog already. The other has to Serve the
 // Listener, too, and its address is that listener's.
 func New(usual *http.Server, address net.Addr) *Server {
-	s := &Server{usual: usual, next: usual.Handler, returned: newReturnedConns(address), conns: map[*conn]struct{}{}}
+	s := &Server{usual: usual, next: usual.Handler, returned: handover.NewListener(address), conns: map[*conn]struct{}{}}
 	usual.Handler, usual.ConnContext = s, markReturned(usual.ConnContext)
 	return s
 }

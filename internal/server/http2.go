@@ -12,6 +12,7 @@ import (
 
 	"github.com/immichaccess/immichaccess/internal/config"
 	"github.com/immichaccess/immichaccess/internal/flowcontrol"
+	"github.com/immichaccess/immichaccess/internal/handover"
 )
 
 // frameSize is the smallest HTTP/2 allows. A connection keeps a buffer for the largest frame it has seen, and Go's default
@@ -71,16 +72,14 @@ const stackRoom = 4 << 10
 
 // http2Listener is a net.Listener for the connections of clients that use HTTP/2, as negotiated by TLS.
 type http2Listener struct {
-	address     net.Addr
+	*handover.Listener
+
 	uploads     *flowcontrol.HTTP2
 	headTimeout time.Duration
-	conns       chan net.Conn
-	closed      chan struct{}
-	close       sync.Once
 }
 
 func newHTTP2Listener(address net.Addr, uploads *flowcontrol.HTTP2, headTimeout time.Duration) *http2Listener {
-	return &http2Listener{address: address, uploads: uploads, headTimeout: headTimeout, conns: make(chan net.Conn), closed: make(chan struct{})}
+	return &http2Listener{handover.NewListener(address), uploads, headTimeout}
 }
 
 // next is the TLSNextProto function of the server that accepts the connections.
@@ -98,12 +97,11 @@ func (l *http2Listener) serve(conn net.Conn, limited *limitedConn, state *tls.Co
 	limited.inHead.Store(false) // counted by frames instead
 	watched := l.uploads.Conn(conn, limited.tracked, l.headTimeout)
 	handed := &http2Conn{Conn: watched, tracked: limited.tracked, state: state, done: make(chan struct{})}
-	select {
-	case l.conns <- handed:
-		<-handed.done
-	case <-l.closed:
+	if !l.Pass(handed) {
 		_ = watched.Close()
+		return
 	}
+	<-handed.done
 }
 
 // followHTTP2 is the ConnState of the HTTP/2 server. A head is complete before there is a request, and the connection reports
@@ -112,24 +110,6 @@ func followHTTP2(conn net.Conn, state http.ConnState) {
 	if handed, ok := conn.(*http2Conn); ok {
 		handed.tracked.serving(state == http.StateActive)
 	}
-}
-
-func (l *http2Listener) Accept() (net.Conn, error) {
-	select {
-	case conn := <-l.conns:
-		return conn, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *http2Listener) Close() error {
-	l.close.Do(func() { close(l.closed) })
-	return nil
-}
-
-func (l *http2Listener) Addr() net.Addr {
-	return l.address
 }
 
 // http2Conn has no method ConnectionState: with one, net/http would not look for HTTP/2 on the connection.

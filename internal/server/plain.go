@@ -3,6 +3,8 @@ package server
 import (
 	"net"
 	"net/http"
+
+	"github.com/immichaccess/immichaccess/internal/handover"
 )
 
 // newPlain returns an entry point without TLS, for proxies that terminate TLS. They use HTTP/1.1, or HTTP/2 with prior
@@ -33,22 +35,6 @@ func (l *http2Listener) handOver(next http.Handler) http.Handler {
 		rest, _ := buffered.Peek(buffered.Reader.Buffered()) // can't fail
 		limited := limitedConnOf(conn)
 		limited.tracked.startOver()
-		l.serve(&prefixedConn{Conn: conn, prefix: append([]byte(http1Preface), rest...)}, limited, nil)
+		l.serve(handover.NewConn(conn, []byte(http1Preface), rest), limited, nil)
 	})
-}
-
-// prefixedConn is a connection whose beginning was already read.
-type prefixedConn struct {
-	net.Conn
-
-	prefix []byte
-}
-
-func (c *prefixedConn) Read(p []byte) (int, error) {
-	if len(c.prefix) == 0 {
-		return c.Conn.Read(p)
-	}
-	n := copy(p, c.prefix)
-	c.prefix = c.prefix[n:]
-	return n, nil
 }
