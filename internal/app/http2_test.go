@@ -4,16 +4,41 @@ import (
 	"context"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/immichaccess/immichaccess/internal/config"
 	"github.com/traefik/paerser/types"
+	"golang.org/x/net/http2/hpack"
 )
 
+const http2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
 // http2Begins is the preface of a client, with its SETTINGS.
-const http2Begins = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+const http2Begins = http2Preface + "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+
+func http2Frame(kind, flags, stream byte, payload string) string {
+	size := len(payload)
+	return string([]byte{byte(size >> 16), byte(size >> 8), byte(size), kind, flags, 0, 0, 0, stream}) + payload
+}
+
+// http2Head returns the head of a GET request with the key.
+func http2Head(t *testing.T, path string) string {
+	t.Helper()
+	var block strings.Builder
+	encoder := hpack.NewEncoder(&block)
+	for _, field := range []hpack.HeaderField{
+		{Name: ":method", Value: "GET"}, {Name: ":scheme", Value: "https"}, {Name: ":authority", Value: "localhost"}, {Name: ":path", Value: path},
+		{Name: "x-access-key", Value: key},
+	} {
+		if err := encoder.WriteField(field); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return block.String()
+}
 
 func TestHTTP2WithoutPrefaceEnds(t *testing.T) {
 	t.Parallel()
@@ -96,6 +121,42 @@ func TestHTTP2SendsGoAway(t *testing.T) {
 			}
 			if err := <-ended; err != nil {
 				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestHTTP2FramesAreThoseThatClientsAccept downloads with a client that says nothing of their size, and with one that does.
+func TestHTTP2FramesAreThoseThatClientsAccept(t *testing.T) {
+	t.Parallel()
+	const (
+		accepted = 16 << 10 // RFC 9113, section 4.2
+		size     = 1 << 20
+		window   = "\x00\x04\x00\x20\x00\x00" // 2 MB
+	)
+	a := open(t, unchanged)
+	for name, settings := range map[string]string{"nothing": window, "the smallest": "\x00\x05\x00\x00\x40\x00" + window, "the largest": window + "\x00\x05\x00\xff\xff\xff"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn := a.dial(t, "h2")
+			head := http2Head(t, "/api/assets/1/original?size="+strconv.Itoa(size))
+			_, err := io.WriteString(conn, http2Preface+http2Frame(4, 0, 0, settings)+http2Frame(8, 0, 0, "\x00\x20\x00\x00")+http2Frame(1, 5, 1, head))
+			if err != nil {
+				t.Fatal(err)
+			}
+			received, frames := 0, 0
+			for received < size {
+				kind, payload := readFrame(t, conn)
+				if len(payload) > accepted {
+					t.Fatalf("a frame of type %d has %d bytes", kind, len(payload))
+				}
+				if kind == 0 {
+					received += len(payload)
+					frames++
+				}
+			}
+			if received != size || frames > 2*size/accepted {
+				t.Errorf("%d bytes in %d frames", received, frames)
 			}
 		})
 	}

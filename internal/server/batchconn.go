@@ -200,6 +200,11 @@ func (b *batcher) together(write func() error) error {
 	b.held = true
 	b.mu.Unlock()
 	err := write()
+	return errors.Join(err, b.release())
+}
+
+// release writes what was held, and returns when all is written.
+func (b *batcher) release() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.held = false
@@ -209,7 +214,7 @@ func (b *batcher) together(write func() error) error {
 		b.writeBatches()
 		b.mu.Lock()
 	}
-	return errors.Join(err, b.await())
+	return b.await()
 }
 
 // batchConn is the connection below TLS, which makes a call for each record. Those of a large write are sent together, with one system

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"errors"
+	"io"
 	"net"
 	"time"
 )
@@ -15,12 +17,14 @@ type frameConn struct {
 	net.Conn
 	batcher
 
-	below *batchConn
+	below    *batchConn
+	reader   io.Reader
+	splitter frameSplitter // one writer
 }
 
 // newFrameConn returns the connection above encrypted, whose records go to below.
 func newFrameConn(encrypted net.Conn, below *batchConn) *frameConn {
-	c := &frameConn{Conn: encrypted, below: below}
+	c := &frameConn{Conn: encrypted, below: below, reader: acceptLargeFrames(encrypted)}
 	below.mu.Lock()
 	below.led = true
 	below.mu.Unlock()
@@ -36,21 +40,34 @@ func (c *frameConn) encrypt(p []byte) error {
 	})
 }
 
+func (c *frameConn) Read(p []byte) (int, error) {
+	return c.reader.Read(p)
+}
+
+// Write encrypts frames in this goroutine unless the connection is busy. It calls little else in that case, for the sake of the stack.
 func (c *frameConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
-	if c.isBusy() {
-		defer c.mu.Unlock()
-		return c.collect(p)
-	}
-	err := c.await()
+	busy := c.isBusy()
+	c.held = !busy
+	err := c.collectFrames(p)
 	c.mu.Unlock()
+	if !busy {
+		err = errors.Join(err, c.release())
+	}
 	if err != nil {
 		return 0, err
 	}
-	if err := c.encrypt(p); err != nil {
-		return 0, err
-	}
 	return len(p), nil
+}
+
+// collectFrames is called with mu held.
+func (c *frameConn) collectFrames(p []byte) (err error) {
+	var piece []byte
+	for len(p) > 0 && err == nil {
+		piece, p = c.splitter.next(p)
+		_, err = c.collect(piece)
+	}
+	return err
 }
 
 // Close waits until everything is written, unless the client takes nothing any more.

@@ -47,7 +47,7 @@ func TestFramesAreWholeAndInOrder(t *testing.T) {
 			t.Parallel()
 			conn, peer := framePair(t, time.Hour)
 			conn.batches.inUse.Store(buffers)
-			wantWholeAndInOrder(t, conn, peer, conn.batches, frameSize, conn.Close, func(*rand.Rand) {})
+			wantWholeAndInOrder(t, dataWriter{conn}, &dataReader{Reader: peer, t: t}, conn.batches, largeFrame, conn.Close, func(*rand.Rand) {})
 		})
 	}
 }
@@ -60,7 +60,7 @@ func TestFramesShareWrites(t *testing.T) {
 	conn.below.Conn = slow
 	conn.last = time.Now() // it is busy
 	const frames = 6
-	frame := make([]byte, frameSize+9)
+	frame := []byte(frameOf(frameData, 0, repeat("x", frameSize)))
 	for i := range frames {
 		if _, err := conn.Write(frame); err != nil {
 			t.Fatal(err)
