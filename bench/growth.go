@@ -35,14 +35,15 @@ type dimension struct {
 	at      []int
 	options func(s *site, n int) ([]string, error) // of the proxy
 	prepare func(ctx context.Context, c *client, n int) (end func(), err error)
+	connect func(ctx context.Context, c *client) error // as of a load
 	run     func(ctx context.Context, c *client, o *options, n int) (units float64, err error)
 }
 
 var dimensions = []dimension{
-	{of: "keys", unit: perRequest, at: []int{1, 100, 10_000}, options: manyKeys, run: oneByOne},
-	{of: "trusted networks", unit: perRequest, at: []int{1, 30, 1_000}, options: manyNetworks, run: throughProxy},
-	{of: "open connections", unit: perRequest, at: []int{1, 500, 5_000}, options: manyConnections, prepare: openConnections, run: oneByOne},
-	{of: "MB an upload", unit: perGigabyte, at: []int{1, 10, 100, 1_000}, run: uploads},
+	{of: "keys", unit: perRequest, at: []int{1, 100, 10_000}, options: manyKeys, connect: connectHTTP1, run: oneByOne},
+	{of: "trusted networks", unit: perRequest, at: []int{1, 30, 1_000}, options: manyNetworks, connect: connectAsProxy, run: oneByOne},
+	{of: "open connections", unit: perRequest, at: []int{1, 500, 5_000}, options: manyConnections, prepare: openConnections, connect: connectHTTP1, run: oneByOne},
+	{of: "MB an upload", unit: perGigabyte, at: []int{1, 10, 100, 1_000}, connect: connectBy(overHTTP1), run: uploads},
 }
 
 // measureGrowth starts a proxy for each point. They take turns, as the proxies of a comparison do.
@@ -82,7 +83,7 @@ func (r *results) measureGrowth(ctx context.Context, o *options, s *site, binary
 	}
 	for round := range o.rounds + 1 {
 		for i, p := range peers {
-			l := load{name: d.of, unit: d.unit, run: func(ctx context.Context, c *client, o *options) (float64, error) { return d.run(ctx, c, o, d.at[i]) }}
+			l := load{name: d.of, unit: d.unit, connect: d.connect, run: func(ctx context.Context, c *client, o *options) (float64, error) { return d.run(ctx, c, o, d.at[i]) }}
 			cost, _, err := turn(ctx, o, s, p, l)
 			if err != nil {
 				return fmt.Errorf("%d %s: %w", d.at[i], d.of, err)
@@ -127,9 +128,9 @@ func manyNetworks(_ *site, n int) ([]string, error) {
 	return []string{"--access.trustedProxies=" + strings.Join(append(networks, "127.0.0.0/8"), ",")}, nil
 }
 
-func throughProxy(ctx context.Context, c *client, o *options, _ int) (float64, error) {
+func connectAsProxy(ctx context.Context, c *client) error {
 	c.forwardedFor = "203.0.113.7"
-	return http1Requests(ctx, c, o)
+	return connectHTTP1(ctx, c)
 }
 
 const connectionLimits = "20000"

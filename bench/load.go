@@ -18,30 +18,51 @@ import (
 
 // load is one thing to measure.
 type load struct {
-	name  string
-	unit  string
-	needs protocols
-	run   func(ctx context.Context, c *client, o *options) (units float64, err error)
+	name    string
+	unit    string
+	needs   protocols
+	connect func(ctx context.Context, c *client) error // before it is measured; nil if there is nothing to do
+	run     func(ctx context.Context, c *client, o *options) (units float64, err error)
 }
 
 const (
-	perRequest  = "µs/request"
-	perGigabyte = "CPU-s/GB"
+	perRequest    = "µs/request"
+	perConnection = "µs/connection"
+	perGigabyte   = "CPU-s/GB"
 	// streams is how many requests are in progress at the same time: those of a browser that scrolls through a timeline.
 	streams = 16
 	// http1Conns is how many connections browsers open to one host.
 	http1Conns = 6
+	// requestsOfConnection is how many requests a turn has for each new connection that it has.
+	requestsOfConnection = 10
 )
 
 var loads = []load{
-	{"h1 requests", perRequest, http1Only, http1Requests},
-	{"h2 requests", perRequest, http1And2, func(ctx context.Context, c *client, o *options) (float64, error) { return requests(ctx, c.http2, c, o) }},
-	{"h1 up", perGigabyte, http1Only, func(ctx context.Context, c *client, o *options) (float64, error) { return c.upload(ctx, c.http1, o) }},
-	{"h1 down", perGigabyte, http1Only, func(ctx context.Context, c *client, o *options) (float64, error) { return c.download(ctx, c.http1, o) }},
-	{"h2 up", perGigabyte, http1And2, func(ctx context.Context, c *client, o *options) (float64, error) { return c.upload(ctx, c.http2, o) }},
-	{"h2 down", perGigabyte, http1And2, func(ctx context.Context, c *client, o *options) (float64, error) { return c.download(ctx, c.http2, o) }},
-	{"h3 up", perGigabyte, http1To3, func(ctx context.Context, c *client, o *options) (float64, error) { return c.upload(ctx, c.http3, o) }},
-	{"h3 down", perGigabyte, http1To3, func(ctx context.Context, c *client, o *options) (float64, error) { return c.download(ctx, c.http3, o) }},
+	{"h1 requests", perRequest, http1Only, connectHTTP1, http1Requests},
+	{"h2 requests", perRequest, http1And2, connectBy(overHTTP2), func(ctx context.Context, c *client, o *options) (float64, error) { return requests(ctx, c.http2, c, o) }},
+	{"connections", perConnection, http1Only, nil, newConnections},
+	{"h1 up", perGigabyte, http1Only, connectBy(overHTTP1), uploadBy(overHTTP1)},
+	{"h1 down", perGigabyte, http1Only, connectBy(overHTTP1), downloadBy(overHTTP1)},
+	{"h2 up", perGigabyte, http1And2, connectBy(overHTTP2), uploadBy(overHTTP2)},
+	{"h2 down", perGigabyte, http1And2, connectBy(overHTTP2), downloadBy(overHTTP2)},
+	{"h3 up", perGigabyte, http1To3, connectBy(overHTTP3), uploadBy(overHTTP3)},
+	{"h3 down", perGigabyte, http1To3, connectBy(overHTTP3), downloadBy(overHTTP3)},
+}
+
+func overHTTP1(c *client) http.RoundTripper { return c.http1 }
+func overHTTP2(c *client) http.RoundTripper { return c.http2 }
+func overHTTP3(c *client) http.RoundTripper { return c.http3 }
+
+func connectBy(over func(*client) http.RoundTripper) func(context.Context, *client) error {
+	return func(ctx context.Context, c *client) error { return c.ask(ctx, over(c)) }
+}
+
+func uploadBy(over func(*client) http.RoundTripper) func(context.Context, *client, *options) (float64, error) {
+	return func(ctx context.Context, c *client, o *options) (float64, error) { return c.upload(ctx, over(c), o) }
+}
+
+func downloadBy(over func(*client) http.RoundTripper) func(context.Context, *client, *options) (float64, error) {
+	return func(ctx context.Context, c *client, o *options) (float64, error) { return c.download(ctx, over(c), o) }
 }
 
 func loadNames() []string {
@@ -60,6 +81,7 @@ type client struct {
 	http1        http.RoundTripper
 	http2        http.RoundTripper
 	http3        http.RoundTripper
+	kept         []*keptConn
 	close        func()
 }
 
@@ -70,11 +92,16 @@ func newClient(s *site, address string) *client {
 	two := &http.Transport{TLSClientConfig: config.Clone(), DisableCompression: true, Protocols: new(http.Protocols)}
 	two.Protocols.SetHTTP2(true)
 	three := &http3.Transport{TLSClientConfig: config.Clone(), DisableCompression: true}
-	return &client{address: address, tls: config, http1: one, http2: two, http3: three, close: func() {
+	c := &client{address: address, tls: config, http1: one, http2: two, http3: three}
+	c.close = func() {
 		one.CloseIdleConnections()
 		two.CloseIdleConnections()
 		_ = three.Close()
-	}}
+		for _, conn := range c.kept {
+			_ = conn.Close()
+		}
+	}
+	return c
 }
 
 func (c *client) request(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
@@ -99,13 +126,21 @@ func (c *client) request(ctx context.Context, method, path string, body io.Reade
 
 const thumbnail = "/api/assets/1/thumbnail?size=preview"
 
+func (c *client) thumbnailRequest(ctx context.Context) (*http.Request, error) {
+	r, err := c.request(ctx, http.MethodGet, thumbnail, nil)
+	if err == nil && c.forwardedFor != "" {
+		r.Header.Set("X-Forwarded-For", c.forwardedFor)
+	}
+	return r, err
+}
+
 // ask sends one request.
-func (c *client) ask(ctx context.Context) error {
+func (c *client) ask(ctx context.Context, over http.RoundTripper) error {
 	r, err := c.request(ctx, http.MethodGet, thumbnail, nil)
 	if err != nil {
 		return err
 	}
-	return take(c.http1, r, -1)
+	return take(over, r, -1)
 }
 
 // requests makes small requests, several at the same time, on one connection if the protocol allows it.
@@ -126,44 +161,99 @@ func requests(ctx context.Context, over http.RoundTripper, c *client, o *options
 	})
 }
 
-// http1Requests uses its own connections, with one request after another on each: http.Transport would use more processor time
-// than the proxy.
-func http1Requests(ctx context.Context, c *client, o *options) (float64, error) {
-	r, err := c.request(ctx, http.MethodGet, thumbnail, nil)
-	if err != nil {
-		return 0, err
-	}
-	if c.forwardedFor != "" {
-		r.Header.Set("X-Forwarded-For", c.forwardedFor)
-	}
-	each := o.requests / http1Conns
-	return float64(each * http1Conns), inParallel(http1Conns, func() error { return c.askOnOneConn(r, each, o.answer) })
+// keptConn is a connection for one request after another: http.Transport would use more processor time than the proxy.
+type keptConn struct {
+	*tls.Conn
+
+	reader *bufio.Reader
+	writer *bufio.Writer
 }
 
-func (c *client) askOnOneConn(r *http.Request, count, answer int) error {
+func (c *client) dial() (*keptConn, error) {
 	raw, err := net.Dial("tcp", c.address)
+	if err != nil {
+		return nil, err
+	}
+	conn := tls.Client(raw, c.tls)
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	return &keptConn{conn, bufio.NewReaderSize(conn, 16<<10), bufio.NewWriter(conn)}, nil
+}
+
+func (c *keptConn) ask(r *http.Request) error {
+	if err := errors.Join(r.Write(c.writer), c.writer.Flush()); err != nil {
+		return err
+	}
+	response, err := http.ReadResponse(c.reader, r)
 	if err != nil {
 		return err
 	}
-	conn := tls.Client(raw, c.tls)
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(time.Minute))
-	reader, writer := bufio.NewReaderSize(conn, 16<<10), bufio.NewWriter(conn)
-	for range count {
-		if err := errors.Join(r.Write(writer), writer.Flush()); err != nil {
-			return err
-		}
-		response, err := http.ReadResponse(reader, r)
+	defer response.Body.Close()
+	n, err := io.Copy(io.Discard, response.Body)
+	if err != nil || response.StatusCode != http.StatusOK || n != response.ContentLength {
+		return fmt.Errorf("status %d, %d bytes, %w", response.StatusCode, n, err)
+	}
+	return nil
+}
+
+// connectHTTP1 opens connections, and sends a request on each: TLS is done then.
+func connectHTTP1(ctx context.Context, c *client) error {
+	r, err := c.thumbnailRequest(ctx)
+	if err != nil {
+		return err
+	}
+	for range http1Conns {
+		conn, err := c.dial()
 		if err != nil {
 			return err
 		}
-		n, err := io.Copy(io.Discard, response.Body)
-		_ = response.Body.Close()
-		if err != nil || response.StatusCode != http.StatusOK || n != int64(answer) {
-			return fmt.Errorf("status %d, %d bytes, %w", response.StatusCode, n, err)
+		c.kept = append(c.kept, conn)
+		if err := conn.ask(r); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func http1Requests(ctx context.Context, c *client, o *options) (float64, error) {
+	r, err := c.thumbnailRequest(ctx)
+	if err != nil {
+		return 0, err
+	}
+	each := o.requests / len(c.kept)
+	var all sync.WaitGroup
+	errs := make([]error, len(c.kept))
+	for i, conn := range c.kept {
+		all.Go(func() {
+			for range each {
+				if errs[i] = conn.ask(r); errs[i] != nil {
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	return float64(each * len(c.kept)), errors.Join(errs...)
+}
+
+// newConnections opens connections for one request each, as many at the same time as a browser does.
+func newConnections(ctx context.Context, c *client, o *options) (float64, error) {
+	r, err := c.thumbnailRequest(ctx)
+	if err != nil {
+		return 0, err
+	}
+	each := o.requests / requestsOfConnection / http1Conns
+	return float64(each * http1Conns), inParallel(http1Conns, func() error {
+		for range each {
+			conn, err := c.dial()
+			if err != nil {
+				return err
+			}
+			if err := errors.Join(conn.ask(r), conn.Close()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func inParallel(n int, do func() error) error {

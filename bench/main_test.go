@@ -40,7 +40,7 @@ func TestRunMeasuresEveryPeer(t *testing.T) {
 	if err := json.Unmarshal([]byte(read(t, o.json)), &got); err != nil {
 		t.Fatal(err)
 	}
-	wantFigures(t, &got, map[string]int{"floor": 3, "ours": len(loads), "nginx": 6, "nginx-tuned": 6, "haproxy": 6})
+	wantFigures(t, &got, map[string]int{"floor": 4, "ours": len(loads), "nginx": 7, "nginx-tuned": 7, "haproxy": 7})
 	for _, g := range got.Growth {
 		for _, p := range g.Points {
 			if p.Median <= 0 || p.Memory <= 0 {

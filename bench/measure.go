@@ -94,10 +94,15 @@ func (r *results) measureLoad(ctx context.Context, o *options, s *site, peers []
 	return nil
 }
 
-// turn returns microseconds per request, or seconds per gigabyte.
+// turn returns microseconds per request or connection, or seconds per gigabyte.
 func turn(ctx context.Context, o *options, s *site, p *peer, l load) (cost, speed float64, err error) {
 	c := newClient(s, p.address)
 	defer c.close()
+	if l.connect != nil {
+		if err := l.connect(ctx, c); err != nil {
+			return 0, 0, err
+		}
+	}
 	before, err := p.processorTime()
 	if err != nil {
 		return 0, 0, err
@@ -113,7 +118,7 @@ func turn(ctx context.Context, o *options, s *site, p *peer, l load) (cost, spee
 		return 0, 0, err
 	}
 	cost = (after - before).Seconds() / units
-	if l.unit == perRequest {
+	if l.unit != perGigabyte {
 		cost *= 1e6
 	}
 	return cost, units / took.Seconds(), nil

@@ -173,7 +173,7 @@ func (p *peer) await(ctx context.Context, s *site) error {
 	defer cancel()
 	for {
 		c := newClient(s, p.address)
-		err := c.ask(ctx)
+		err := c.ask(ctx, c.http1)
 		c.close()
 		if err == nil {
 			p.answered = time.Now()

@@ -25,7 +25,7 @@ var titles = map[string]string{
 	"h2 up": "HTTP/2 upload", "h2 down": "HTTP/2 download", "h3 up": "HTTP/3 upload", "h3 down": "HTTP/3 download",
 	"floor": "floor (TLS only)", "ours": "standalone proxy", "haproxy": "HAProxy", "nginx": "nginx, Immich's", "nginx-tuned": "nginx, tuned",
 	"caddy": "Caddy", "traefik": "Traefik, no key", "traefik-plugin": "Traefik, plugin",
-	perRequest: "µs a request", perGigabyte: "s/GB",
+	"connections": "new connections", perConnection: "µs a connection", perRequest: "µs a request", perGigabyte: "s/GB",
 }
 
 func title(name string) string {
