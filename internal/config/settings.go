@@ -150,8 +150,8 @@ type Limits struct {
 
 // Admin is for metrics and health checks.
 type Admin struct {
-	// Address is the address for "/metrics" (Prometheus), "/healthz" and "/readyz". Without a host, as in ":9090", it is on
-	// loopback; "0.0.0.0:9090" can be reached from anywhere.
+	// Address is the address for "/metrics" (Prometheus), "/healthz" and "/readyz". Without a host, as in ":9091", it is on
+	// loopback; "0.0.0.0:9091" can be reached from anywhere.
 	// Default: none.
 	Address string `yaml:"address"`
 }
