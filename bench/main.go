@@ -190,7 +190,8 @@ func (o *options) kindsOf(ctx context.Context, s *site, name string) ([]kind, er
 	}
 }
 
-// traefikKinds are Traefik without the plugin and with it.
+// traefikKinds are Traefik without a plugin, with one that does nothing, and with this one. So the second shows what the
+// interpreter takes.
 func (o *options) traefikKinds(ctx context.Context) ([]kind, error) {
 	const module = "integration"
 	root, err := repository(ctx)
@@ -205,10 +206,11 @@ func (o *options) traefikKinds(ctx context.Context) ([]kind, error) {
 	bare := kind{name: "traefik", binary: binary, speaks: http1And2, files: []string{"traefik.yml", "traefik-dynamic.yml"}, arguments: func(at *place) []string {
 		return []string{"--configFile=" + at.config}
 	}}
-	bare.dir = filepath.Join(root, module) // where plugins-local leads to the plugin
-	plugin := bare
+	bare.dir = filepath.Join(root, module) // where plugins-local leads to the plugins
+	empty, plugin := bare, bare
+	empty.name, empty.middleware = "traefik-empty", "empty"
 	plugin.name, plugin.middleware = "traefik-plugin", "immich-key"
-	return []kind{bare, plugin}, nil
+	return []kind{bare, empty, plugin}, nil
 }
 
 // ourKinds are the standalone proxy, or several builds of it, to be compared with each other.

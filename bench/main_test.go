@@ -65,7 +65,7 @@ func TestRunMeasuresEveryPeer(t *testing.T) {
 	}
 }
 
-// TestTraefik has Traefik check the key with the plugin, and let everybody in without.
+// TestTraefik has Traefik check the key with the plugin, and let everybody in without, or with an empty plugin.
 func TestTraefik(t *testing.T) {
 	root, err := repository(t.Context())
 	if err != nil {
@@ -84,7 +84,7 @@ func TestTraefik(t *testing.T) {
 	if err := json.Unmarshal([]byte(read(t, file)), &got); err != nil {
 		t.Fatal(err)
 	}
-	wantFigures(t, &got, map[string]int{"traefik": 2, "traefik-plugin": 2})
+	wantFigures(t, &got, map[string]int{"traefik": 2, "traefik-empty": 2, "traefik-plugin": 2})
 }
 
 func small(peers string, loads ...string) *options {

@@ -82,12 +82,13 @@ func (r *results) comparison(b *strings.Builder) {
 	}
 }
 
-// ratios are of medians: the standalone proxy's to each other proxy's, and Traefik's with the plugin to that without.
+// ratios are of medians: the standalone proxy's to each other proxy's, and Traefik's with a plugin to that without.
 func (r *results) ratios(b *strings.Builder) {
 	b.WriteString("\nMedians, as multiples of others':\n\n| | |\n|---|---|\n")
 	for _, of := range r.peersBeside("ours") {
 		r.ratio(b, "ours", of)
 	}
+	r.ratio(b, "traefik-empty", "traefik")
 	r.ratio(b, "traefik-plugin", "traefik")
 }
 
@@ -112,11 +113,11 @@ func (r *results) figureOf(load, peer string) *figure {
 	return nil
 }
 
-// peersBeside are all others but Traefik with the plugin, which has the same code in it.
+// peersBeside are all others but Traefik with a plugin: it is compared with Traefik without.
 func (r *results) peersBeside(peer string) []string {
 	var others []string
 	for _, f := range r.Figures {
-		if f.Peer != peer && f.Peer != "traefik-plugin" && !slices.Contains(others, f.Peer) {
+		if f.Peer != peer && f.Peer != "traefik-plugin" && f.Peer != "traefik-empty" && !slices.Contains(others, f.Peer) {
 			others = append(others, f.Peer)
 		}
 	}
