@@ -9,15 +9,25 @@ import (
 // basicPath moves the key from HTTP Basic (RFC 7617) to the key header, for programs that accept only a URL, such as
 // https://x:KEY@photos.example.com. Basic credentials are never forwarded; Immich's own Authorization header, which is Bearer,
 // is.
-func (g *guard) basicPath(next http.Handler) http.Handler {
+func (g *guard) basicPath(next http.HandlerFunc) http.HandlerFunc {
 	keyHeader := g.keys.header
 
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
 		if r.Header["Authorization"] != nil {
 			useBasic(r.Header, keyHeader)
 		}
-		next.ServeHTTP(w, r)
-	})
+		next(w, r)
+	}
+}
+
+// withoutBasic removes the password that a browser keeps sending although it has a session.
+func (g *guard) withoutBasic(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Header["Authorization"] != nil {
+			takeBasic(r.Header)
+		}
+		next(w, r)
+	}
 }
 
 // useBasic makes the password the key, unless there is one already.

@@ -10,20 +10,30 @@ import (
 // forwarding decides who the client is. It is the only place that reads forwarding headers.
 type forwarding struct {
 	trusted *networks
+	keyless *networks // whose clients need no key
 	// mayBeTrusted holds the first three characters of every peer address that may be trusted. It rules out most peers
 	// with one map lookup, however many networks are trusted.
 	mayBeTrusted map[string]bool
+	// leastTrusted is the first of mayBeTrusted in the order of texts. It rules out every peer address before it, which without
+	// trusted proxies are all usual ones, with one comparison.
+	leastTrusted string
 	sources      memo // peer and X-Forwarded-For → *source
 }
 
-func newForwarding(trusted *networks) *forwarding {
-	f := &forwarding{trusted: trusted}
+func newForwarding(trusted, keyless *networks) *forwarding {
+	f := &forwarding{trusted: trusted, keyless: keyless}
 	f.mayBeTrusted = map[string]bool{
 		"[fe": true, // link-local: the address may have a zone
 		"[::": true, // may be IPv4 in IPv6
 	}
 	for prefix := range trusted.prefixes {
 		addBeginnings(f.mayBeTrusted, prefix)
+	}
+	f.leastTrusted = "[fe"
+	for beginning := range f.mayBeTrusted {
+		if beginning < f.leastTrusted {
+			f.leastTrusted = beginning
+		}
 	}
 	return f
 }
@@ -70,7 +80,7 @@ func addBeginning(beginnings map[string]bool, text, next string) {
 type source struct {
 	trusted bool       // whether the peer is trusted
 	client  netip.Addr // not valid if the peer has no address
-	named   bool       // false if the client is a trusted proxy that names no other client
+	keyless bool       // whether the client needs no key
 	chain   []string   // from the client to the last proxy before the peer
 
 	realIP       []string // the values of the headers for Immich; nil: none
@@ -86,10 +96,14 @@ type claims struct {
 	prefix []string
 }
 
-// resolve must be called before the forwarding headers are changed.
-func (f *forwarding) resolve(r *http.Request) *claims {
+// claimsOf returns nil for a peer that can't be trusted: it is the client. It must be called before the forwarding headers are
+// changed.
+func (f *forwarding) claimsOf(r *http.Request) *claims {
+	if len(r.RemoteAddr) >= 3 && !f.mayBeTrusted[r.RemoteAddr[:3]] {
+		return nil
+	}
 	h := r.Header
-	from := f.sourceOf(r.RemoteAddr, h["X-Forwarded-For"])
+	from := sourceOf(f, r.RemoteAddr, h["X-Forwarded-For"])
 	if !from.trusted {
 		return &claims{source: from}
 	}
@@ -102,8 +116,9 @@ func (f *forwarding) resolve(r *http.Request) *claims {
 	}
 }
 
-// sourceOf caches the results, since most requests come from the same few clients.
-func (f *forwarding) sourceOf(peer string, forwardedFor []string) *source {
+// sourceOf caches the results, since most requests come from the same few clients. It is not a method, which would cost Yaegi more
+// to call.
+func sourceOf(f *forwarding, peer string, forwardedFor []string) *source {
 	colon := strings.LastIndexByte(peer, ':')
 	if colon < 0 || len(forwardedFor) > 1 {
 		return f.findSource(peer, forwardedFor)
@@ -125,10 +140,12 @@ func (f *forwarding) findSource(peer string, forwardedFor []string) *source {
 	if !ok {
 		return &source{}
 	}
-	s := &source{client: addr, named: true, trusted: f.trusted.contain(addr)}
+	s := &source{client: addr, trusted: f.trusted.contain(addr)}
+	named := true
 	if s.trusted {
-		s.client, s.named, s.chain = f.resolveClient(addr, strings.Join(forwardedFor, ","))
+		s.client, named, s.chain = f.resolveClient(addr, strings.Join(forwardedFor, ","))
 	}
+	s.keyless = named && f.keyless.contain(s.client)
 	s.realIP = []string{s.client.String()}
 	if len(s.chain) > 0 {
 		s.forwardedFor = []string{strings.Join(s.chain, ", ")}
@@ -186,15 +203,17 @@ func claimedHost(values []string) string {
 }
 
 // hopByHop is the Connection header, which names the headers for the next proxy to drop (RFC 9110, section 7.6.1). It
-// replaces the client's, which could name ours, and lists the rarer underscore variants of the forwarding headers. A proxy
+// replaces the client's, which could name ours, and lists the underscore variants of the forwarding headers. A proxy
 // passes Upgrade on only if there is an Upgrade header too.
 var hopByHop = []string{"Upgrade, " +
+	"X_forwarded_for, X_forwarded_host, X_forwarded_proto, X_real_ip, " +
 	"X-Forwarded_for, X_forwarded-For, X-Forwarded_host, X_forwarded-Host, " +
 	"X-Forwarded_proto, X_forwarded-Proto, X-Real_ip, X_real-Ip, " +
 	"X_forwarded_port, X-Forwarded_port, X_forwarded-Port, X_forwarded_prefix, X-Forwarded_prefix, X_forwarded-Prefix"}
 
-// apply sets the headers that the claims determine, after the other forwarding headers are set and X-Forwarded-For is removed.
-func (c *claims) apply(h http.Header) {
+// apply sets the headers that the claims determine, after the other forwarding headers are set and X-Forwarded-For is removed. It
+// is not a method, which would cost Yaegi more to call.
+func apply(c *claims, h http.Header) {
 	if c.realIP == nil {
 		delete(h, "X-Real-Ip")
 		return
@@ -231,10 +250,20 @@ func set(h http.Header, name, value string) {
 // unknownClient is logged for a client without an address.
 const unknownClient = "unknown"
 
-// client returns the address of the request's client. It must be called before the forwarding headers are changed. The
-// address is invalid if there is none.
+// sourceOfRequest must be called before the forwarding headers are changed.
+func (f *forwarding) sourceOfRequest(r *http.Request) *source {
+	return sourceOf(f, r.RemoteAddr, r.Header["X-Forwarded-For"])
+}
+
+// client returns the address of the request's client, which is invalid if there is none.
 func (f *forwarding) client(r *http.Request) netip.Addr {
-	return f.resolve(r).client
+	return f.sourceOfRequest(r).client
+}
+
+// isKeyless reports whether the request's client needs no key. A trusted proxy that names no client does: anybody may be behind
+// it.
+func (f *forwarding) isKeyless(r *http.Request) bool {
+	return len(f.keyless.lengths) > 0 && f.sourceOfRequest(r).keyless
 }
 
 // isProxy reports whether the request comes from a trusted proxy.
@@ -243,20 +272,10 @@ func (f *forwarding) isProxy(r *http.Request) bool {
 	return ok && f.trusted.contain(peer)
 }
 
-// clientIn reports whether the request's client is in the networks. A trusted proxy that names no client is not: anybody may
-// be behind it.
-func (f *forwarding) clientIn(n *networks, r *http.Request) bool {
-	if len(n.lengths) == 0 {
-		return false
-	}
-	c := f.resolve(r)
-	return c.named && n.contain(c.client)
-}
-
 // secure reports whether the client uses HTTPS, as far as that can be known here.
 func (f *forwarding) secure(r *http.Request) bool {
-	if proto := f.resolve(r).proto; proto != nil {
-		return proto[0] == "https"
+	if c := f.claimsOf(r); c != nil && c.proto != nil {
+		return c.proto[0] == "https"
 	}
 	return r.TLS != nil
 }

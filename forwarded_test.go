@@ -119,7 +119,7 @@ func trusting(t testing.TB, proxies ...string) *networks {
 
 func newTestForwarding(t testing.TB) *forwarding {
 	t.Helper()
-	return newForwarding(trusting(t, claimsConfig.TrustedProxies...))
+	return newForwarding(trusting(t, claimsConfig.TrustedProxies...), trusting(t))
 }
 
 func TestClaims(t *testing.T) {
@@ -192,7 +192,7 @@ func TestClaims(t *testing.T) {
 			if len(want) > 0 {
 				client = want[0]
 			}
-			got := f.resolve(r)
+			got := f.sourceOfRequest(r)
 			if got.client.String() != client || !slices.Equal(got.chain, want) {
 				t.Errorf("client %q, chain %q, want %q, %q", got.client, got.chain, client, want)
 			}
@@ -273,12 +273,20 @@ func TestForwardingHeaders(t *testing.T) {
 			r.RemoteAddr = peer
 			ask(newTestHandler(t, &Config{RequireKey: "false", TrustedProxies: []string{"10.0.0.0/8"}}, next), r)
 			got := next.r.Header
-			delete(got, "Connection")
+			dropHopByHop(got)
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("headers %v, want %v", got, want)
 			}
 		})
 	}
+}
+
+// dropHopByHop does what every proxy does, and next has to do.
+func dropHopByHop(h http.Header) {
+	for _, name := range strings.Split(h.Get("Connection"), ", ") {
+		h.Del(name)
+	}
+	h.Del("Connection")
 }
 
 // Several hosts, or an invalid one, are ignored even from a trusted peer.
@@ -354,7 +362,9 @@ func arrival(t *testing.T, config *Config, r *http.Request, mayBeTrusted bool) h
 	if g.forwarding.mayBeTrusted[r.RemoteAddr[:3]] {
 		t.Fatalf("%s may be trusted", r.RemoteAddr)
 	}
-	g.forwarding.mayBeTrusted[r.RemoteAddr[:3]] = mayBeTrusted
+	if mayBeTrusted {
+		g.forwarding.mayBeTrusted[r.RemoteAddr[:3]], g.forwarding.leastTrusted = true, ""
+	}
 	ask(g.handler(), r)
 	return next.r.Header
 }
@@ -365,7 +375,7 @@ func TestMayBeTrustedIncludesAllTrusted(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 1500 {
 		prefix := randomPrefix(random)
-		f := newForwarding(trusting(t, prefix.String()))
+		f := newForwarding(trusting(t, prefix.String()), trusting(t))
 		for range 20 {
 			addr := within(random, prefix)
 			for _, peer := range []string{addr.String(), netip.AddrFrom16(addr.As16()).String(), netip.AddrFrom16(addr.As16()).Unmap().String()} {
@@ -373,7 +383,7 @@ func TestMayBeTrustedIncludesAllTrusted(t *testing.T) {
 				if known, ok := parseAddr(text); !ok || !f.trusted.contain(known) {
 					t.Fatalf("%s is not trusted though it is in %s", text, prefix)
 				}
-				if !f.mayBeTrusted[text[:3]] {
+				if !f.mayBeTrusted[text[:3]] || text < f.leastTrusted {
 					t.Fatalf("%s is in %s and is ruled out", text, prefix)
 				}
 			}
@@ -446,7 +456,7 @@ func FuzzClientAddress(f *testing.F) {
 	f.Fuzz(func(t *testing.T, peerText, first, second string) {
 		r := newRequest(http.Header{"X-Forwarded-For": {first, second}})
 		r.RemoteAddr = peerText
-		said := handler.resolve(r)
+		said := handler.sourceOfRequest(r)
 		peer, isAddr := parseAddr(peerText)
 		if !isAddr {
 			if said.client.IsValid() || len(said.chain) > 0 {

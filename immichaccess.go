@@ -39,9 +39,9 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 	return g.handler(), nil
 }
 
-// guard decides on each request. A request reaches next in one of three ways: fastPath itself admits a valid key that has no
-// restrictions; publicPath and browserPath admit public routes, and sessions that were verified before; authorize decides on all
-// others. If a keyNameHeader is set, as always in the standalone proxy, authorize decides on every key.
+// guard decides on each request. A request reaches next in one of three ways: fastPath itself admits a valid key; pathWithoutKey
+// and browserPath admit public routes and keyless networks, and sessions that were verified before; authorize decides on all
+// others, and knows why a request is denied.
 type guard struct {
 	next       http.Handler
 	keys       *keyring
@@ -56,15 +56,16 @@ type guard struct {
 
 	certificates *clientCertificates // nil without clientCertificates
 
-	forward             http.Handler // fastPath for a request that is authorized already
-	withoutLockoutCheck http.Handler // fastPath for a client that can't be locked out
+	forward             http.HandlerFunc // fastPath for a request that is authorized already
+	withoutKey          http.HandlerFunc // pathWithoutKey
+	withoutLockoutCheck http.HandlerFunc // fastPath for a client that can't be locked out
 }
 
 func newGuard(next http.Handler, s *settings, log *denialLog) *guard {
 	g := &guard{
 		next:       next,
 		keys:       newKeyring(s, log),
-		forwarding: newForwarding(s.trustedProxies),
+		forwarding: newForwarding(s.trustedProxies, s.keylessNetworks),
 		keyless:    s.keylessNetworks,
 		public:     s.publicRoutes,
 		lockout:    newLockout(s.maxWrongKeys, s.wrongKeyWindow),
@@ -76,23 +77,19 @@ func newGuard(next http.Handler, s *settings, log *denialLog) *guard {
 	}
 	if s.browserLogin {
 		g.sessions = newSessions(g.keys, g.forwarding, s.sessionSecret, s.browserSession)
-		g.sessions.direct = s.keyNameHeader == "" && !s.basicAuth
 	}
 	g.deny = &denyResponder{status: s.denyStatus, header: s.keyHeader, basicAuth: s.basicAuth, forwarding: g.forwarding, sessions: g.sessions, log: log}
 	g.limit = newUploadLimit(s.maxUploadSize, s.maxUploadText, next, g.deny)
 	g.forward = g.fastPath(false, nil)
+	g.withoutKey = g.pathWithoutKey()
 	g.withoutLockoutCheck = g.fastPath(g.keys.checked(), nil)
 	return g
 }
 
 // handler returns the path of a request, from the last handler that is added here to the first: login page and session, HTTP
-// Basic, public routes, and then fastPath. With client certificates, publicPath is left out, and authorize tries the
-// certificate before the public routes, so that a request with one keeps all its credentials.
-func (g *guard) handler() http.Handler {
+// Basic, and then fastPath.
+func (g *guard) handler() http.HandlerFunc {
 	path := g.fastPath(g.keys.checked(), g.lockout.active)
-	if len(g.public) > 0 && g.keys.required && g.certificates == nil {
-		path = g.publicPath(path)
-	}
 	if g.basicAuth {
 		path = g.basicPath(path)
 	}
@@ -105,13 +102,13 @@ func (g *guard) handler() http.Handler {
 // fastPath returns the path of a request. Without checkKey, the request is already authorized, and only forwarded. lockoutActive
 // is not empty while some client is locked out; nil skips that test. It is a closure over plain variables, and tests one thing at
 // a time, since in Yaegi each field that a method reads and each expression costs time.
-func (g *guard) fastPath(checkKey bool, lockoutActive chan struct{}) http.Handler {
-	next, authorizeSlow, upload, duringLockout := g.next, g.authorizeSlow, g.limit.serve, g.duringLockout
-	keyHeader, stripHeader, mayBeTrusted, resolve := g.keys.header, g.keys.stripHeader, g.forwarding.mayBeTrusted, g.forwarding.resolve
+func (g *guard) fastPath(checkKey bool, lockoutActive chan struct{}) http.HandlerFunc {
+	next, upload, authorizeSlow, withoutKey, duringLockout := g.next, g.limit.serve, g.authorizeSlow, g.withoutKey, g.duringLockout
+	keyHeader, stripHeader, leastTrusted, claimsOf := g.keys.header, g.keys.stripHeader, g.forwarding.leastTrusted, g.forwarding.claimsOf
 	keys, latestKeys, keysChange := g.keys.unrestricted.Load().(digests), g.keys.unrestricted.Load, g.keys.file != nil
-	digest := sha256.Sum256
+	admits, digest := g.keys.admits, sha256.Sum256
 
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
 		h := r.Header
 		if checkKey {
 			if len(lockoutActive) != 0 {
@@ -120,7 +117,7 @@ func (g *guard) fastPath(checkKey bool, lockoutActive chan struct{}) http.Handle
 			}
 			key := h[keyHeader]
 			if len(key) != 1 {
-				authorizeSlow(w, r)
+				withoutKey(w, r)
 				return
 			}
 			known := keys // those of New, which are all without a keysFile
@@ -128,15 +125,15 @@ func (g *guard) fastPath(checkKey bool, lockoutActive chan struct{}) http.Handle
 				known = latestKeys().(digests)
 			}
 			if !known[digest([]byte(key[0]))] {
-				authorizeSlow(w, r)
-				return
+				if !admits(r) {
+					authorizeSlow(w, r)
+					return
+				}
 			}
 		}
-		var client *claims         // nil: the peer is the client
-		if len(r.RemoteAddr) < 3 { // no "IP:port": a Unix socket
-			client = resolve(r)
-		} else if mayBeTrusted[r.RemoteAddr[:3]] {
-			client = resolve(r)
+		var client *claims // nil: the peer is the client
+		if r.RemoteAddr >= leastTrusted {
+			client = claimsOf(r)
 		}
 
 		delete(h, stripHeader)
@@ -145,24 +142,26 @@ func (g *guard) fastPath(checkKey bool, lockoutActive chan struct{}) http.Handle
 		delete(h, "X-Forwarded-For")
 		delete(h, "X-Forwarded-Port")
 		delete(h, "X-Forwarded-Prefix")
-		delete(h, "X_forwarded_for")
-		delete(h, "X_forwarded_host")
-		delete(h, "X_forwarded_proto")
-		delete(h, "X_real_ip")
-		(&httputil.ProxyRequest{In: r, Out: r}).SetXForwarded()
+		p := proxyRequest{In: r, Out: r}
+		p.SetXForwarded()
 		h["X-Real-Ip"] = h["X-Forwarded-For"]
 		delete(h, "X-Forwarded-For") // next appends the peer itself
 		if client != nil {
-			client.apply(h)
+			apply(client, h)
 		}
 
-		if r.ContentLength != 0 || r.ProtoMajor == 3 {
-			upload(w, r)
-			return
+		if r.ContentLength == 0 {
+			if r.ProtoMajor != 3 {
+				next.ServeHTTP(w, r)
+				return
+			}
 		}
-		next.ServeHTTP(w, r)
-	})
+		upload(w, r)
+	}
 }
+
+// proxyRequest has no dot in its name: in Yaegi, one takes memory for each request.
+type proxyRequest = httputil.ProxyRequest
 
 // duringLockout decides while some client is locked out. Requests of clients that certainly are not stay on the fast path.
 func (g *guard) duringLockout(w http.ResponseWriter, r *http.Request) {
@@ -171,7 +170,7 @@ func (g *guard) duringLockout(w http.ResponseWriter, r *http.Request) {
 		g.authorizeSlow(w, r)
 		return
 	}
-	g.withoutLockoutCheck.ServeHTTP(w, r)
+	g.withoutLockoutCheck(w, r)
 }
 
 // authorizeSlow decides on a request that fastPath can't authorize by itself.
@@ -187,7 +186,7 @@ func (g *guard) decide(w http.ResponseWriter, r *http.Request, s *session) {
 		return
 	}
 	g.keys.setNameHeader(r, name)
-	g.forward.ServeHTTP(w, r)
+	g.forward(w, r)
 }
 
 // certificate returns the name of the client's certificate, or why it is not accepted. If a key is sent, the certificate is
@@ -222,7 +221,7 @@ func (g *guard) authorize(r *http.Request, s *session) (name string, denied *den
 			denied = rejected
 		}
 	}
-	if g.forwarding.clientIn(g.keyless, r) {
+	if g.forwarding.isKeyless(r) {
 		return name, nil
 	}
 	denied = g.lockout.review(g.forwarding.client(r), denied)

@@ -44,19 +44,28 @@ func (e *entry) isUnrestricted() bool {
 	return e.expiresAt.IsZero() && e.methods == nil
 }
 
-func (e *entry) hasExpired() bool {
-	return !e.expiresAt.IsZero() && !time.Now().Before(e.expiresAt)
+func isExpired(e *entry) bool {
+	return !e.expiresAt.IsZero() && time.Until(e.expiresAt) <= 0
 }
 
-// forbids returns why the key is not valid for the request, nil if it is. An upgraded connection carries every method, so it
-// needs all of them.
-func (e *entry) forbids(r *http.Request) *denial {
-	switch {
-	case e.hasExpired():
+// forbids returns why the key is not valid for the request, nil if it is. It and what it calls are not methods, which would cost
+// Yaegi more to call.
+func forbids(e *entry, r *http.Request) *denial {
+	if isExpired(e) {
 		return &denial{reason: expiredKey, key: e.name}
-	case e.methods != nil && !e.methods[r.Method]:
+	}
+	if e.methods != nil {
+		return forbidsMethod(e, r)
+	}
+	return nil
+}
+
+// forbidsMethod is for a key with methods. An upgraded connection carries every method, so it needs all of them.
+func forbidsMethod(e *entry, r *http.Request) *denial {
+	switch {
+	case !e.methods[r.Method]:
 		return &denial{reason: "method not allowed for this key", key: e.name}
-	case e.methods != nil && len(r.Header["Upgrade"]) > 0 && len(e.methods) < len(knownMethods):
+	case len(r.Header["Upgrade"]) > 0 && len(e.methods) < len(knownMethods):
 		return &denial{reason: "upgrade not allowed for this key", key: e.name}
 	}
 	return nil

@@ -24,7 +24,7 @@ type keyring struct {
 	required     bool
 	log          *denialLog
 	file         *keyFile     // nil: the keys do not change
-	set          atomic.Value // *keySet
+	set          atomic.Value // *keySet: empty if no key is required
 	unrestricted atomic.Value // digests: the keys that need no further check
 }
 
@@ -41,13 +41,14 @@ func newKeyring(s *settings, log *denialLog) *keyring {
 }
 
 func (k *keyring) publish(set *keySet) {
-	unrestricted := digests{}
-	if k.required && k.nameHeader == "" {
-		for digest, e := range set.byDigest {
-			unrestricted[digest] = e.isUnrestricted()
-		}
-	}
 	k.log.warnOfKeys(set)
+	if !k.required {
+		set = newKeySet()
+	}
+	unrestricted := digests{}
+	for digest, e := range set.byDigest {
+		unrestricted[digest] = k.nameHeader == "" && e.isUnrestricted()
+	}
 	k.set.Store(set)
 	k.unrestricted.Store(unrestricted)
 	outdateCookies()
@@ -81,6 +82,19 @@ func (k *keyring) checked() bool {
 	return k.required || k.nameHeader != ""
 }
 
+// admits reports whether the request's one key, which is not among unrestricted, is valid, and sets keyNameHeader. Why it is not is
+// left to authorize.
+func (k *keyring) admits(r *http.Request) bool {
+	e := k.set.Load().(*keySet).byDigest[sha256.Sum256([]byte(r.Header[k.header][0]))]
+	if e == nil || forbids(e, r) != nil {
+		return false
+	}
+	if k.nameHeader != "" {
+		k.setNameHeader(r, e.name)
+	}
+	return true
+}
+
 // setNameHeader sets keyNameHeader, if there is one, to the name of the key, and removes what the client sent in it.
 func (k *keyring) setNameHeader(r *http.Request, name string) {
 	for _, variant := range k.nameVariants {
@@ -95,7 +109,7 @@ func (k *keyring) setNameHeader(r *http.Request, name string) {
 func (k *keyring) authorize(r *http.Request, s *session) (*entry, *denial) {
 	e, denied := k.identify(r.Header[k.header], s)
 	if denied == nil {
-		denied = e.forbids(r)
+		denied = forbids(e, r)
 	}
 	return e, denied
 }
@@ -138,7 +152,7 @@ func KeyNames(config *Config) (valid, expired []string, err error) {
 	s := &settings{}
 	s.parseKeys(config, &errs)
 	for name, e := range s.keys.byName {
-		if e.hasExpired() {
+		if isExpired(e) {
 			expired = append(expired, name)
 		} else {
 			valid = append(valid, name)

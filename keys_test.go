@@ -107,16 +107,44 @@ func TestManyKeys(t *testing.T) {
 	wantAccess(t, handler, "secret-of-number-10000", false)
 }
 
-// A key works through the end of its last day, in UTC.
+// A key works through the end of its last day, in UTC. Not parallel, since the log is global.
 func TestLastDayOfKey(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) { // the clock starts at midnight, 1 January 2000
-		handler := newTestHandler(t, &Config{Keys: []string{"guest:" + rightKey + " expires=2000-01-31"}}, &recorder{})
-		time.Sleep(31*24*time.Hour - time.Nanosecond)
+	for name, config := range map[string]Config{
+		"alone":             {},
+		"with a name":       {KeyNameHeader: "X-Key-Name"},
+		"behind a lockout":  {MaxWrongKeys: "1"},
+		"in a file":         {KeysFile: newFile(t, "guest:"+rightKey+" expires=2000-01-31")},
+		"with other routes": {PublicRoutes: []string{"ping"}, BasicAuth: true, BrowserLogin: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // the clock starts at midnight, 1 January 2000
+				if config.LogDenied = true; config.KeysFile == "" {
+					config.Keys = []string{"guest:" + rightKey + " expires=2000-01-31"}
+				}
+				handler := newTestHandler(t, &config, &recorder{})
+				time.Sleep(31*24*time.Hour - time.Minute)
+				guesses(t, handler, "198.51.100.1:1", 0, 1)
+				time.Sleep(time.Minute - time.Nanosecond)
+				wantAccess(t, handler, rightKey, true)
+				time.Sleep(time.Nanosecond)
+				wantLines(t, logLines(func() { wantAccess(t, handler, rightKey, false) }), `reason="expired key" key=guest`)
+			})
+		})
+	}
+}
+
+// A wrong key is denied as such, whatever the right one is like.
+func TestWrongKeyBesideSpecialKeys(t *testing.T) {
+	for _, attributes := range []string{"", " expires=2999-12-31", " methods=GET", " expires=2999-12-31 methods=GET"} {
+		handler := newTestHandler(t, &Config{Keys: []string{"guest:" + rightKey + attributes}, LogDenied: true}, &recorder{})
 		wantAccess(t, handler, rightKey, true)
-		time.Sleep(time.Nanosecond)
-		wantAccess(t, handler, rightKey, false)
-	})
+		for _, wrong := range []string{rightKey[:len(rightKey)-1] + "f", rightKey[1:], rightKey + " x"} {
+			wantLines(t, logLines(func() { wantAccess(t, handler, wrong, false) }), `reason="wrong key"`)
+		}
+		r := withKey(rightKey)
+		r.Header.Add("X-Access-Key", rightKey)
+		wantLines(t, logLines(func() { ask(handler, r) }), `reason="several keys"`)
+	}
 }
 
 // A key for some methods is not valid for others, even if its methods are written in lower case.
@@ -148,8 +176,11 @@ func TestNameOfKeyCannotBeForged(t *testing.T) {
 		config Config
 		want   []string
 	}{
-		"with a key": {Config{Keys: []string{"phone:" + rightKey}, KeyNameHeader: "x-key-name"}, []string{"phone"}},
-		"open":       {Config{RequireKey: "false", KeyNameHeader: "x-key-name"}, nil},
+		"with a key":                 {Config{Keys: []string{"phone:" + rightKey}, KeyNameHeader: "x-key-name"}, []string{"phone"}},
+		"with a key that expires":    {Config{Keys: []string{"phone:" + rightKey + " expires=2999-12-31"}, KeyNameHeader: "x-key-name"}, []string{"phone"}},
+		"with a key in a file":       {Config{KeysFile: newFile(t, "phone:"+rightKey), KeyNameHeader: "x-key-name"}, []string{"phone"}},
+		"with a key that is ignored": {Config{Keys: []string{"phone:" + rightKey}, RequireKey: "false", KeyNameHeader: "x-key-name"}, nil},
+		"open":                       {Config{RequireKey: "false", KeyNameHeader: "x-key-name"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -89,7 +89,7 @@ func (l *denialLog) warnOfKeys(set *keySet) {
 		if e.warning != "" {
 			names[e.warning] = append(names[e.warning], e.name)
 		}
-		if e.hasExpired() {
+		if isExpired(e) {
 			names[hasExpired] = append(names[hasExpired], e.name)
 		}
 	}

@@ -84,7 +84,10 @@ func (l *login) refuseForm(w http.ResponseWriter, r *http.Request) {
 
 // host returns the host that the browser requested.
 func (l *login) host(r *http.Request) string {
-	return orDefault(l.forwarding.resolve(r).host, r.Host)
+	if c := l.forwarding.claimsOf(r); c != nil && c.host != "" {
+		return c.host
+	}
+	return r.Host
 }
 
 func (l *login) showLogin(w http.ResponseWriter, r *http.Request) {
@@ -112,7 +115,7 @@ func (l *login) logIn(w http.ResponseWriter, r *http.Request) {
 func (l *login) checkTypedKey(r *http.Request, key string) (*entry, *denial) {
 	e, denied := l.lookupTyped(strings.TrimSpace(key))
 	if denied == nil {
-		denied = e.forbids(&http.Request{Method: http.MethodGet})
+		denied = forbids(e, &http.Request{Method: http.MethodGet})
 	}
 	return e, l.lockout.review(l.forwarding.client(r), denied)
 }

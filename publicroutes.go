@@ -200,28 +200,32 @@ func (rs routes) admit(r *http.Request) bool {
 	return false
 }
 
-// publicPath is the path of a request where routes are public: without a key, it is decided here.
-func (g *guard) publicPath(withKey http.Handler) http.Handler {
-	keyHeader, lockoutActive, admit, forward, deny := g.keys.header, g.lockout.active, g.public.admit, g.forward, g.deny
+// pathWithoutKey returns the path of a request without a key. With client certificates, authorize decides, which tries the
+// certificate before the public routes, so that a request with one keeps all its credentials.
+func (g *guard) pathWithoutKey() http.HandlerFunc {
+	if !g.keys.required || g.certificates != nil || len(g.public)+len(g.keyless.lengths) == 0 {
+		return g.authorizeSlow
+	}
+	keyHeader, admit, forward, authorizeSlow, deny := g.keys.header, g.public.admit, g.forward, g.authorizeSlow, g.deny
 	if g.keys.nameHeader != "" || len(g.keyless.lengths) > 0 {
 		admit = g.admitWithoutKey
 	}
 
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header[keyHeader] != nil || len(lockoutActive) != 0 {
-			withKey.ServeHTTP(w, r)
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Header[keyHeader] != nil { // several
+			authorizeSlow(w, r)
 			return
 		}
 		if !admit(r) {
 			deny.forKey(w, r, &denial{reason: noKey})
 			return
 		}
-		forward.ServeHTTP(w, r)
-	})
+		forward(w, r)
+	}
 }
 
 func (g *guard) admitWithoutKey(r *http.Request) bool {
-	if !g.forwarding.clientIn(g.keyless, r) && !g.public.admit(r) {
+	if !g.forwarding.isKeyless(r) && !g.public.admit(r) {
 		return false
 	}
 	g.keys.setNameHeader(r, "")

@@ -212,6 +212,20 @@ func TestPublicRequestsAreBounded(t *testing.T) {
 	}
 }
 
+// Public routes need no key, so a wrong one does not close them. Elsewhere the log says what is wrong. Not parallel, since the log
+// is global.
+func TestPublicRouteWithKeys(t *testing.T) {
+	handler := newTestHandler(t, &Config{Keys: []string{rightKey}, PublicRoutes: []string{"oauth"}, LogDenied: true}, &recorder{})
+	for reason, keys := range map[string][]string{"no key": nil, "several keys": {rightKey, rightKey}, "wrong key": {otherKey}} {
+		r := newRequest(http.Header{"X-Access-Key": keys})
+		wantLines(t, logLines(func() { ask(handler, r) }), `reason="`+reason+`"`)
+		r.URL.Path = "/api/oauth/mobile-redirect"
+		if got := ask(handler, r).Code; got != http.StatusOK {
+			t.Errorf("%s: the public route gets %d", reason, got)
+		}
+	}
+}
+
 // Without a key, a query that Immich could parse differently is denied: HTTP/2 and HTTP/3 can carry blanks in a query, and over
 // HTTP/1.1 a blank ends it.
 func TestPublicQueriesAreUnambiguous(t *testing.T) {

@@ -48,18 +48,29 @@ type sessions struct {
 	forwarding *forwarding
 	secret     []byte
 	lifetime   time.Duration
-	direct     bool // a request only needs its cookies removed: no key name is set, and no Basic password removed
-
-	verified memo // Cookie header → *verifiedCookie, so that the next request need not verify it
+	verified   memo // Cookie header → *verifiedCookie, so that the next request need not verify it
 }
 
 // verifiedCookie is the result of an earlier request with the same Cookie header.
 type verifiedCookie struct {
-	session   *session
-	expiresAt time.Time
-	plain     bool     // the key is unrestricted, and the request only needs its cookies removed
-	others    []string // the header without the gateway's cookies; nil: nothing is left
-	changes   int      // len(process.changes) when it was verified
+	session     *session
+	expiresAt   time.Time
+	directUntil time.Time // until then, the session admits every request
+	others      []string  // the header without the gateway's cookies; nil: nothing is left
+	changes     int       // len(process.changes) when it was verified
+}
+
+// directUntil returns when the session or its key expires, whichever is first: until then, it admits every request. It is zero if
+// the key is limited to some methods.
+func (s *session) directUntil() time.Time {
+	until := time.Unix(s.expires, 0)
+	switch {
+	case s.entry.methods != nil:
+		return time.Time{}
+	case !s.entry.expiresAt.IsZero() && s.entry.expiresAt.Before(until):
+		return s.entry.expiresAt
+	}
+	return until
 }
 
 // process is shared by all handlers of a process, so that sessions survive a reload of the configuration, and a log-out
@@ -101,48 +112,59 @@ func newSessions(keys *keyring, f *forwarding, secret []byte, lifetime time.Dura
 }
 
 // browserPath is the path of a request if browsers may log in. A cookie that was verified before costs little more than a key.
-func (g *guard) browserPath(fastPath http.Handler) http.Handler {
+func (g *guard) browserPath(fastPath http.HandlerFunc) http.HandlerFunc {
 	l := &login{keys: g.keys, forwarding: g.forwarding, lockout: g.lockout, sessions: g.sessions, deny: g.deny}
-	verified, authorizeCookie, keyHeader := g.sessions.verified.entries.Load, g.authorizeCookie, g.keys.header
-	lockoutActive, forward := g.lockout.active, g.forward
+	serveLogin, authorizeCookie, forward := l.serve, g.authorizeCookie, g.forward
+	verified, keyHeader, lockoutActive := g.sessions.verified.entries.Load, g.keys.header, g.lockout.active
+	named, setName := g.keys.nameHeader != "", g.keys.setNameHeader
+	loginPaths := map[string]bool{loginPath: true, logoutPath: true}
 	until, changes := time.Until, process.changes
+	if g.basicAuth {
+		forward = g.withoutBasic(forward)
+	}
 
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		path := r.URL.Path
-		if path == loginPath || path == logoutPath {
-			l.serve(w, r)
+	return func(w http.ResponseWriter, r *http.Request) {
+		if loginPaths[r.URL.Path] {
+			serveLogin(w, r)
 			return
 		}
 		h := r.Header
 		cookie := h["Cookie"]
 		if len(cookie) == 0 {
-			fastPath.ServeHTTP(w, r)
+			fastPath(w, r)
 			return
 		}
-		known, ok := verified(cookie[0])
+		known, _ := verified(cookie[0])
+		v, ok := known.(*verifiedCookie)
 		if !ok || len(cookie) > 1 || h[keyHeader] != nil || len(lockoutActive) != 0 {
 			authorizeCookie(w, r, fastPath)
 			return
 		}
-		v := known.(*verifiedCookie)
-		if !v.plain || v.changes != len(changes) || until(v.expiresAt) <= 0 {
+		if v.changes != len(changes) || until(v.directUntil) <= 0 {
 			authorizeCookie(w, r, fastPath)
 			return
+		}
+		if named {
+			setName(r, v.session.name)
 		}
 		if v.others == nil {
 			delete(h, "Cookie")
 		} else {
 			h["Cookie"] = v.others
 		}
-		forward.ServeHTTP(w, r)
-	})
+		forward(w, r)
+	}
 }
 
 // authorizeCookie removes the gateway's cookies from the request. A key takes precedence over them.
-func (g *guard) authorizeCookie(w http.ResponseWriter, r *http.Request, fastPath http.Handler) {
+func (g *guard) authorizeCookie(w http.ResponseWriter, r *http.Request, fastPath http.HandlerFunc) {
+	if cookies := r.Header["Cookie"]; len(cookies) == 1 && !strings.Contains(cookies[0], plainCookie) { // nor secureCookie
+		fastPath(w, r)
+		return
+	}
 	s := g.sessions.take(r)
 	if s == nil || r.Header[g.keys.header] != nil || g.basicAuth && useBasicUnless(s.entry != nil, r.Header, g.keys.header) {
-		fastPath.ServeHTTP(w, r)
+		fastPath(w, r)
 		return
 	}
 	g.decide(w, r, s)
@@ -189,11 +211,11 @@ func (s *sessions) takeUnknown(r *http.Request, lines []string) *session {
 	if found := s.firstValid(secure); found != nil {
 		if len(lines) == 1 {
 			s.verified.add(lines[0], &verifiedCookie{
-				session:   found,
-				expiresAt: time.Unix(found.expires, 0),
-				plain:     s.direct && found.entry.isUnrestricted(),
-				others:    r.Header["Cookie"],
-				changes:   changes,
+				session:     found,
+				expiresAt:   time.Unix(found.expires, 0),
+				directUntil: found.directUntil(),
+				others:      r.Header["Cookie"],
+				changes:     changes,
 			})
 		}
 		return found

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -70,16 +71,63 @@ func TestSessionEndsAfterItsLifetime(t *testing.T) {
 	})
 }
 
+// Not parallel, as above.
 func TestSessionEndsWithItsKey(t *testing.T) {
-	t.Parallel()
 	synctest.Test(t, func(t *testing.T) { // the clock starts at midnight, 1 January 2000
 		config := withLogin("phone:" + rightKey + " expires=2000-01-02")
+		config.LogDenied = true
 		handler := newTestHandler(t, config, &recorder{})
 		cookie := logIn(t, handler, rightKey)
 		wantSession(t, handler, cookie, true)
-		time.Sleep(48 * time.Hour)
-		wantSession(t, handler, cookie, false)
+		time.Sleep(48*time.Hour - time.Nanosecond)
+		wantSession(t, handler, cookie, true)
+		time.Sleep(time.Nanosecond)
+		for range 2 {
+			wantLines(t, logLines(func() { wantSession(t, handler, cookie, false) }), `reason="expired key" key=phone`)
+		}
 	})
+}
+
+// A session is limited to the methods of its key, also once its cookie was verified. Not parallel, as above.
+func TestSessionHasTheMethodsOfItsKey(t *testing.T) {
+	handler := newTestHandler(t, withLogin("phone:"+rightKey+" methods=GET,HEAD"), &recorder{})
+	cookie := logIn(t, handler, rightKey)
+	for range 2 {
+		wantSession(t, handler, cookie, true)
+		r := newRequest(http.Header{"Cookie": {cookie}})
+		r.Method = http.MethodPost
+		if got := ask(handler, r).Code; got != http.StatusForbidden {
+			t.Errorf("POST gets %d", got)
+		}
+	}
+}
+
+// The name of a session's key replaces what the browser sends in that header, also once its cookie was verified. Not parallel, as
+// above.
+func TestSessionHasTheNameOfItsKey(t *testing.T) {
+	config, next := withLogin("phone:"+rightKey), &recorder{}
+	config.KeyNameHeader = "X-Key-Name"
+	handler := newTestHandler(t, config, next)
+	cookie := logIn(t, handler, rightKey)
+	for range 2 {
+		ask(handler, newRequest(http.Header{"Cookie": {cookie}, "X-Key-Name": {"admin"}, "X_key_name": {"admin"}}))
+		if got, alias := next.r.Header["X-Key-Name"], next.r.Header["X_key_name"]; !slices.Equal(got, []string{"phone"}) || alias != nil {
+			t.Errorf("the name arrives as %q and %q", got, alias)
+		}
+	}
+}
+
+// With a key, Immich gets its own cookies unchanged.
+func TestKeyWithOtherCookies(t *testing.T) {
+	t.Parallel()
+	next := &recorder{}
+	handler := newTestHandler(t, withLogin("phone:"+rightKey), next)
+	const cookies = "immich_access_token=x; immich_is_authenticated=true"
+	r := withKey(rightKey)
+	r.Header.Set("Cookie", cookies)
+	if got := ask(handler, r).Code; got != http.StatusOK || next.r.Header.Get("Cookie") != cookies {
+		t.Errorf("status %d, cookies %q", got, next.r.Header["Cookie"])
+	}
 }
 
 // A session ends when its key is no longer in the file, even if another key has its name, and is valid again when the key is
