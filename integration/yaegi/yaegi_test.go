@@ -81,7 +81,7 @@ func TestCatalogConditions(t *testing.T) {
 	checkRequirements(t)
 }
 
-// A key file is removed, and restored, while the interpreter watches it. A timer reads the file, where nothing recovers from a
+// A key file is removed, and written with other keys, while the interpreter watches it. A timer reads the file, where nothing recovers from a
 // panic: it would end Traefik, and here it would end the tests.
 func TestRemovedKeysFileInYaegi(t *testing.T) {
 	const secret = "a-secret-of-a-key-in-a-file"
@@ -104,6 +104,14 @@ func TestRemovedKeysFileInYaegi(t *testing.T) {
 			t.Fatalf("while there is no file: status %d", got)
 		}
 	}
-	harness.WriteFile(t, file, "phone:"+secret+"-too"+"\n")
+	harness.WriteFile(t, file, "phone:"+secret+"-too"+"\nguest:"+secret+"-for-long expires=2999-12-31\nguest2:"+secret+"-no-more expires=2020-12-31\n")
 	harness.AwaitWithin(t, 5*time.Second, "the new key to work", func() bool { return status(secret+"-too") == http.StatusNoContent })
+	for key, want := range map[string]int{
+		secret + "-for-long": http.StatusNoContent, secret: http.StatusForbidden,
+		secret + "-no-more": http.StatusForbidden, secret + "-TOO": http.StatusForbidden, secret + "-for-lonG": http.StatusForbidden,
+	} {
+		if got := status(key); got != want {
+			t.Errorf("after the change, the key %q gets %d, want %d", key, got, want)
+		}
+	}
 }
