@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/immichaccess/immichaccess/internal/readiness"
 )
 
 const (
@@ -234,9 +236,14 @@ type batchConn struct {
 }
 
 func newBatchConn(conn net.Conn, all *batches) *batchConn {
-	c := &batchConn{Conn: conn}
+	c := &batchConn{Conn: readiness.New(conn)}
 	c.init(all, batchSize, c.writeAll, c.endBatches)
 	return c
+}
+
+// NetConn returns the connection below.
+func (c *batchConn) NetConn() net.Conn {
+	return c.Conn
 }
 
 func (c *batchConn) Write(p []byte) (int, error) {

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/immichaccess/immichaccess/internal/readiness"
 )
 
 // batchPair returns both ends of a connection, of which the first writes in batches.
@@ -179,7 +181,7 @@ func TestWriteWithDeadlineWaits(t *testing.T) {
 	t.Parallel()
 	const writes = 64
 	conn, peer := batchPair(t, time.Hour)
-	_ = conn.Conn.(*net.TCPConn).SetWriteBuffer(recordSize) // so that much stays in the buffers
+	_ = conn.Conn.(*readiness.Conn).SetWriteBuffer(recordSize) // so that much stays in the buffers
 	go func() {
 		defer func() { _ = conn.Close() }()
 		for range writes {

@@ -77,6 +77,11 @@ func (c *limitedConn) Close() error {
 	return c.Conn.Close()
 }
 
+// NetConn returns the connection below.
+func (c *limitedConn) NetConn() net.Conn {
+	return c.Conn
+}
+
 // CloseWrite lets net/http end a connection of plain HTTP without a reset.
 func (c *limitedConn) CloseWrite() error {
 	return transfer.CloseWrite(c.Conn)
@@ -93,14 +98,15 @@ func (c *limitedConn) WriteTogether(write func() error) error {
 // limitedConnOf finds the connection below TLS, nil if the listener was not a limitedListener.
 func limitedConnOf(conn net.Conn) *limitedConn {
 	for {
-		above, ok := conn.(interface{ NetConn() net.Conn })
-		if !ok {
-			break
+		switch above := conn.(type) {
+		case *limitedConn:
+			return above
+		case interface{ NetConn() net.Conn }:
+			conn = above.NetConn()
+		default:
+			return nil
 		}
-		conn = above.NetConn()
 	}
-	limited, _ := conn.(*limitedConn)
-	return limited
 }
 
 // withConn is the ConnContext of servers of HTTP/1.1.

@@ -88,6 +88,11 @@ func (c *proxiedConn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// NetConn returns the connection below, from which everything comes after the first bytes.
+func (c *proxiedConn) NetConn() net.Conn {
+	return c.Conn
+}
+
 // CloseWrite lets net/http end a connection of plain HTTP without a reset.
 func (c *proxiedConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
