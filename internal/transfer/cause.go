@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 )
 
 // Cause is what ended a transfer prematurely.
@@ -32,15 +33,29 @@ func Abort(ctx context.Context, cause Cause) {
 }
 
 func (x *exchange) abort(cause Cause) {
-	if x.tracker.closed.Load() {
+	if s := x.socket.Load(); s != nil {
+		s.abort(cause)
+		return
+	}
+	x.outcome.abort(cause)
+}
+
+// outcome is how a transfer ends.
+type outcome struct {
+	tracker *Tracker
+	cause   atomic.Pointer[Cause]
+}
+
+func (o *outcome) abort(cause Cause) {
+	if o.tracker.closed.Load() {
 		cause = Shutdown
 	}
-	x.cause.CompareAndSwap(nil, &cause)
+	o.cause.CompareAndSwap(nil, &cause)
 }
 
 // aborted is empty for a complete transfer.
-func (x *exchange) aborted() Cause {
-	if cause := x.cause.Load(); cause != nil {
+func (o *outcome) aborted() Cause {
+	if cause := o.cause.Load(); cause != nil {
 		return *cause
 	}
 	return ""

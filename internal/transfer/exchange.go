@@ -19,13 +19,13 @@ func Handler(tracker *Tracker, idle time.Duration, report func(Entry), next http
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{
 			ResponseWriter: w,
+			outcome:        outcome{tracker: tracker},
 			conn:           http.NewResponseController(w),
-			tracker:        tracker,
-			counter:        &tracker.running,
 			idleTimer:      idleTimer{idle: idle},
 			identity:       Identity{Client: peer(r)},
 			start:          time.Now(),
-			head:           r.Method == http.MethodHead,
+			request:        r,
+			report:         report,
 		}
 		x.idleTimer.end = x.endWrite
 		ctx := context.WithValue(r.Context(), exchangeKey{}, x)
@@ -41,9 +41,12 @@ func Handler(tracker *Tracker, idle time.Duration, report func(Entry), next http
 		tracker.running.Add(1)
 		returned := false
 		defer func() {
+			if x.socket.Load() != nil {
+				return // its end is that of the connection
+			}
 			x.finish(returned)
-			report(Entry{r, x.identity, x.status, x.aborted(), x.received(), x.sent, time.Since(x.start)})
-			x.counter.Add(-1)
+			report(x.entry())
+			tracker.running.Add(-1)
 			x.end(returned)
 		}()
 		next.ServeHTTP(x, r)
@@ -60,20 +63,25 @@ func hasBody(r *http.Request) bool {
 // and nowhere else.
 type exchange struct {
 	http.ResponseWriter
+	outcome
 
 	conn      *http.ResponseController
-	tracker   *Tracker
-	counter   *atomic.Int64 // where the tracker counts it
-	idleTimer idleTimer     // of writes
+	idleTimer idleTimer // of writes
 	writing   reusedTimer
 	identity  Identity
 	start     time.Time
-	head      bool
+	request   *http.Request
+	report    func(Entry)
 	body      *requestBody // nil without one
 	status    int
 	sent      int64
-	quick     bool // the client has taken the last piece at once
-	cause     atomic.Pointer[Cause]
+	quick     bool                   // the client has taken the last piece at once
+	socket    atomic.Pointer[socket] // what it has become, if anything
+}
+
+// entry is what is reported when the exchange has ended.
+func (x *exchange) entry() Entry {
+	return Entry{x.request, x.identity, x.status, x.aborted(), x.received(), x.sent, time.Since(x.start)}
 }
 
 func (x *exchange) received() int64 {
@@ -95,7 +103,7 @@ func (x *exchange) WriteHeader(status int) {
 
 // hasEnd reports whether the client sees the end of the response before the handler returns.
 func (x *exchange) hasEnd(status int) bool {
-	return x.head || status == http.StatusNoContent || status == http.StatusNotModified || x.Header().Get("Content-Length") != ""
+	return x.request.Method == http.MethodHead || status == http.StatusNoContent || status == http.StatusNotModified || x.Header().Get("Content-Length") != ""
 }
 
 func (x *exchange) Write(p []byte) (int, error) {
@@ -154,20 +162,20 @@ func (x *exchange) endWrite() {
 	_ = x.conn.SetWriteDeadline(past)
 }
 
-// Hijack lets a request become a WebSocket. Data in either direction keeps it open; apart from that, only a shutdown ends it
-// from here.
+// Hijack lets a request become a WebSocket, which may outlast the handler. Data in either direction keeps it open; apart from that,
+// only a shutdown ends it from here.
 func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := x.conn.Hijack()
 	if err != nil {
 		return nil, nil, err
 	}
 	x.status = http.StatusSwitchingProtocols
-	x.counter.Add(-1)
-	x.counter = &x.tracker.sockets
-	x.counter.Add(1)
-	kept := &idleConn{Conn: conn, idle: x.idleTimer.idle, exchange: x}
-	x.tracker.keep(kept)
-	return kept, buffered, nil
+	s := newSocket(conn, x)
+	x.socket.Store(s)
+	x.tracker.running.Add(-1)
+	x.tracker.sockets.Add(1)
+	x.tracker.keep(s)
+	return s, buffered, nil
 }
 
 func (x *exchange) Unwrap() http.ResponseWriter {
@@ -176,9 +184,6 @@ func (x *exchange) Unwrap() http.ResponseWriter {
 
 // finish leaves the connection to the server, which still has to write, and may read.
 func (x *exchange) finish(returned bool) {
-	if x.status == http.StatusSwitchingProtocols {
-		return
-	}
 	if !returned && x.status != 0 {
 		x.abort(Upstream) // unless another cause is known
 	}
@@ -190,7 +195,7 @@ func (x *exchange) finish(returned bool) {
 
 // end does what is left to do after the transfer.
 func (x *exchange) end(returned bool) {
-	if x.body != nil && x.status != http.StatusSwitchingProtocols {
+	if x.body != nil {
 		x.body.end(x, returned)
 	}
 }

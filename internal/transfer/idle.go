@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"time"
 )
 
@@ -64,60 +63,6 @@ func (b *responseBody) Read(p []byte) (int, error) {
 		}
 	}
 	return n, err
-}
-
-// idleConn is a hijacked connection that data in either direction keeps open.
-type idleConn struct {
-	net.Conn
-
-	idle     time.Duration
-	exchange *exchange
-}
-
-func (c *idleConn) Read(p []byte) (int, error) {
-	if err := c.SetDeadline(time.Now().Add(c.idle)); err != nil {
-		return 0, err
-	}
-	n, err := c.Conn.Read(p)
-	return n, c.note(err)
-}
-
-func (c *idleConn) Write(p []byte) (int, error) {
-	if err := c.SetDeadline(time.Now().Add(c.idle)); err != nil {
-		return 0, err
-	}
-	n, err := c.Conn.Write(p)
-	return n, c.note(err)
-}
-
-func (c *idleConn) note(err error) error {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		c.exchange.abort(Timeout)
-	}
-	return err
-}
-
-func (c *idleConn) Close() error {
-	c.exchange.tracker.forget(c)
-	return c.Conn.Close()
-}
-
-// WriteTo and ReadFrom make io.Copy work with small buffers: an idle WebSocket has one in each direction.
-func (c *idleConn) WriteTo(w io.Writer) (int64, error) {
-	return copySmall(w, c)
-}
-
-func (c *idleConn) ReadFrom(r io.Reader) (int64, error) {
-	return copySmall(c, r)
-}
-
-func copySmall(w io.Writer, r io.Reader) (int64, error) {
-	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{r}, make([]byte, socketBuffer))
-}
-
-// CloseWrite is what ReverseProxy calls.
-func (c *idleConn) CloseWrite() error {
-	return CloseWrite(c.Conn)
 }
 
 // CloseWrite closes the writing half of a connection, or the connection if it has no halves.

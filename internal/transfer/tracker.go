@@ -16,7 +16,7 @@ type Tracker struct {
 
 	sockets  atomic.Int64
 	mu       sync.Mutex
-	hijacked map[*idleConn]struct{} // guarded by mu
+	hijacked map[*socket]struct{} // guarded by mu
 }
 
 // Running is how many requests are being served, without WebSockets, which have no end to wait for.
@@ -33,7 +33,7 @@ func (t *Tracker) Sent() int64 { return t.sent.Load() }
 
 // Entry describes a request that has ended.
 type Entry struct {
-	Request  *http.Request
+	Request  *http.Request // of a WebSocket, only the method, the URL and the version of HTTP
 	Identity Identity
 	Status   int   // 0: the client closed the connection before the response
 	Aborted  Cause // empty if the transfer is complete
@@ -48,9 +48,9 @@ func (t *Tracker) Close() {
 	t.closed.Store(true)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for conn := range t.hijacked {
-		conn.exchange.abort(Shutdown)
-		_ = conn.Conn.Close()
+	for s := range t.hijacked {
+		s.abort(Shutdown)
+		_ = s.Conn.Close()
 	}
 }
 
@@ -64,20 +64,20 @@ func (t *Tracker) Wait(timeout time.Duration) {
 const waitInterval = 5 * time.Millisecond
 
 // keep registers a hijacked connection until it is closed.
-func (t *Tracker) keep(conn *idleConn) {
+func (t *Tracker) keep(s *socket) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.hijacked == nil {
-		t.hijacked = map[*idleConn]struct{}{}
+		t.hijacked = map[*socket]struct{}{}
 	}
-	t.hijacked[conn] = struct{}{}
+	t.hijacked[s] = struct{}{}
 	if t.closed.Load() {
-		_ = conn.Conn.Close()
+		_ = s.Conn.Close()
 	}
 }
 
-func (t *Tracker) forget(conn *idleConn) {
+func (t *Tracker) forget(s *socket) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.hijacked, conn)
+	delete(t.hijacked, s)
 }
