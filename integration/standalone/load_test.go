@@ -191,7 +191,7 @@ func TestIdleWebSocketsStay(t *testing.T) {
 			t.Fatalf("number %d: %q, %v", i, echo, err)
 		}
 	}
-	wantPeak(t, p, 168<<20)
+	wantPeak(t, p, 112<<20)
 }
 
 // TestTermLetsAnUploadFinish ends the program in the middle of an upload.

@@ -58,7 +58,7 @@ func parse(r *http.Request, head string) bool {
 func parseRequestLine(r *http.Request, line string) (ok bool) {
 	method, rest, _ := strings.Cut(line, " ")
 	target, version, _ := strings.Cut(rest, " ")
-	if method != http.MethodGet && method != http.MethodHead || version != "HTTP/1.1" || !strings.HasPrefix(target, "/") || !isVisible(target, '!') {
+	if method != http.MethodGet && method != http.MethodHead || version != "HTTP/1.1" || !strings.HasPrefix(target, "/") || !IsVisible(target, '!') {
 		return false
 	}
 	r.Method, r.RequestURI = method, target
@@ -71,7 +71,7 @@ func parseRequestLine(r *http.Request, line string) (ok bool) {
 func parseHeader(line string) (name, value string, ok bool) {
 	name, value, ok = strings.Cut(line, ":")
 	value = strings.Trim(value, " ")
-	if !ok || name == "" || !isVisible(value, ' ') {
+	if !ok || name == "" || !IsVisible(value, ' ') {
 		return "", "", false
 	}
 	canonical, upper := true, true
@@ -93,8 +93,8 @@ func parseHeader(line string) (name, value string, ok bool) {
 	return name, value, true
 }
 
-// isVisible is true of text in ASCII without control characters, from least on.
-func isVisible(text string, least byte) bool {
+// IsVisible is true of text in ASCII without control characters, from least on.
+func IsVisible(text string, least byte) bool {
 	for i := range len(text) {
 		if text[i] < least || text[i] > '~' {
 			return false

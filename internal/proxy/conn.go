@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/immichaccess/immichaccess/internal/readiness"
 	"github.com/immichaccess/immichaccess/internal/transfer"
 )
 
@@ -20,7 +21,7 @@ func dial(idle time.Duration) func(ctx context.Context, network, address string)
 		if err != nil {
 			return nil, err
 		}
-		return &upstreamConn{Conn: conn, idle: idle, ended: make(chan struct{})}, nil
+		return &upstreamConn{Conn: readiness.New(conn), idle: idle, ended: make(chan struct{})}, nil
 	}
 }
 
@@ -40,8 +41,8 @@ type upstreamConn struct {
 func (c *upstreamConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.bytesRead.Add(int64(n))
-	if err == nil {
-		return n, nil
+	if err == nil || errors.Is(err, readiness.ErrNotYet) {
+		return n, err
 	}
 	c.end.Do(func() { close(c.ended) })
 	if c.timedOut.Load() {
@@ -77,7 +78,7 @@ func (c *upstreamConn) SetWriteDeadline(t time.Time) error {
 	return c.Conn.SetWriteDeadline(t)
 }
 
-// CloseWrite is what ReverseProxy calls.
+// CloseWrite tells Immich that nothing more will be sent.
 func (c *upstreamConn) CloseWrite() error {
 	return transfer.CloseWrite(c.Conn)
 }

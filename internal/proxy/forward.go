@@ -10,8 +10,9 @@ import (
 	"github.com/immichaccess/immichaccess/internal/transfer"
 )
 
-// forwarder forwards requests without a body, which are most of the requests for photos: it does what httputil.ReverseProxy and
-// http.Transport do for them, in the goroutine of the request and with few allocations. All other requests it passes to them.
+// forwarder forwards requests without a body, which are most of the requests for photos, and WebSockets: it does what
+// httputil.ReverseProxy and http.Transport do for them, in the goroutine of the request and with few allocations. All other
+// requests it passes to them.
 type forwarder struct {
 	pool     *pool
 	general  http.Handler // httputil.ReverseProxy
@@ -34,24 +35,28 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	body, _ := response.Body.(*upstreamBody) // nil without one
 	defer func() { _ = response.Body.Close() }()
-	removeHopByHop(response.Header)
 	if err = check(response); err != nil {
 		f.failures.answer(w, r, err)
 		return
 	}
+	if response.StatusCode == http.StatusSwitchingProtocols {
+		f.switchProtocols(w, response, body)
+		return
+	}
+	removeHopByHop(response.Header)
 	if body != nil && !body.complete {
 		transfer.WatchResponse(response, f.idle)
 	}
 	f.pass(w, response, body)
 }
 
-// isSimple is true of a GET or HEAD that has neither a body nor special headers for the connection. As in ReverseProxy, the
-// length decides whether there is a body: on HTTP/2, Body is set even if there is none.
+// isSimple is true of a GET or HEAD that has neither a body nor special headers for the connection, except those of a WebSocket. As
+// in ReverseProxy, the length decides whether there is a body: on HTTP/2, Body is set even if there is none.
 func isSimple(r *http.Request) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return false
 	}
-	return r.ContentLength == 0 && r.Header["Upgrade"] == nil && r.Header["Expect"] == nil &&
+	return r.ContentLength == 0 && (r.Header["Upgrade"] == nil || isPlainUpgrade(r)) && r.Header["Expect"] == nil &&
 		http1.IsPlainHost(r.Host) && !hasControl(r.URL.RawQuery)
 }
 
@@ -80,7 +85,8 @@ func (f *forwarder) ask(u *upstream, w http.ResponseWriter, r *http.Request) (*h
 	return f.exchange(conn, u, w, r)
 }
 
-// exchange closes the connection if there is no response. A response with a body keeps the connection until its end.
+// exchange closes the connection if there is no response. A response with a body keeps the connection until its end, and so does
+// one that switches protocols.
 func (f *forwarder) exchange(conn *persistentConn, u *upstream, w http.ResponseWriter, r *http.Request) (*http.Response, error) {
 	conn.begin(r.Context())
 	response, err := f.roundTrip(conn, u, w, r)
@@ -89,7 +95,7 @@ func (f *forwarder) exchange(conn *persistentConn, u *upstream, w http.ResponseW
 		return nil, err
 	}
 	reusable := !response.Close && response.StatusCode >= http.StatusOK
-	if response.Body == http.NoBody {
+	if response.Body == http.NoBody && response.StatusCode != http.StatusSwitchingProtocols {
 		conn.release(reusable)
 		return response, nil
 	}

@@ -107,16 +107,22 @@ func bothWays(t *testing.T, upstream string) map[string]*httptest.Server {
 		t.Fatal("it does not use the forwarder")
 	}
 	servers := map[string]*httptest.Server{
-		"forwarder": httptest.NewServer(f),
-		"ReverseProxy": httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			w.Header()["Content-Type"] = nil // else net/http guesses it, or not, depending on who is faster
-			f.general.ServeHTTP(w, r)
-		})),
+		"forwarder":    httptest.NewServer(f),
+		"ReverseProxy": httptest.NewServer(f.withoutType()),
 	}
 	for _, server := range servers {
 		t.Cleanup(server.Close)
 	}
 	return servers
+}
+
+// withoutType is ReverseProxy, with responses that have no Content-Type unless Immich sets one: else net/http guesses it, or not,
+// depending on who is faster.
+func (f *forwarder) withoutType() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Content-Type"] = nil
+		f.general.ServeHTTP(w, r)
+	})
 }
 
 // send writes a raw request, and returns all that is received until the server closes, without the date.
@@ -135,7 +141,12 @@ func send(t *testing.T, server *httptest.Server, request string) string {
 	if err != nil {
 		t.Errorf("%v after %q", err, answer)
 	}
-	head, body, _ := strings.Cut(date.ReplaceAllString(string(answer), "\r\n"), "\r\n\r\n")
+	return sortHead(string(answer))
+}
+
+// sortHead sorts the headers of a response, and removes the date.
+func sortHead(answer string) string {
+	head, body, _ := strings.Cut(date.ReplaceAllString(answer, "\r\n"), "\r\n\r\n")
 	lines := strings.Split(head, "\r\n")
 	slices.Sort(lines[1:])
 	return strings.Join(lines, "\r\n") + "\r\n\r\n" + body

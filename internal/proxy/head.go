@@ -38,6 +38,10 @@ func appendHead(head []byte, target *url.URL, r *http.Request) []byte {
 	if wantsTrailers(r.Header["Te"]) {
 		head = append(head, "Te: trailers\r\n"...)
 	}
+	if protocol := upgradeType(r.Header); protocol != "" {
+		head = append(head, "Connection: Upgrade\r\n"...)
+		head = appendHeader(head, "Upgrade", protocol)
+	}
 	return append(appendForwardedFor(head, r), "\r\n"...)
 }
 

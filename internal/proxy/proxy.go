@@ -130,8 +130,8 @@ func check(r *http.Response) error {
 	switch {
 	case r.StatusCode < http.StatusContinue: // net/http reads such a status, but panics when it writes one
 		return fmt.Errorf("%w: its status is %03d", errNotHTTP, r.StatusCode)
-	case r.StatusCode == http.StatusSwitchingProtocols && r.Request.Header.Get("Upgrade") == "": // ReverseProxy would respond, but leave the connection open
-		return fmt.Errorf("%w: it switches protocols without being asked", errNotHTTP)
+	case r.StatusCode == http.StatusSwitchingProtocols:
+		return checkSwitch(upgradeType(r.Request.Header), upgradeType(r.Header))
 	}
 	return nil
 }
