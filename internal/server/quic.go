@@ -121,7 +121,7 @@ func (s *quicServer) listen(conn net.PacketConn) (*quic.Listener, error) {
 	if s.stopping {
 		return nil, http.ErrServerClosed
 	}
-	s.transport = &quic.Transport{Conn: conn, ConnContext: s.admit, VerifySourceAddress: s.handshakes.areMany}
+	s.transport = &quic.Transport{Conn: receiveMerged(conn), ConnContext: s.admit, VerifySourceAddress: s.handshakes.areMany}
 	var err error
 	s.listener, err = s.transport.Listen(s.tls, s.config)
 	return s.listener, err
