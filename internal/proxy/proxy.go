@@ -60,12 +60,13 @@ func New(ctx context.Context, settings *config.Settings, logger *slog.Logger) *P
 		ErrorHandler:   failures{logger}.answer,
 		ErrorLog:       logging.Debug(logger),
 	}
+	general := withQUICBuffers(reverse)
 	if pool.hasTLS() {
-		return &Proxy{reverse, pool}
+		return &Proxy{general, pool}
 	}
 	return &Proxy{&forwarder{
 		pool:     pool,
-		general:  reverse,
+		general:  general,
 		failures: failures{logger},
 		buffers:  newBuffers(),
 		upstream: time.Duration(settings.Timeouts.Upstream),

@@ -26,6 +26,7 @@ func Handler(tracker *Tracker, idle time.Duration, report func(Entry), next http
 			start:          time.Now(),
 			request:        r,
 			report:         report,
+			quickSize:      quickSize(r.ProtoMajor),
 		}
 		x.idleTimer.end = x.endWrite
 		ctx := context.WithValue(r.Context(), exchangeKey{}, x)
@@ -76,6 +77,7 @@ type exchange struct {
 	status    int
 	sent      int64
 	quick     bool                   // the client has taken the last piece at once
+	quickSize int                    // of the pieces then
 	socket    atomic.Pointer[socket] // what it has become, if anything
 }
 
@@ -130,10 +132,18 @@ func (x *exchange) Write(p []byte) (int, error) {
 	}
 }
 
+// quickSize is how much is written at once to a client that takes it at once.
+func quickSize(protocol int) int {
+	if protocol == 3 {
+		return quicPieces * pieceSize
+	}
+	return quickPieces * pieceSize
+}
+
 // pieceSize is small for a client that is slow: the idle timeout ends when it has taken a piece.
 func (x *exchange) pieceSize() int {
 	if x.quick {
-		return quickPieces * pieceSize
+		return x.quickSize
 	}
 	return pieceSize
 }

@@ -13,10 +13,11 @@ import (
 var ErrIdleTimeout = errors.New("the client has sent nothing for too long")
 
 // pieceSize is how much is written under one deadline: what a TLS record and an HTTP/2 frame hold. A client that has read one quickly is
-// sent quickPieces in one write, since each write wakes net/http.
+// sent quickPieces in one write, since each write wakes net/http; over HTTP/3, quicPieces, since each wakes quic-go.
 const (
 	pieceSize   = 16 << 10
 	quickPieces = 4
+	quicPieces  = 16
 	quickTime   = 100 * time.Millisecond
 )
 
