@@ -31,6 +31,7 @@ type upstreamConn struct {
 	net.Conn
 
 	idle      time.Duration
+	expires   time.Time // the deadline for writing
 	bytesRead atomic.Int64
 	timedOut  atomic.Bool
 	closing   atomic.Bool
@@ -57,7 +58,7 @@ func (c *upstreamConn) Write(p []byte) (int, error) {
 	}
 	for written := 0; ; {
 		bytesRead := c.bytesRead.Load()
-		if err := c.Conn.SetWriteDeadline(time.Now().Add(c.idle)); err != nil {
+		if err := c.limitWrite(); err != nil {
 			return written, err
 		}
 		n, err := c.Conn.Write(p[written:])
@@ -70,6 +71,17 @@ func (c *upstreamConn) Write(p []byte) (int, error) {
 			return written, err
 		}
 	}
+}
+
+// limitWrite sets a deadline that is a little later than it has to be, so that it need not be set for each write.
+func (c *upstreamConn) limitWrite() error {
+	const part = 16
+	now := time.Now()
+	if c.expires.After(now.Add(c.idle)) {
+		return nil
+	}
+	c.expires = now.Add(c.idle + c.idle/part)
+	return c.Conn.SetWriteDeadline(c.expires)
 }
 
 // SetWriteDeadline is called by TLS before it sends close_notify.

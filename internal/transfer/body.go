@@ -32,6 +32,8 @@ type requestBody struct {
 	io.ReadCloser
 
 	idleTimer idleTimer
+	reading   reusedTimer
+	timerUsed sync.Mutex // held while reading is in use
 	total     *atomic.Int64
 	count     atomic.Int64
 	begun     atomic.Bool
@@ -63,17 +65,28 @@ func (x *exchange) takeBody(r *http.Request, cancel context.CancelCauseFunc) *ht
 }
 
 func (b *requestBody) Read(p []byte) (int, error) {
-	defer b.idleTimer.start().Stop()
 	b.begun.Store(true)
-	n, err := b.ReadCloser.Read(p)
+	n, err := b.readInTime(p)
 	b.count.Add(int64(n))
 	b.total.Add(int64(n))
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		b.ended.Store(true)
 	} else if err != nil {
 		b.failed.Store(true)
 	}
 	return n, err
+}
+
+// readInTime limits how long a read waits for the client. A second reader has a timer of its own.
+func (b *requestBody) readInTime(p []byte) (int, error) {
+	if !b.timerUsed.TryLock() {
+		defer b.idleTimer.start().Stop()
+		return b.ReadCloser.Read(p)
+	}
+	defer b.timerUsed.Unlock()
+	b.reading.start(b.idleTimer)
+	defer b.reading.stop()
+	return b.ReadCloser.Read(p)
 }
 
 // closes reports whether the connection has to end with the response, since the body will not be read to its end: for a request

@@ -32,7 +32,7 @@ type idleTimer struct {
 	end  func()
 }
 
-// start returns a timer to be stopped. Each operation has its own, since a body may have two readers for a while.
+// start returns a timer to be stopped.
 func (t idleTimer) start() *time.Timer {
 	return time.AfterFunc(t.idle, t.end)
 }
