@@ -125,7 +125,7 @@ func peakOfUploads(ctx context.Context, s *site, binary, protocol string) (float
 	if err != nil {
 		return 0, err
 	}
-	if err := inParallel(uploadsAtOnce, func() error {
+	if err := inParallel(uploadsAtOnce, func(int) error {
 		_, err := c.uploadOf(ctx, over, uploadSize)
 		return err
 	}); err != nil {

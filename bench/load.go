@@ -147,7 +147,7 @@ func (c *client) ask(ctx context.Context, over http.RoundTripper) error {
 func requests(ctx context.Context, over http.RoundTripper, c *client, o *options) (float64, error) {
 	var left atomic.Int64
 	left.Store(int64(o.requests))
-	return float64(o.requests), inParallel(streams, func() error {
+	return float64(o.requests), inParallel(streams, func(int) error {
 		for left.Add(-1) >= 0 {
 			r, err := c.request(ctx, http.MethodGet, thumbnail, nil)
 			if err != nil {
@@ -220,19 +220,14 @@ func http1Requests(ctx context.Context, c *client, o *options) (float64, error) 
 		return 0, err
 	}
 	each := o.requests / len(c.kept)
-	var all sync.WaitGroup
-	errs := make([]error, len(c.kept))
-	for i, conn := range c.kept {
-		all.Go(func() {
-			for range each {
-				if errs[i] = conn.ask(r); errs[i] != nil {
-					return
-				}
+	return float64(each * len(c.kept)), inParallel(len(c.kept), func(i int) error {
+		for range each {
+			if err := c.kept[i].ask(r); err != nil {
+				return err
 			}
-		})
-	}
-	all.Wait()
-	return float64(each * len(c.kept)), errors.Join(errs...)
+		}
+		return nil
+	})
 }
 
 // newConnections opens connections for one request each, as many at the same time as a browser does.
@@ -242,7 +237,7 @@ func newConnections(ctx context.Context, c *client, o *options) (float64, error)
 		return 0, err
 	}
 	each := o.requests / requestsOfConnection / http1Conns
-	return float64(each * http1Conns), inParallel(http1Conns, func() error {
+	return float64(each * http1Conns), inParallel(http1Conns, func(int) error {
 		for range each {
 			conn, err := c.dial()
 			if err != nil {
@@ -256,11 +251,11 @@ func newConnections(ctx context.Context, c *client, o *options) (float64, error)
 	})
 }
 
-func inParallel(n int, do func() error) error {
+func inParallel(n int, do func(i int) error) error {
 	var all sync.WaitGroup
 	errs := make([]error, n)
 	for i := range n {
-		all.Go(func() { errs[i] = do() })
+		all.Go(func() { errs[i] = do(i) })
 	}
 	all.Wait()
 	return errors.Join(errs...)
