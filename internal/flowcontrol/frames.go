@@ -1,18 +1,9 @@
 package flowcontrol
 
-import "encoding/binary"
+import (
+	"encoding/binary"
 
-// clientPreface is what a client of HTTP/2 sends before its first frame.
-const clientPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-
-// Frame types and the END_HEADERS flag, as numbered in RFC 9113.
-const (
-	frameData         = 0
-	frameHeaders      = 1
-	frameWindowUpdate = 8
-	frameContinuation = 9
-
-	flagEndHeaders = 4
+	"github.com/immichaccess/immichaccess/internal/http2frame"
 )
 
 // frame is the header of an HTTP/2 frame, and the content of a WINDOW_UPDATE.
@@ -23,15 +14,12 @@ type frame struct {
 	increment int64 // of a WINDOW_UPDATE
 }
 
-const (
-	frameHead     = 9
-	incrementSize = 4
-)
+const incrementSize = 4
 
 // frames parses the frames in one direction of a connection, in pieces of any size.
 type frames struct {
 	skip int64 // bytes to skip
-	head [frameHead + incrementSize]byte
+	head [http2frame.HeadSize + incrementSize]byte
 	have int // of head
 
 	// Of a request's head, in HEADERS and CONTINUATION frames:
@@ -62,10 +50,10 @@ func (f *frames) read(piece []byte, found func(frame)) {
 
 // wanted returns how many bytes of the frame are needed before found is called.
 func (f *frames) wanted() int {
-	if f.have >= frameHead && f.head[3] == frameWindowUpdate {
-		return frameHead + incrementSize
+	if f.have >= http2frame.HeadSize && f.head[3] == http2frame.WindowUpdate {
+		return http2frame.HeadSize + incrementSize
 	}
-	return frameHead
+	return http2frame.HeadSize
 }
 
 func (f *frames) next(found func(frame)) {
@@ -73,17 +61,17 @@ func (f *frames) next(found func(frame)) {
 	head := frame{
 		kind:   f.head[3],
 		stream: binary.BigEndian.Uint32(f.head[5:]) & notReserved,
-		length: int64(binary.BigEndian.Uint32(f.head[:]) >> 8),
+		length: int64(http2frame.Length(f.head[:])),
 	}
-	if head.kind == frameWindowUpdate {
-		head.increment = int64(binary.BigEndian.Uint32(f.head[frameHead:]) & notReserved)
+	if head.kind == http2frame.WindowUpdate {
+		head.increment = int64(binary.BigEndian.Uint32(f.head[http2frame.HeadSize:]) & notReserved)
 	}
-	f.skip = head.length - int64(f.have-frameHead)
+	f.skip = head.length - int64(f.have-http2frame.HeadSize)
 	f.have = 0
-	if head.kind == frameHeaders || head.kind == frameContinuation {
+	if head.kind == http2frame.Headers || head.kind == http2frame.Continuation {
 		f.open = true
-		f.last = f.head[4]&flagEndHeaders != 0
-		f.announced += frameHead + head.length
+		f.last = f.head[4]&http2frame.EndHeaders != 0
+		f.announced += http2frame.HeadSize + head.length
 	}
 	f.endHead()
 	found(head)

@@ -7,6 +7,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/immichaccess/immichaccess/internal/http2frame"
 )
 
 // UploadWindow is how much a client of HTTP/2 or HTTP/3 may send before the server has to extend the window: 120 MB/s with a
@@ -55,7 +57,7 @@ type Heads interface {
 // that has begun, does not arrive within headTimeout: net/http has no timeout for that on HTTP/2.
 func (b *HTTP2) Conn(conn net.Conn, heads Heads, headTimeout time.Duration) net.Conn {
 	c := &meteredConn{Conn: conn, all: b, headsOf: heads, headTimeout: headTimeout}
-	c.incoming.skip = int64(len(clientPreface))
+	c.incoming.skip = int64(len(http2frame.Preface))
 	c.headTimer = time.AfterFunc(headTimeout, func() { _ = c.Close() })
 	return c
 }
@@ -84,7 +86,7 @@ func (c *meteredConn) Read(p []byte) (int, error) {
 	c.await()
 	n, err := c.Conn.Read(p)
 	c.incoming.read(p[:n], func(f frame) {
-		if f.kind == frameData {
+		if f.kind == http2frame.Data {
 			c.hold(f.length)
 		}
 	})
@@ -124,7 +126,7 @@ func (c *meteredConn) headDone() {
 
 func (c *meteredConn) Write(p []byte) (int, error) {
 	c.outgoing.read(p, func(f frame) {
-		if f.kind == frameWindowUpdate && f.stream == 0 {
+		if f.kind == http2frame.WindowUpdate && f.stream == 0 {
 			c.giveBack(f.increment)
 		}
 	})

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/immichaccess/immichaccess/internal/http2frame"
 )
 
 const patience = 20 * time.Second
@@ -18,10 +20,10 @@ func TestFramesInPieces(t *testing.T) {
 		"\x00\x00\x00\x04\x01\x00\x00\x00\x00" + "\x00\x00\x01\x00\x00\x80\x00\x00\x05!"
 	const settings = 4
 	want := []frame{
-		{kind: frameData, stream: 3, length: 5},
-		{kind: frameWindowUpdate, length: 4, increment: 4097},
+		{kind: http2frame.Data, stream: 3, length: 5},
+		{kind: http2frame.WindowUpdate, length: 4, increment: 4097},
 		{kind: settings},
-		{kind: frameData, stream: 5, length: 1},
+		{kind: http2frame.Data, stream: 5, length: 1},
 	}
 	for size := 1; size <= len(sent); size++ {
 		var f frames
@@ -88,7 +90,7 @@ func TestOnlyTheConnectionsWindowCounts(t *testing.T) {
 	t.Cleanup(func() { _ = near.Close() })
 	c := &meteredConn{Conn: near, all: b}
 	update := func(stream byte) []byte {
-		return []byte{0, 0, 4, frameWindowUpdate, 0, 0, 0, 0, stream, 0, 0, 0, 50}
+		return []byte{0, 0, 4, http2frame.WindowUpdate, 0, 0, 0, 0, stream, 0, 0, 0, 50}
 	}
 	_, _ = c.Write(update(0)) // the window itself
 	c.hold(80)

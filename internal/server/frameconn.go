@@ -44,7 +44,8 @@ func (c *frameConn) Read(p []byte) (int, error) {
 	return c.reader.Read(p)
 }
 
-// Write encrypts frames in this goroutine unless the connection is busy. It calls little else in that case, for the sake of the stack.
+// Write encrypts in this goroutine unless the connection is busy. Then it only collects, with few calls, so that the goroutine's stack
+// does not have to grow.
 func (c *frameConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	busy := c.isBusy()

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/immichaccess/immichaccess/internal/http2frame"
 )
 
 // framePair returns the server's end of a connection with TLS, which collects frames, and the client's.
@@ -60,7 +62,7 @@ func TestFramesShareWrites(t *testing.T) {
 	conn.below.Conn = slow
 	conn.last = time.Now() // it is busy
 	const frames = 6
-	frame := []byte(frameOf(frameData, 0, repeat("x", frameSize)))
+	frame := []byte(frameOf(http2frame.Data, 0, repeat("x", frameSize)))
 	for i := range frames {
 		if _, err := conn.Write(frame); err != nil {
 			t.Fatal(err)

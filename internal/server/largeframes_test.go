@@ -9,9 +9,11 @@ import (
 	"net"
 	"testing"
 	"testing/iotest"
+
+	"github.com/immichaccess/immichaccess/internal/http2frame"
 )
 
-const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+const preface = http2frame.Preface
 
 // frameOf returns an HTTP/2 frame of stream 1.
 func frameOf(kind, flags byte, payload string) string {
@@ -138,12 +140,12 @@ type dataReader struct {
 
 func (r *dataReader) Read(p []byte) (int, error) {
 	for r.left == 0 {
-		head := make([]byte, frameHeadSize)
+		head := make([]byte, http2frame.HeadSize)
 		if _, err := io.ReadFull(r.Reader, head); err != nil {
 			return 0, err
 		}
-		r.left = frameLength(head)
-		if r.left > frameSize || head[3] != frameData {
+		r.left = http2frame.Length(head)
+		if r.left > frameSize || head[3] != http2frame.Data {
 			r.t.Errorf("a frame of type %d has %d bytes", head[3], r.left)
 		}
 	}
