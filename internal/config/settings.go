@@ -139,7 +139,8 @@ type Timeouts struct {
 // Limits are how much clients may have open at the same time.
 type Limits struct {
 	// Connections is the number of client connections that may be open, over TCP and QUIC together; "0" is no limit. At the
-	// limit, a connection without a complete request is closed to make room; if all are busy, new ones are closed.
+	// limit, a connection without an authorized request, or an idle one, is closed to make room; if all are busy, new ones are
+	// closed.
 	// Default: 10000.
 	Connections int `yaml:"connections"`
 	// ConnectionsPerClient is the number of connections that one client may have open, which is an IPv4 address or an IPv6 /64;

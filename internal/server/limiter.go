@@ -21,13 +21,14 @@ const (
 )
 
 // connLimiter bounds the open connections and unfinished requests of clients, over TCP and QUIC together, whether or not they
-// have a key. At a limit, it closes the connection that has been without a complete request for the longest time. If all
-// connections are serving requests, the new one is closed.
+// have a key. At a limit, it closes the connection that has used up most of its time. If all connections are serving requests
+// that were forwarded, the new one is closed.
 type connLimiter struct {
 	most          int // 0: no limit
 	mostPerClient int // 0: no limit
 	mostUnasked   int64
-	idle          time.Duration // for connections none of whose requests was forwarded
+	header        time.Duration // timeouts.header
+	keepAlive     time.Duration // timeouts.keepAlive
 	log           *rareLog
 
 	mu      sync.Mutex
@@ -36,12 +37,13 @@ type connLimiter struct {
 	unasked int64
 }
 
-func newConnLimiter(limits config.Limits, idle time.Duration, logger *slog.Logger) *connLimiter {
+func newConnLimiter(limits config.Limits, timeouts *config.Timeouts, logger *slog.Logger) *connLimiter {
 	return &connLimiter{
 		most:          limits.Connections,
 		mostPerClient: limits.ConnectionsPerClient,
 		mostUnasked:   mostUnasked,
-		idle:          idle,
+		header:        time.Duration(timeouts.Header),
+		keepAlive:     time.Duration(timeouts.KeepAlive),
 		log:           newRareLog(logger),
 		conns:         map[*trackedConn]struct{}{},
 		clients:       map[netip.Prefix]map[*trackedConn]struct{}{},
@@ -90,7 +92,7 @@ func (l *connLimiter) admit(address net.Addr, closeConn func()) *trackedConn {
 		return nil
 	}
 	if l.most > 0 && len(l.conns) >= l.most {
-		l.log.warn("limits.connections is reached; connections without a complete request are closed first, new ones if all are busy", "limit", l.most)
+		l.log.warn("limits.connections is reached; connections without an authorized request and idle ones are closed, new ones if all are busy", "limit", l.most)
 		if !l.makeRoom(l.conns) {
 			return nil
 		}
@@ -106,7 +108,7 @@ func (l *connLimiter) hasRoomFor(client netip.Prefix) bool {
 	if l.mostPerClient == 0 || len(l.clients[client]) < l.mostPerClient {
 		return true
 	}
-	l.log.warn("a client has reached limits.connectionsPerClient; its connections without a complete request are closed first, new ones if all are busy",
+	l.log.warn("a client has reached limits.connectionsPerClient; its connections without an authorized request and idle ones are closed, new ones if all are busy",
 		"client", client, "limit", l.mostPerClient)
 	return l.makeRoom(l.clients[client])
 }
@@ -154,12 +156,12 @@ func (l *connLimiter) evictOne() {
 	l.makeRoom(l.conns)
 }
 
-// makeRoom closes the connection that has been idle longest: before its first request or in the middle of one, or else between
-// requests; mu is held.
+// makeRoom closes the connection that has used up most of its time; mu is held.
 func (l *connLimiter) makeRoom(among map[*trackedConn]struct{}) bool {
+	now := time.Now()
 	var worst *trackedConn
 	for c := range among {
-		if c.close != nil && !c.running && (worst == nil || c.worseThan(worst)) {
+		if c.mayMakeRoom() && (worst == nil || c.usedTime(now) > worst.usedTime(now)) {
 			worst = c
 		}
 	}
@@ -170,28 +172,36 @@ func (l *connLimiter) makeRoom(among map[*trackedConn]struct{}) bool {
 	return true
 }
 
-func (c *trackedConn) worseThan(other *trackedConn) bool {
-	if c.owesHead() != other.owesHead() {
-		return c.owesHead()
-	}
-	return c.waitsSince().Before(other.waitsSince())
+// mayMakeRoom is also true while a request is refused: a client can make that last, by not accepting the response.
+func (c *trackedConn) mayMakeRoom() bool {
+	return c.close != nil && (!c.running || !c.forwarded.Load())
 }
 
-// owesHead is true of a connection with an unfinished head, or none at all. An idle one that has sent requests may be a
-// browser's.
-func (c *trackedConn) owesHead() bool {
-	return !c.asked || c.head > 0
+// usedTime is the part of its timeout that a waiting connection has used up: of timeouts.keepAlive between requests that are
+// forwarded, of timeouts.header otherwise. Without a key, a client can't begin anew, which would make those that have just
+// connected the next to be closed.
+func (c *trackedConn) usedTime(now time.Time) float64 {
+	timeout := c.limiter.header
+	if c.forwarded.Load() && c.head == 0 {
+		timeout = c.limiter.keepAlive
+	}
+	return float64(now.Sub(c.waitsSince())) / float64(timeout)
 }
 
 func (c *trackedConn) waitsSince() time.Time {
 	switch {
-	case !c.asked:
+	case !c.forwarded.Load():
 		return c.opened
 	case c.head > 0:
 		return c.headSince
 	default:
 		return c.idleSince
 	}
+}
+
+// owesHead is true of a connection with an unfinished head, or none at all.
+func (c *trackedConn) owesHead() bool {
+	return !c.asked || c.head > 0
 }
 
 // evict does not wait: closing takes locks of the connection's own, and then calls release; mu is held.
@@ -269,7 +279,7 @@ func (c *trackedConn) idleTimeout() time.Duration {
 	if c.forwarded.Load() {
 		return c.keepAlive
 	}
-	return c.limiter.idle
+	return c.limiter.header
 }
 
 // startIdleTimer closes the connection if it is still idle then; mu is held.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/immichaccess/immichaccess/internal/config"
+	"github.com/quic-go/quic-go/http3"
 )
 
 // TestHeadTimeout ends what does not ask, or not to the end.
@@ -176,14 +178,137 @@ func TestLimitCountsWhatIsOpen(t *testing.T) {
 	})
 }
 
+// TestNewcomersKeepTheirConnections fills a proxy with the connections of others. A client whose handshake takes a while is not the
+// next to be closed.
+func TestNewcomersKeepTheirConnections(t *testing.T) {
+	t.Parallel()
+	const limit = 4
+	for name, others := range map[string]func(*testing.T, served){
+		"idle after a refusal, HTTP/1.1":     func(t *testing.T, s served) { idleConn(t, s, "/") },
+		"idle after a refusal, HTTP/3":       idleQUIC,
+		"who don't accept a refusal, HTTP/2": unreadHTTP2,
+		"in the middle of a later head":      func(t *testing.T, s served) { _, _ = io.WriteString(idleConn(t, s, "/"), "GET ") },
+		"idle after a forwarded request":     func(t *testing.T, s served) { idleConn(t, s, "/forwarded") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, func(s *config.Settings) {
+				s.Limits.ConnectionsPerClient = limit
+				s.Timeouts.KeepAlive = s.Timeouts.Header
+			})
+			for range limit {
+				others(t, s)
+			}
+			newcomer, err := net.Dial("tcp", s.address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = newcomer.Close() }()
+			_ = newcomer.SetDeadline(time.Now().Add(patience))
+			for range limit - 1 {
+				s.dial(t, "http/1.1")
+			}
+			requestOver(t, tls.Client(newcomer, trusting("http/1.1")), "/")
+		})
+	}
+}
+
+// idleConn returns a connection of HTTP/1.1 after a request.
+func idleConn(t *testing.T, s served, path string) net.Conn {
+	t.Helper()
+	conn := s.dial(t, "http/1.1")
+	requestOver(t, conn, path)
+	waitFor(t, "the connection to be idle", s.isIdle)
+	return conn
+}
+
+func requestOver(t *testing.T, conn net.Conn, path string) {
+	t.Helper()
+	_, _ = io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	readUntil(t, conn, "let in")
+}
+
+func idleQUIC(t *testing.T, s served) {
+	t.Helper()
+	transport := &http3.Transport{TLSClientConfig: trusting()}
+	t.Cleanup(func() { _ = transport.Close() })
+	response, err := (&http.Client{Transport: transport, Timeout: patience}).Get("https://" + s.address + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, response.Body)
+	_ = response.Body.Close()
+	waitFor(t, "the connection to be idle", s.isIdle)
+}
+
+// unreadHTTP2 leaves no room for a response, so that it does not end.
+func unreadHTTP2(t *testing.T, s served) {
+	t.Helper()
+	conn := s.dial(t, "h2")
+	const initialWindow = "\x00\x00\x06\x04\x00\x00\x00\x00\x00" + "\x00\x04\x00\x00\x00\x00"
+	const get, https, root = "\x82", "\x87", "\x84"
+	const endOfAll = 5
+	_, _ = io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+initialWindow+http2Frame(frameHeaders, endOfAll, get+https+root+"\x01\x09localhost"))
+	readUntil(t, conn, "\x01\x04\x00\x00\x00\x01") // HEADERS of the response
+}
+
+// TestWhoMakesRoom closes one connection after another.
+func TestWhoMakesRoom(t *testing.T) {
+	t.Parallel()
+	timeouts := config.Defaults().Timeouts // 30 seconds for a head, 10 minutes between requests
+	l := newConnLimiter(config.Limits{}, &timeouts, slogDiscard())
+	ago := func(d time.Duration) time.Time { return time.Now().Add(-d) }
+	closed := make(chan string)
+	for name, set := range map[string]func(*trackedConn){
+		"idle for long after a forwarded request": func(c *trackedConn) { c.idleSince = ago(9 * time.Minute); c.forwarded.Store(true) },
+		"stranger with a new head": func(c *trackedConn) {
+			c.opened, c.asked, c.head, c.headSince = ago(20*time.Second), true, 1, ago(0)
+		},
+		"stranger idle since now":    func(c *trackedConn) { c.opened, c.asked, c.idleSince = ago(19*time.Second), true, ago(0) },
+		"stranger without a request": func(c *trackedConn) { c.opened = ago(18 * time.Second) },
+		"stranger being refused":     func(c *trackedConn) { c.opened, c.asked, c.running = ago(17*time.Second), true, true },
+		"idle after a forwarded request": func(c *trackedConn) {
+			c.opened, c.asked, c.idleSince = ago(time.Hour), true, ago(5*time.Minute)
+			c.forwarded.Store(true)
+		},
+		"head after a forwarded request": func(c *trackedConn) {
+			c.opened, c.asked, c.head, c.idleSince, c.headSince = ago(time.Hour), true, 1, ago(9*time.Minute), ago(10*time.Second)
+			c.forwarded.Store(true)
+		},
+		"newcomer": func(c *trackedConn) { c.opened = ago(time.Second) },
+		"serving": func(c *trackedConn) {
+			c.opened, c.asked, c.running = ago(time.Hour), true, true
+			c.forwarded.Store(true)
+		},
+		"QUIC handshake": func(c *trackedConn) { c.opened, c.close = ago(time.Minute), nil },
+	} {
+		c := l.admit(textAddress("192.0.2.1:80"), func() { closed <- name })
+		set(c)
+	}
+	for i, want := range []string{
+		"idle for long after a forwarded request", "stranger with a new head", "stranger idle since now", "stranger without a request",
+		"stranger being refused", "idle after a forwarded request", "head after a forwarded request", "newcomer",
+	} {
+		if !l.makeRoom(l.conns) {
+			t.Fatalf("number %d is not closed", i)
+		}
+		if got := <-closed; got != want {
+			t.Errorf("number %d is %q, want %q", i, got, want)
+		}
+	}
+	if l.makeRoom(l.conns) {
+		t.Errorf("closed: %s", <-closed)
+	}
+}
+
 func TestRunningRequestsAreNotClosedForOthers(t *testing.T) {
 	t.Parallel()
-	l := newConnLimiter(config.Limits{Connections: 1}, time.Minute, nil)
-	l.log = newRareLog(slogDiscard())
+	l := newConnLimiter(config.Limits{Connections: 1}, &config.Defaults().Timeouts, slogDiscard())
 	address := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}
 	running := l.admit(address, func() { t.Error("it was closed") })
 	running.HasAsked()
 	running.serving(true)
+	running.forwarded.Store(true)
 	if l.admit(address, func() {}) != nil {
 		t.Error("there is no room, and somebody comes in")
 	}
@@ -233,7 +358,7 @@ func TestErrorsOfListenersAreErrorsInTheLog(t *testing.T) {
 	t.Parallel()
 	log := &lines{}
 	rare := newRareLog(slogTo(log))
-	limiter := newConnLimiter(config.Limits{}, time.Minute, slogTo(log))
+	limiter := newConnLimiter(config.Limits{}, &config.Defaults().Timeouts, slogTo(log))
 	closed := make(chan struct{})
 	limiter.admit(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, func() { close(closed) })
 	l := &limitedListener{Listener: &failingListener{failures: 3}, name: "HTTPS", limiter: limiter, log: rare}

@@ -24,7 +24,7 @@ import (
 
 const patience = 20 * time.Second
 
-// served is a Server on loopback that answers everything with 200.
+// served is a Server on loopback that answers everything with 200. Only requests for /forwarded count as forwarded.
 type served struct {
 	*Server
 
@@ -54,7 +54,10 @@ func serve(t *testing.T, change func(*config.Settings)) served {
 		w.Header().Set("X-Client", r.RemoteAddr)
 		_, _ = io.WriteString(w, "let in")
 	})
-	handler := CheckAuthority(settings.Domains, answer)
+	mux := http.NewServeMux()
+	mux.Handle("/", answer)
+	mux.Handle("/forwarded", NoteForwarded(answer))
+	handler := CheckAuthority(settings.Domains, mux)
 	s := New(settings, listeners, source.TLS, Handlers{HTTPS: handler, HTTP: handler, Plain: handler, Keyless: handler, Admin: handler}, logger)
 	s.Start()
 	t.Cleanup(s.Close)

@@ -48,7 +48,7 @@ type Server struct {
 // New returns a Server that does not serve yet. Certificates may be nil if no listener has TLS.
 func New(settings *config.Settings, listeners *Listeners, certificates *tls.Config, handlers Handlers, logger *slog.Logger) *Server {
 	s := &Server{listeners: listeners, failed: make(chan error, maxServers), logger: logger, log: newRareLog(logger)}
-	s.limiter = newConnLimiter(settings.Limits, time.Duration(settings.Timeouts.Header), logger)
+	s.limiter = newConnLimiter(settings.Limits, &settings.Timeouts, logger)
 	s.batches = newBatches(time.Duration(settings.Timeouts.Idle))
 	s.proxies = newProxyProtocol(settings, s.log)
 	common := newCommon(&settings.Timeouts, s.limiter, logger)
