@@ -132,7 +132,7 @@ func check(r *http.Response) error {
 	case r.StatusCode < http.StatusContinue: // net/http reads such a status, but panics when it writes one
 		return fmt.Errorf("%w: its status is %03d", errNotHTTP, r.StatusCode)
 	case r.StatusCode == http.StatusSwitchingProtocols:
-		return checkSwitch(upgradeType(r.Request.Header), upgradeType(r.Header))
+		return checkSwitch(r)
 	}
 	return nil
 }

@@ -30,9 +30,15 @@ func isPlainUpgrade(r *http.Request) bool {
 	return r.ProtoMajor == 1 && protocol != "" && http1.IsVisible(protocol, ' ')
 }
 
-// checkSwitch refuses a switch that was not asked for. ReverseProxy would leave the connection open.
-func checkSwitch(asked, got string) error {
+// checkSwitch refuses a switch that was not asked for, and one that HTTP does not have (RFC 9110, section 7.8). ReverseProxy would leave
+// the connection open.
+func checkSwitch(r *http.Response) error {
+	asked, got := upgradeType(r.Request.Header), upgradeType(r.Header)
 	switch {
+	case !r.ProtoAtLeast(1, 1) || !r.Request.ProtoAtLeast(1, 1):
+		return fmt.Errorf("%w: it switches protocols over HTTP/1.0", errNotHTTP)
+	case r.Request.Method == http.MethodHead:
+		return fmt.Errorf("%w: it switches protocols in response to HEAD", errNotHTTP)
 	case asked == "":
 		return fmt.Errorf("%w: it switches protocols without being asked", errNotHTTP)
 	case !http1.IsVisible(got, ' ') || !strings.EqualFold(asked, got):

@@ -393,22 +393,35 @@ func TestRequestBehindARefusedUpgrade(t *testing.T) {
 // TestRefusedSwitchFreesImmich closes the connection, which is of no use any more.
 func TestRefusedSwitchFreesImmich(t *testing.T) {
 	t.Parallel()
-	ended := make(chan error, 1)
-	u := startUpstream(t, func(conn net.Conn, _ int) bool {
-		_, _ = io.WriteString(conn, strings.Replace(switching, "websocket", "h2c", 1))
-		_ = conn.SetReadDeadline(time.Now().Add(patience))
-		_, err := conn.Read(make([]byte, 1))
-		ended <- err
-		return false
-	})
-	conn := serve(t, newProxy(t, u.url), false).dial(t)
-	_, _ = io.WriteString(conn, upgrade)
-	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil || response.StatusCode != http.StatusBadGateway {
-		t.Errorf("%v, %v", response, err)
-	}
-	if err := <-ended; !errors.Is(err, io.EOF) {
-		t.Error(err)
+	for name, c := range map[string]struct{ request, response string }{
+		"another protocol":     {upgrade, strings.Replace(switching, "websocket", "h2c", 1)},
+		"response of HTTP/1.0": {upgrade, strings.Replace(switching, "HTTP/1.1", "HTTP/1.0", 1)},
+		"request of HTTP/1.0":  {strings.Replace(upgrade, "HTTP/1.1", "HTTP/1.0", 1), switching},
+		"request with HEAD":    {strings.Replace(upgrade, "GET", "HEAD", 1), switching},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ended := make(chan error, 2)
+			refused := func(conn net.Conn, _ int) bool {
+				_, _ = io.WriteString(conn, c.response)
+				_ = conn.SetReadDeadline(time.Now().Add(patience))
+				_, err := conn.Read(make([]byte, 1))
+				ended <- err
+				return false
+			}
+			onEachServer(t, refused, func(t *testing.T, _ *rawUpstream, s *server) string {
+				conn := s.dial(t)
+				_, _ = io.WriteString(conn, c.request)
+				response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				if err != nil || response.StatusCode != http.StatusBadGateway {
+					t.Fatalf("%v, %v", response, err)
+				}
+				if err := <-ended; !errors.Is(err, io.EOF) {
+					t.Error(err)
+				}
+				return ""
+			})
+		})
 	}
 }
 
