@@ -29,6 +29,8 @@ func newUploadLimit(bytes int64, text string, next http.Handler, deny *denyRespo
 func (u *uploadLimit) serve(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor == 3 {
 		r = breakable(r)
+	} else {
+		delete(r.Header, "Upgrade") // a proxy may (RFC 9110, section 7.8); tooLargeWriter could not switch protocols
 	}
 	switch {
 	case u.bytes > 0 && r.ContentLength > u.bytes:

@@ -252,6 +252,22 @@ func TestDownloadOfUnknownLength(t *testing.T) {
 	}
 }
 
+// TestUploadsDoNotUpgrade forwards them without Upgrade, and a request without a body with it.
+func TestUploadsDoNotUpgrade(t *testing.T) {
+	t.Parallel()
+	for _, length := range []int64{-1, 0, 1} {
+		next := &recorder{}
+		handler := newTestHandler(t, &Config{RequireKey: "false"}, next)
+		r := upload(length, "x"[:length*length])
+		r.Header.Set("Connection", "Upgrade")
+		r.Header.Set("Upgrade", "websocket")
+		handler.ServeHTTP(httptest.NewRecorder(), r)
+		if got := next.r.Header["Upgrade"] != nil; got != (length == 0) {
+			t.Errorf("length %d: forwarded with Upgrade: %t", length, got)
+		}
+	}
+}
+
 // A client's ResponseWriter without http.Flusher gets the response, too.
 func TestAnswerWithoutFlusher(t *testing.T) {
 	t.Parallel()

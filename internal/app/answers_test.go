@@ -277,6 +277,38 @@ func TestInvalidResponses(t *testing.T) {
 	}
 }
 
+// TestUploadDoesNotSwitchProtocols sends uploads with Upgrade to an Immich that switches protocols nevertheless.
+func TestUploadDoesNotSwitchProtocols(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string][2]string{
+		"known length": {"Content-Length: 2", "{}"},
+		"chunked":      {"Transfer-Encoding: chunked", "2\r\n{}\r\n0\r\n\r\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ended := make(chan error, 1)
+			switching := rawImmich(t, func(conn net.Conn, request *bufio.Reader) {
+				_, _ = io.CopyN(io.Discard, request, int64(len(body[1])))
+				_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+				_ = conn.SetReadDeadline(time.Now().Add(patience))
+				_, err := request.ReadByte()
+				ended <- err
+			})
+			a := open(t, func(s *config.Settings) { s.Upstreams = []string{switching} })
+			conn := a.dial(t, "http/1.1")
+			request(t, conn, "POST /api/assets", "Connection: Upgrade", "Upgrade: websocket", body[0])
+			_, _ = io.WriteString(conn, body[1])
+			if got, text := response(t, bufio.NewReader(conn), http.MethodPost); got.StatusCode != http.StatusBadGateway {
+				t.Fatalf("%s %q", got.Status, text)
+			}
+			a.log.await(t, "it switches protocols without being asked")
+			if err := <-ended; !errors.Is(err, io.EOF) {
+				t.Errorf("the connection to Immich: %v", err)
+			}
+		})
+	}
+}
+
 // early responds with 200 before the body, and then reads all of it.
 func early(conn net.Conn, request *bufio.Reader) {
 	_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
