@@ -134,6 +134,7 @@ func isInterim(status int) bool {
 }
 
 func passInterim(w http.ResponseWriter, response *http.Response) {
+	removeHopByHop(response.Header)
 	h := w.Header()
 	addHeaders(h, response.Header)
 	w.WriteHeader(response.StatusCode)

@@ -260,6 +260,24 @@ func TestResponsesAreThoseOfReverseProxy(t *testing.T) {
 	}
 }
 
+// TestInterimResponsesLoseHopByHopHeaders checks what the client receives before the response.
+func TestInterimResponsesLoseHopByHopHeaders(t *testing.T) {
+	t.Parallel()
+	u := startUpstream(t, always("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: X-One\r\nX-One: 1\r\nKeep-Alive: timeout=5\r\nUpgrade: h2c\r\n\r\n"+ok))
+	for way, server := range bothWays(t, u.url) {
+		for _, request := range []string{"GET / HTTP/1.1\r\n", "POST / HTTP/1.1\r\nContent-Length: 0\r\n", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"} {
+			body := ""
+			if strings.Contains(request, "chunked") {
+				body = "0\r\n\r\n"
+			}
+			got := send(t, server, request+"Host: x\r\nConnection: close\r\n\r\n"+body)
+			if want := "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n"; !strings.HasPrefix(got, want) {
+				t.Errorf("%s, %.5s: %q", way, request, got)
+			}
+		}
+	}
+}
+
 // TestHTTP2IsForwardedDirectly checks what the comparisons can't: that the forwarder is used.
 func TestHTTP2IsForwardedDirectly(t *testing.T) {
 	t.Parallel()

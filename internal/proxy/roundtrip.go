@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptrace"
+	"net/textproto"
 	"time"
 )
 
@@ -17,12 +18,22 @@ const abandonTime = 250 * time.Millisecond
 // body, and so for a client that may send nothing for a long time.
 func roundTrip(transport http.RoundTripper, r *http.Request) (*http.Response, error) {
 	if r.Body == nil {
-		return transport.RoundTrip(r)
+		return transport.RoundTrip(withTrace(r, &httptrace.ClientTrace{Got1xxResponse: cleanInterim}))
 	}
 	trip := newTrip()
-	r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{GotConn: trip.gotConn}))
+	r = withTrace(r, &httptrace.ClientTrace{Got1xxResponse: cleanInterim, GotConn: trip.gotConn})
 	go trip.run(transport, r)
 	return trip.wait()
+}
+
+func withTrace(r *http.Request, trace *httptrace.ClientTrace) *http.Request {
+	return r.WithContext(httptrace.WithClientTrace(r.Context(), trace))
+}
+
+// cleanInterim is called before ReverseProxy passes an interim response on with all its headers.
+func cleanInterim(_ int, header textproto.MIMEHeader) error {
+	removeHopByHop(http.Header(header))
+	return nil
 }
 
 // trip is a RoundTrip that can be abandoned.
