@@ -1,7 +1,9 @@
 package transfer
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,12 +48,21 @@ type Entry struct {
 // knows; the server closes the others itself.
 func (t *Tracker) Close() {
 	t.closed.Store(true)
+	var closing sync.WaitGroup
+	for _, s := range t.open() {
+		closing.Go(func() { // TLS waits for a client that does not read
+			s.abort(Shutdown)
+			_ = s.Conn.Close()
+		})
+	}
+	closing.Wait()
+}
+
+// open returns the WebSockets that are open.
+func (t *Tracker) open() []*socket {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for s := range t.hijacked {
-		s.abort(Shutdown)
-		_ = s.Conn.Close()
-	}
+	return slices.Collect(maps.Keys(t.hijacked))
 }
 
 // Wait returns when no transfer runs any more, or after the timeout.
