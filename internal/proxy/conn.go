@@ -26,7 +26,8 @@ func dial(idle time.Duration) func(ctx context.Context, network, address string)
 }
 
 // upstreamConn times out if, for the idle time, Immich has neither accepted anything that is sent nor sent anything itself.
-// Both count because the connection may be a WebSocket, which stays open as long as either direction is in use.
+// Both count because the connection may be a WebSocket, which stays open as long as either direction is in use. When nothing more will
+// be sent, it times out if Immich sends nothing.
 type upstreamConn struct {
 	net.Conn
 
@@ -34,12 +35,13 @@ type upstreamConn struct {
 	expires   time.Time // the deadline for writing
 	bytesRead atomic.Int64
 	timedOut  atomic.Bool
-	closing   atomic.Bool
+	closing   atomic.Bool // nothing more will be sent
 	ended     chan struct{} // closed when Immich has closed the connection
 	end       sync.Once
 }
 
 func (c *upstreamConn) Read(p []byte) (int, error) {
+	c.limitRead()
 	n, err := c.Conn.Read(p)
 	c.bytesRead.Add(int64(n))
 	if err == nil || errors.Is(err, readiness.ErrNotYet) {
@@ -84,13 +86,23 @@ func (c *upstreamConn) limitWrite() error {
 	return c.Conn.SetWriteDeadline(c.expires)
 }
 
+// limitRead applies to a read that already waits, too.
+func (c *upstreamConn) limitRead() {
+	if c.closing.Load() {
+		_ = c.Conn.SetReadDeadline(time.Now().Add(c.idle))
+	}
+}
+
 // SetWriteDeadline is called by TLS before it sends close_notify.
 func (c *upstreamConn) SetWriteDeadline(t time.Time) error {
 	c.closing.Store(true)
+	c.limitRead()
 	return c.Conn.SetWriteDeadline(t)
 }
 
 // CloseWrite tells Immich that nothing more will be sent.
 func (c *upstreamConn) CloseWrite() error {
+	c.closing.Store(true)
+	c.limitRead()
 	return transfer.CloseWrite(c.Conn)
 }

@@ -94,8 +94,14 @@ const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 func newProxy(t *testing.T, upstreams ...string) *Proxy {
 	t.Helper()
+	return newIdleProxy(t, time.Hour, upstreams...)
+}
+
+// newIdleProxy returns a Proxy with that idle timeout.
+func newIdleProxy(t *testing.T, idle time.Duration, upstreams ...string) *Proxy {
+	t.Helper()
 	settings := &config.Settings{Upstreams: upstreams}
-	settings.Timeouts.Idle, settings.Timeouts.Upstream = types.Duration(time.Hour), types.Duration(time.Hour)
+	settings.Timeouts.Idle, settings.Timeouts.Upstream = types.Duration(idle), types.Duration(time.Hour)
 	return New(t.Context(), settings, slog.New(slog.DiscardHandler))
 }
 

@@ -97,7 +97,11 @@ type switchedConn struct {
 
 // WriteTo makes io.Copy work without a buffer while Immich sends nothing.
 func (c switchedConn) WriteTo(w io.Writer) (int64, error) {
-	return transfer.Relay(w, c, readiness.Of(c.Conn).WhenReadable)
+	ready := readiness.Of(c.Conn)
+	return transfer.Relay(w, c, func(read func() error) error {
+		c.limitRead()
+		return ready.WhenReadable(read)
+	})
 }
 
 // tunnel is what a request becomes when Immich switches protocols.
@@ -112,6 +116,7 @@ func (t *tunnel) pass(to, from net.Conn) {
 	if err == nil {
 		err = transfer.CloseWrite(to)
 	}
+	transfer.NoteTimeout(t.client, err)
 	const both = 2
 	if t.halves.Add(1) == both || err != nil {
 		t.close()

@@ -320,6 +320,42 @@ func TestConversationsAreThoseOfReverseProxy(t *testing.T) {
 	}
 }
 
+// TestHalfClosedWebSocketEnds has a client that sends nothing more, and an Immich that goes on for longer than the idle timeout, and
+// then neither sends anything nor closes the connection.
+func TestHalfClosedWebSocketEnds(t *testing.T) {
+	t.Parallel()
+	const idle, pause, messages = time.Second, 100 * time.Millisecond, 15
+	u := startUpstream(t, func(conn net.Conn, _ int) bool {
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		_, _ = io.WriteString(conn, switching)
+		_, _ = io.Copy(io.Discard, conn)
+		for range messages {
+			time.Sleep(pause)
+			_, _ = io.WriteString(conn, "message ")
+		}
+		time.Sleep(patience)
+		return false
+	})
+	f := newIdleProxy(t, idle, u.url).Handler.(*forwarder)
+	for way, handler := range map[string]http.Handler{"forwarder": f, "ReverseProxy": f.withoutType()} {
+		for _, withTLS := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, TLS: %t", way, withTLS), func(t *testing.T) {
+				t.Parallel()
+				s := serve(t, handler, withTLS)
+				conn := s.dial(t)
+				openSocket(t, conn)
+				_ = transfer.CloseWrite(conn)
+				if received, err := io.ReadAll(conn); err != nil || string(received) != strings.Repeat("message ", messages) {
+					t.Fatalf("%q, %v", received, err)
+				}
+				if entry := <-s.ended; entry.Aborted != transfer.Timeout {
+					t.Errorf("it was ended by %q", entry.Aborted)
+				}
+			})
+		}
+	}
+}
+
 // TestFramesRightBehindTheRequest are not lost, as they are with ReverseProxy.
 func TestFramesRightBehindTheRequest(t *testing.T) {
 	t.Parallel()

@@ -79,6 +79,13 @@ func (s *socket) note(err error) error {
 	return err
 }
 
+// NoteTimeout records that a WebSocket ends because of a timeout, if err is one of Immich's connection.
+func NoteTimeout(conn net.Conn, err error) {
+	if s, ok := conn.(*socket); ok {
+		_ = s.note(err)
+	}
+}
+
 // Close also ends the request, once.
 func (s *socket) Close() error {
 	s.tracker.forget(s)
@@ -111,7 +118,8 @@ func (s *socket) WriteTo(w io.Writer) (int64, error) {
 
 // ReadFrom makes io.Copy work with a small buffer.
 func (s *socket) ReadFrom(r io.Reader) (int64, error) {
-	return io.CopyBuffer(struct{ io.Writer }{s}, struct{ io.Reader }{r}, make([]byte, socketBuffer))
+	n, err := io.CopyBuffer(struct{ io.Writer }{s}, struct{ io.Reader }{r}, make([]byte, socketBuffer))
+	return n, s.note(err)
 }
 
 // CloseWrite tells the client that nothing more will be sent.
