@@ -3,13 +3,7 @@
 // take gigabytes.
 package flowcontrol
 
-import (
-	"net"
-	"sync"
-	"time"
-
-	"github.com/immichaccess/immichaccess/internal/http2frame"
-)
+import "sync"
 
 // UploadWindow is how much a client of HTTP/2 or HTTP/3 may send before the server has to extend the window: 120 MB/s with a
 // round trip of 100 ms. Go's default allows 10 MB/s.
@@ -45,134 +39,54 @@ func newHTTP2(limit, free int64) *HTTP2 {
 	return b
 }
 
-// Heads is notified of the heads of requests on a connection.
-type Heads interface {
-	// HasAsked is called once, when the first head is complete.
-	HasAsked()
-	// Pending is called with the number of bytes received of an incomplete head, and with 0 when it is complete.
-	Pending(bytes int64)
+// Share returns the share of a connection.
+func (b *HTTP2) Share() *Share {
+	return &Share{all: b}
 }
 
-// Conn returns the connection that HTTP/2 should read and write. It is closed if the client's first request, or the rest of one
-// that has begun, does not arrive within headTimeout: net/http has no timeout for that on HTTP/2.
-func (b *HTTP2) Conn(conn net.Conn, heads Heads, headTimeout time.Duration) net.Conn {
-	c := &meteredConn{Conn: conn, all: b, headsOf: heads, headTimeout: headTimeout}
-	c.incoming.skip = int64(len(http2frame.Preface))
-	c.headTimer = time.AfterFunc(headTimeout, func() { _ = c.Close() })
-	return c
+// Share is what one connection holds of the bodies that have arrived. Its fields are guarded by the mutex of all.
+type Share struct {
+	all      *HTTP2
+	held     int64
+	released bool
 }
 
-// meteredConn counts what it holds: the bodies that arrive, less what the server returns to the client's window because it was
-// read, or never will be.
-type meteredConn struct {
-	net.Conn
-
-	all    *HTTP2
-	held   int64 // guarded by all.mu, as is closed
-	closed bool
-
-	incoming frames // one reader
-	outgoing frames // one writer
-	opened   bool   // the initial window was sent
-
-	headsOf     Heads
-	headTimeout time.Duration
-	headTimer   *time.Timer // runs while a head is incomplete
-	awaited     int64       // its bytes after the last read; used by the reader only
-	heads       int64       // how many were complete then
-}
-
-func (c *meteredConn) Read(p []byte) (int, error) {
-	c.await()
-	n, err := c.Conn.Read(p)
-	c.incoming.read(p[:n], func(f frame) {
-		if f.kind == http2frame.Data {
-			c.hold(f.length)
-		}
-	})
-	c.followHead()
-	return n, err
-}
-
-// followHead runs the timer while there is an incomplete head. Most heads arrive in one piece and need none.
-func (c *meteredConn) followHead() {
-	pending, heads := c.incoming.pending(), c.incoming.heads
-	if pending == c.awaited && heads == c.heads {
-		return
-	}
-	if heads > c.heads {
-		c.headTimer.Stop()
-		c.headDone()
-		c.awaited = 0
-	}
-	if pending > 0 && c.awaited == 0 && heads > 0 {
-		c.headTimer.Reset(c.headTimeout)
-	}
-	if pending > 0 {
-		c.headsOf.Pending(pending)
-	}
-	c.awaited, c.heads = pending, heads
-}
-
-// headDone takes back what was reported as pending. Before the first head, that includes bytes of TLS.
-func (c *meteredConn) headDone() {
-	if c.heads == 0 {
-		c.headsOf.HasAsked()
-	}
-	if c.heads == 0 || c.awaited > 0 {
-		c.headsOf.Pending(0)
-	}
-}
-
-func (c *meteredConn) Write(p []byte) (int, error) {
-	c.outgoing.read(p, func(f frame) {
-		if f.kind == http2frame.WindowUpdate && f.stream == 0 {
-			c.giveBack(f.increment)
-		}
-	})
-	return c.Conn.Write(p)
-}
-
-// giveBack records by how much the client's window grows. The first WINDOW_UPDATE sets the initial window.
-func (c *meteredConn) giveBack(n int64) {
-	if c.opened {
-		c.hold(-n)
-	}
-	c.opened = true
-}
-
-// Close wakes the reader, and releases what the connection held.
-func (c *meteredConn) Close() error {
-	c.all.mu.Lock()
-	c.closed = true
-	c.add(-c.held)
-	c.all.mu.Unlock()
-	c.headTimer.Stop()
-	return c.Conn.Close()
-}
-
-func (c *meteredConn) await() {
-	b := c.all
+// Take records that the connection will hold n more bytes, when it may hold more than it does.
+func (s *Share) Take(n int64) {
+	b := s.all
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for !c.closed && b.held > b.limit && c.held > b.free {
+	for !s.released && b.held > b.limit && s.held > b.free {
 		b.shrinks.Wait()
 	}
-}
-
-func (c *meteredConn) hold(n int64) {
-	c.all.mu.Lock()
-	defer c.all.mu.Unlock()
-	if !c.closed {
-		c.add(n)
+	if !s.released {
+		s.add(n)
 	}
 }
 
-func (c *meteredConn) add(n int64) {
-	b := c.all
-	before := max(c.held-b.free, 0)
-	c.held = max(c.held+n, 0)
-	b.held += max(c.held-b.free, 0) - before
+// Give records that n bytes were read, or never will be.
+func (s *Share) Give(n int64) {
+	s.all.mu.Lock()
+	defer s.all.mu.Unlock()
+	if !s.released {
+		s.add(-n)
+	}
+}
+
+// Release is called when the connection has ended. It wakes whoever waits.
+func (s *Share) Release() {
+	s.all.mu.Lock()
+	defer s.all.mu.Unlock()
+	s.add(-s.held)
+	s.released = true
+	s.all.shrinks.Broadcast()
+}
+
+func (s *Share) add(n int64) {
+	b := s.all
+	before := max(s.held-b.free, 0)
+	s.held += n
+	b.held += max(s.held-b.free, 0) - before
 	if n < 0 && before > 0 {
 		b.shrinks.Broadcast()
 	}

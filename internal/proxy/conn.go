@@ -35,7 +35,7 @@ type upstreamConn struct {
 	expires   time.Time // the deadline for writing
 	bytesRead atomic.Int64
 	timedOut  atomic.Bool
-	closing   atomic.Bool // nothing more will be sent
+	closing   atomic.Bool   // nothing more will be sent
 	ended     chan struct{} // closed when Immich has closed the connection
 	end       sync.Once
 }

@@ -50,8 +50,7 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.pass(w, response, body)
 }
 
-// isSimple is true of a GET or HEAD that has neither a body nor special headers for the connection, except those of a WebSocket. As
-// in ReverseProxy, the length decides whether there is a body: on HTTP/2, Body is set even if there is none.
+// isSimple is true of a GET or HEAD that has neither a body nor special headers for the connection, except those of a WebSocket.
 func isSimple(r *http.Request) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return false

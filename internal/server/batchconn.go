@@ -230,7 +230,7 @@ type batchConn struct {
 	net.Conn
 	batcher
 
-	led      bool      // a frameConn decides what is written together
+	led      bool      // the user decides what is written together
 	deadline time.Time // as set by the caller
 	patience time.Duration
 }
@@ -239,6 +239,13 @@ func newBatchConn(conn net.Conn, all *batches) *batchConn {
 	c := &batchConn{Conn: readiness.New(conn)}
 	c.init(all, batchSize, c.writeAll, c.endBatches)
 	return c
+}
+
+// lead is for a user that calls together. Other writes, such as TLS's own, do not wait for the client then.
+func (c *batchConn) lead() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.led = true
 }
 
 // NetConn returns the connection below.
@@ -272,7 +279,7 @@ func (c *batchConn) collects() bool {
 	if c.held {
 		return true
 	}
-	return (c.led || c.isBusy()) && c.deadline.IsZero() // TLS writes without the frameConn, too, when a client updates its keys
+	return (c.led || c.isBusy()) && c.deadline.IsZero() // TLS writes by itself, too, when a client updates its keys
 }
 
 // endBatches closes the connection after an error, which might otherwise go unnoticed until the client sends something. mu is held.

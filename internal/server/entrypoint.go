@@ -8,24 +8,23 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/immichaccess/immichaccess/internal/config"
 	"github.com/immichaccess/immichaccess/internal/flowcontrol"
 	"github.com/immichaccess/immichaccess/internal/http1"
+	"github.com/immichaccess/immichaccess/internal/http2"
 )
 
 // entryPoint is an address that accepts requests for Immich, with the servers of each HTTP version.
 type entryPoint struct {
-	name       string
-	listener   net.Listener
-	packets    net.PacketConn // nil without HTTP/3
-	serve      func(net.Listener) error
-	http1      *http.Server
-	kept       *http1.Server // serves most requests of http1's kept connections
-	http2      *http.Server
-	http2Conns *http2Listener // where http2 gets its connections from
-	quic       *quicServer    // nil without HTTP/3
+	name     string
+	listener net.Listener
+	packets  net.PacketConn // nil without HTTP/3
+	serve    func(net.Listener) error
+	http1    *http.Server
+	kept     *http1.Server // serves most requests of http1's kept connections
+	http2    *http2.Server // serves the connections that http1 passes to it
+	quic     *quicServer   // nil without HTTP/3
 }
 
 // common is what all entry points share: the bounds on memory are for all of them together.
@@ -45,14 +44,13 @@ func newCommon(timeouts *config.Timeouts, limiter *connLimiter, logger *slog.Log
 	}
 }
 
-// newEntryPoint returns one with HTTP/1.1, and with HTTP/2 on the connections that are passed to http2Conns.
+// newEntryPoint returns one with HTTP/1.1, and with HTTP/2 on the connections that are passed to it.
 func (c *common) newEntryPoint(name string, listener net.Listener, handler http.Handler) *entryPoint {
 	e := &entryPoint{name: name, listener: listener}
 	e.http1 = newHTTP(c.timeouts, handler, c.logger)
 	e.http1.ConnState, e.http1.ConnContext = follow, withConn
 	e.kept = http1.New(e.http1, listener.Addr())
-	e.http2 = newHTTP2(c.timeouts, handler, c.logger)
-	e.http2Conns = newHTTP2Listener(listener.Addr(), c.uploads, time.Duration(c.timeouts.Header))
+	e.http2 = newHTTP2(c, e.http1, handler)
 	return e
 }
 
@@ -64,7 +62,7 @@ func (c *common) newHTTPS(name string, listener net.Listener, packets net.Packet
 	}
 	e := c.newEntryPoint(name, listener, tcpHandler)
 	e.http1.TLSConfig = withProtocols(certificates, "h2", "http/1.1")
-	e.http1.TLSNextProto = e.http2Conns.next()
+	e.http1.TLSNextProto = nextHTTP2(e.http2)
 	e.serve = func(l net.Listener) error { return e.http1.ServeTLS(l, "", "") }
 	if packets != nil {
 		e.packets = packets
@@ -114,7 +112,7 @@ func (e *entryPoint) stops() []func(context.Context) error {
 func (e *entryPoint) close() {
 	_ = e.http1.Close()
 	e.kept.Close()
-	_ = e.http2.Close()
+	e.http2.Close()
 	if e.quic != nil {
 		e.quic.close()
 	}

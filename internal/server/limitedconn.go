@@ -128,9 +128,9 @@ func follow(conn net.Conn, state http.ConnState) {
 		limited.inHead.Store(false)
 		limited.tracked.HasAsked()
 		limited.tracked.Pending(0)
-		limited.tracked.serving(true)
+		limited.tracked.Serving(true)
 	case http.StateIdle:
-		limited.tracked.serving(false)
+		limited.tracked.Serving(false)
 		limited.inHead.Store(true)
 	default:
 	}

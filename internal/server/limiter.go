@@ -263,8 +263,8 @@ func (c *trackedConn) startOver() {
 	})
 }
 
-// serving records whether requests of the connection are being served.
-func (c *trackedConn) serving(running bool) {
+// Serving records whether requests of the connection are being served.
+func (c *trackedConn) Serving(running bool) {
 	c.change(func() {
 		if c.running && !running {
 			c.idleSince = time.Now()

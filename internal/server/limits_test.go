@@ -307,7 +307,7 @@ func TestRunningRequestsAreNotClosedForOthers(t *testing.T) {
 	address := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}
 	running := l.admit(address, func() { t.Error("it was closed") })
 	running.HasAsked()
-	running.serving(true)
+	running.Serving(true)
 	running.forwarded.Store(true)
 	if l.admit(address, func() {}) != nil {
 		t.Error("there is no room, and somebody comes in")

@@ -5,14 +5,14 @@ import (
 	"net/http"
 
 	"github.com/immichaccess/immichaccess/internal/handover"
+	"github.com/immichaccess/immichaccess/internal/http2"
 )
 
 // newPlain returns an entry point without TLS, for proxies that terminate TLS. They use HTTP/1.1, or HTTP/2 with prior
-// knowledge (RFC 9113, section 3.3); net/http could distinguish the two itself, but would then use HTTP/2 on a connection that
-// is not metered.
+// knowledge (RFC 9113, section 3.3).
 func (c *common) newPlain(listener net.Listener, handler http.Handler) *entryPoint {
 	e := c.newEntryPoint("plain HTTP", listener, handler)
-	e.http1.Handler = e.http2Conns.handOver(e.http1.Handler)
+	e.http1.Handler = handOver(e.http2, e.http1.Handler)
 	e.serve = e.http1.Serve
 	return e
 }
@@ -22,7 +22,7 @@ func (c *common) newPlain(listener net.Listener, handler http.Handler) *entryPoi
 const http1Preface = "PRI * HTTP/2.0\r\n\r\n"
 
 // handOver hijacks the connections that begin with the preface of HTTP/2, and passes them to the server of HTTP/2.
-func (l *http2Listener) handOver(next http.Handler) http.Handler {
+func handOver(s *http2.Server, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != "PRI" || r.ProtoMajor != 2 || len(r.Header) > 0 {
 			next.ServeHTTP(w, r)
@@ -35,6 +35,6 @@ func (l *http2Listener) handOver(next http.Handler) http.Handler {
 		rest, _ := buffered.Peek(buffered.Reader.Buffered()) // can't fail
 		limited := limitedConnOf(conn)
 		limited.tracked.startOver()
-		l.serve(handover.NewConn(conn, []byte(http1Preface), rest), limited, nil)
+		serveHTTP2(s, handover.NewConn(conn, []byte(http1Preface), rest), limited, nil)
 	})
 }

@@ -106,7 +106,7 @@ func TestBoundsAreSharedByAllListeners(t *testing.T) {
 	s := serve(t, func(s *config.Settings) { onPlain(s); s.Listen.Keyless = "127.0.0.1:0" })
 	uploads, held := map[*flowcontrol.HTTP2]bool{}, map[*handshakes]bool{}
 	for _, e := range s.entryPoints {
-		uploads[e.http2Conns.uploads] = true
+		uploads[e.http2.Uploads] = true
 		if e.quic != nil {
 			held[e.quic.handshakes] = true
 		}

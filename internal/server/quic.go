@@ -331,7 +331,7 @@ func (c *quicConn) finish(id quic.StreamID) {
 // tell updates the limiter; mu is held.
 func (c *quicConn) tell() {
 	c.tracked.Pending(int64(len(c.heads)) * quicHeadCost)
-	c.tracked.serving(c.running > len(c.heads))
+	c.tracked.Serving(c.running > len(c.heads))
 }
 
 func (c *quicConn) endUnlessAsked() {

@@ -71,8 +71,8 @@ func (s *Server) addEntryPoint(l net.Listener, create func() *entryPoint) {
 	}
 }
 
-// maxServers is how many can fail: two of HTTP/1.1, and those of HTTP/2 and HTTP/3 at each entry point, and two more.
-const maxServers = 3*4 + 2
+// maxServers is how many can fail: two of HTTP/1.1, and that of HTTP/3 at each entry point, and two more.
+const maxServers = 3*3 + 2
 
 // newHTTP sets no ReadTimeout and no WriteTimeout: they would limit whole uploads and downloads.
 func newHTTP(timeouts *config.Timeouts, handler http.Handler, logger *slog.Logger) *http.Server {
@@ -92,7 +92,6 @@ func (s *Server) Start() {
 	for _, e := range s.entryPoints {
 		s.serve(e.name, e.listener, true, e.serve)
 		go s.report(e.name+", HTTP/1.1", func() error { return e.http1.Serve(e.kept.Listener()) })
-		go s.report(e.name+", HTTP/2", func() error { return e.http2.Serve(e.http2Conns) })
 		if e.quic != nil {
 			go s.report(e.name+", HTTP/3", func() error { return e.quic.serve(e.packets) })
 		}

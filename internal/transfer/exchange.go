@@ -55,9 +55,8 @@ func Handler(tracker *Tracker, idle time.Duration, report func(Entry), next http
 	})
 }
 
-// hasBody is false of an HTTP/2 request that ends with its head: it has a Body nevertheless.
 func hasBody(r *http.Request) bool {
-	return r.Body != nil && r.Body != http.NoBody && (r.ProtoMajor != 2 || r.ContentLength != 0)
+	return r.Body != nil && r.Body != http.NoBody
 }
 
 // exchange is a request and its response, and the http.ResponseWriter of the handlers. What ends a transfer is recorded here
