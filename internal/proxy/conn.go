@@ -89,7 +89,7 @@ func (c *upstreamConn) limitWrite() error {
 // limitRead applies to a read that already waits, too.
 func (c *upstreamConn) limitRead() {
 	if c.closing.Load() {
-		_ = c.Conn.SetReadDeadline(time.Now().Add(c.idle))
+		_ = c.SetReadDeadline(time.Now().Add(c.idle))
 	}
 }
 
