@@ -110,7 +110,7 @@ func (b *requestBody) finish(x *exchange, returned bool) {
 	if !b.http1 || b.ended.Load() {
 		return
 	}
-	if returned && !b.close && b.forwarded != nil && x.conn.Flush() == nil && b.drain(x.conn) {
+	if returned && !b.close && b.forwarded != nil && x.conn.Flush() == nil && b.drain(&x.conn) {
 		return
 	}
 	b.close = true
@@ -123,7 +123,7 @@ func (b *requestBody) end(x *exchange, returned bool) {
 		return
 	}
 	if returned && x.hasEnd(x.status) && x.conn.Flush() == nil {
-		b.linger(x.conn)
+		b.linger(&x.conn)
 	}
 	// The server would read on for as long as the client sends, before it closes.
 	_ = x.conn.SetReadDeadline(past)

@@ -17,26 +17,16 @@ import (
 // while Immich is slow, and can't be undone. So a timer runs only while a read or write waits for the client.
 func Handler(tracker *Tracker, idle time.Duration, report func(Entry), next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{
-			ResponseWriter: w,
-			outcome:        outcome{tracker: tracker},
-			conn:           http.NewResponseController(w),
-			idleTimer:      idleTimer{idle: idle},
-			identity:       Identity{Client: peer(r)},
-			start:          time.Now(),
-			request:        r,
-			report:         report,
-			quickSize:      quickSize(r.ProtoMajor),
-		}
-		x.idleTimer.end = x.endWrite
-		ctx := context.WithValue(r.Context(), exchangeKey{}, x)
-		if !hasBody(r) {
-			r = r.WithContext(ctx)
-		} else {
+		x := newExchange(w, r)
+		x.tracker, x.idleTimer.idle, x.report = tracker, idle, report
+		ctx := withExchange(r.Context(), x)
+		if hasBody(r) {
 			var cancel context.CancelCauseFunc
 			ctx, cancel = context.WithCancelCause(ctx)
 			defer cancel(nil)
 			r = x.takeBody(r.WithContext(ctx), cancel)
+		} else if ctx != r.Context() {
+			r = r.WithContext(ctx)
 		}
 
 		tracker.running.Add(1)
@@ -65,7 +55,7 @@ type exchange struct {
 	http.ResponseWriter
 	outcome
 
-	conn      *http.ResponseController
+	conn      http.ResponseController
 	idleTimer idleTimer // of writes
 	writing   reusedTimer
 	identity  Identity
@@ -78,6 +68,17 @@ type exchange struct {
 	quick     bool                   // the client has taken the last piece at once
 	quickSize int                    // of the pieces then
 	socket    atomic.Pointer[socket] // what it has become, if anything
+}
+
+func newExchange(w http.ResponseWriter, r *http.Request) *exchange {
+	return &exchange{
+		ResponseWriter: w,
+		conn:           *http.NewResponseController(w),
+		identity:       Identity{Client: peer(r)},
+		start:          time.Now(),
+		request:        r,
+		quickSize:      quickSize(r.ProtoMajor),
+	}
 }
 
 // entry is what is reported when the exchange has ended.
@@ -114,11 +115,7 @@ func (x *exchange) Write(p []byte) (int, error) {
 	written := 0
 	for {
 		piece := p[written:min(written+x.pieceSize(), len(p))]
-		x.writing.start(x.idleTimer)
-		began := time.Now()
-		n, err := x.ResponseWriter.Write(piece)
-		x.quick = n == len(piece) && time.Since(began) < quickTime
-		x.writing.stop()
+		n, err := x.writeInTime(piece)
 		written += n
 		x.sent += int64(n)
 		x.tracker.sent.Add(int64(n))
@@ -129,6 +126,31 @@ func (x *exchange) Write(p []byte) (int, error) {
 			return written, err
 		}
 	}
+}
+
+// writeInTime limits how long a write waits for the client. One that does not wait needs no timer.
+func (x *exchange) writeInTime(piece []byte) (int, error) {
+	if b, ok := x.ResponseWriter.(buffer); ok && len(piece) <= b.Available() {
+		return x.ResponseWriter.Write(piece)
+	}
+	x.startWriting()
+	defer x.writing.stop()
+	began := time.Now()
+	n, err := x.ResponseWriter.Write(piece)
+	x.quick = n == len(piece) && time.Since(began) < quickTime
+	return n, err
+}
+
+// buffer is an http.ResponseWriter that can tell how many bytes it takes without writing to the client.
+type buffer interface {
+	Available() int
+}
+
+func (x *exchange) startWriting() {
+	if x.idleTimer.end == nil {
+		x.idleTimer.end = x.endWrite
+	}
+	x.writing.start(x.idleTimer)
 }
 
 // quickSize is how much is written at once to a client that takes it at once.
@@ -152,7 +174,7 @@ func (x *exchange) FlushError() error {
 	if x.status == 0 {
 		x.WriteHeader(http.StatusOK)
 	}
-	x.writing.start(x.idleTimer)
+	x.startWriting()
 	defer x.writing.stop()
 	err := x.conn.Flush()
 	if err != nil {
