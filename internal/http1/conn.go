@@ -6,8 +6,11 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"net/url"
 	"sync/atomic"
 	"time"
+
+	"github.com/immichaccess/immichaccess/internal/transfer"
 )
 
 // The states of a conn.
@@ -29,7 +32,8 @@ type conn struct {
 	below    batchWriter   // nil without TLS
 	template *http.Request // what the requests of the connection have in common
 	state    atomic.Int32
-	expires  time.Time // the read deadline, zero if there is none
+	expires  transfer.Deadline // for reading
+	writes   writeLimit
 	returned bool
 }
 
@@ -42,6 +46,7 @@ func (c *conn) open(raw net.Conn, buffered *bufio.ReadWriter, r *http.Request) {
 	c.Conn, c.reader, c.writer = raw, buffered.Reader, buffered.Writer
 	c.writer.Reset(connWriter{c})
 	c.watch.init(c)
+	c.writes.conn = raw
 	if encrypted, ok := raw.(*tls.Conn); ok {
 		c.below, _ = encrypted.NetConn().(batchWriter)
 	}
@@ -49,34 +54,43 @@ func (c *conn) open(raw net.Conn, buffered *bufio.ReadWriter, r *http.Request) {
 	c.template = common.WithContext(context.WithoutCancel(r.Context()))
 }
 
-// adopt returns the first request, which net/http has read, with a context that does not end when its handler returns.
-func (c *conn) adopt(r *http.Request) (*http.Request, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(c.template.Context())
-	return r.WithContext(ctx), cancel
+// exchange is a request with its response, allocated as one object. None is used again, since a handler may keep any part of it.
+type exchange struct {
+	request  http.Request
+	url      url.URL // of the request
+	ctx      transfer.RequestContext
+	response response
+}
+
+// newExchange returns one for a copy of the request, with a context that does not end when the handler of net/http returns.
+func (c *conn) newExchange(r *http.Request) *exchange {
+	x := &exchange{}
+	x.ctx.Context = c.template.Context()
+	x.request = *r.WithContext(&x.ctx)
+	return x
 }
 
 // serve returns when the connection is closed, or given back.
-func (c *conn) serve(r *http.Request, cancel context.CancelFunc) {
+func (c *conn) serve(x *exchange) {
 	defer c.end()
 	if !c.state.CompareAndSwap(opening, busy) {
 		return
 	}
-	for r != nil && c.answer(r, cancel) && c.becomeIdle() {
-		r, cancel = c.next()
+	for x != nil && c.answer(x) && c.becomeIdle() {
+		x = c.next()
 	}
 }
 
 // answer reports whether the connection can be used for another request.
-func (c *conn) answer(r *http.Request, cancel context.CancelFunc) bool {
-	c.watch.begin(cancel)
-	w := newResponse(c, r)
-	c.server.next.ServeHTTP(w, r)
-	cancel()
+func (c *conn) answer(x *exchange) bool {
+	c.watch.begin(&x.ctx)
+	w := &x.response
+	w.init(c, &x.request)
+	c.writes.beginResponse()
+	c.server.next.ServeHTTP(w, &x.request)
+	x.ctx.Cancel()
 	w.finish()
 	c.watch.end()
-	if w.hasDeadline.Load() {
-		_ = c.SetWriteDeadline(time.Time{})
-	}
 	return w.isComplete() && !c.server.stopping.Load()
 }
 
@@ -90,38 +104,37 @@ func (c *conn) becomeIdle() bool {
 
 // next reads a request. It returns nil when the connection has ended, or was given back. A head that does not arrive in one piece is
 // for net/http, which has a timeout for the rest.
-func (c *conn) next() (*http.Request, context.CancelFunc) {
+func (c *conn) next() *exchange {
 	c.limitIdle()
 	if _, err := c.reader.Peek(1); err != nil || !c.state.CompareAndSwap(idle, busy) {
-		return nil, nil
+		return nil
 	}
 	buffered, _ := c.reader.Peek(c.reader.Buffered()) // can't fail
-	ctx, cancel := context.WithCancel(c.template.Context())
-	r := c.template.WithContext(ctx)
-	head := headOf(buffered)
-	if !parse(r, string(head)) {
-		cancel()
+	x := c.newExchange(c.template)
+	x.request.URL = &x.url
+	head := HeadOf(buffered)
+	if !parse(&x.request, string(head)) {
 		c.giveBack(buffered)
-		return nil, nil
+		return nil
 	}
 	_, _ = c.reader.Discard(len(head))
 	c.setState(http.StateActive)
-	return r, cancel
+	return x
 }
 
-// limitIdle sets a deadline that is a little later than it has to be, so that it need not be set again for each request.
 func (c *conn) limitIdle() {
-	const part = 16
-	now, most := time.Now(), c.server.usual.IdleTimeout
-	if most > 0 && c.expires.Before(now.Add(most)) {
-		c.expires = now.Add(most + most/part)
-		_ = c.SetReadDeadline(c.expires)
+	if most := c.server.usual.IdleTimeout; most > 0 {
+		if at, changed := c.expires.Extend(most); changed {
+			_ = c.SetReadDeadline(at)
+		}
 	}
+	c.writes.beginIdle(&c.expires)
 }
 
 // giveBack leaves the connection to net/http, with what was read of it.
 func (c *conn) giveBack(buffered []byte) {
 	_ = c.SetReadDeadline(time.Time{})
+	c.writes.giveBack()
 	c.returned = c.server.returned.Pass(newReturnedConn(c.Conn, buffered))
 }
 
@@ -156,6 +169,7 @@ func (c *conn) together(write func() error) error {
 type connWriter struct{ conn *conn }
 
 func (w connWriter) Write(p []byte) (int, error) {
+	w.conn.writes.beginWrite()
 	n, err := w.conn.Write(p)
 	if err != nil {
 		w.conn.watch.cancelRequest()

@@ -10,8 +10,8 @@ import (
 
 var headEnd = []byte("\r\n\r\n")
 
-// headOf returns the head with which the buffer begins, nil if it is not complete.
-func headOf(buffered []byte) []byte {
+// HeadOf returns the head with which the buffer begins, nil if it is not complete.
+func HeadOf(buffered []byte) []byte {
 	end := bytes.Index(buffered, headEnd)
 	if end < 0 {
 		return nil
@@ -25,17 +25,17 @@ const moreHeaders = 8
 // parse fills in the request from a complete head. It returns false unless the head is one that all programs read alike:
 // anything else is left to net/http.
 func parse(r *http.Request, head string) bool {
-	line, rest, _ := strings.Cut(head, "\r\n")
+	line, rest := CutLine(head)
 	if !parseRequestLine(r, line) {
 		return false
 	}
 	most := strings.Count(rest, "\n")
 	values := make([]string, 0, most)
 	r.Header = make(http.Header, most+moreHeaders)
-	for line, rest, _ = strings.Cut(rest, "\r\n"); line != ""; line, rest, _ = strings.Cut(rest, "\r\n") {
-		name, value, ok := parseHeader(line)
+	for line, rest = CutLine(rest); line != ""; line, rest = CutLine(rest) {
+		name, value, ok := ParseHeader(line)
 		switch {
-		case !ok || isSpecial(name):
+		case !ok || IsSpecial(name):
 			return false
 		case name == "Host":
 			if r.Host != "" || !IsPlainHost(value) {
@@ -62,13 +62,35 @@ func parseRequestLine(r *http.Request, line string) (ok bool) {
 		return false
 	}
 	r.Method, r.RequestURI = method, target
+	return parseTarget(r, target)
+}
+
+// parseTarget fills in the request's URL if it has one already, and there is nothing to decode.
+func parseTarget(r *http.Request, target string) bool {
+	path, query, found := strings.Cut(target, "?")
+	if r.URL != nil && isPlainPath(path) && (query != "" || !found) {
+		r.URL.Path, r.URL.RawQuery = path, query
+		return true
+	}
 	parsed, err := url.ParseRequestURI(target)
 	r.URL = parsed
 	return err == nil
 }
 
-// parseHeader returns the name in its canonical form.
-func parseHeader(line string) (name, value string, ok bool) {
+// isPlainPath is true of a path that is encoded and decoded the same.
+func isPlainPath(path string) bool {
+	for i := range len(path) {
+		switch c := path[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '/', c == '.', c == '-', c == '_', c == '~':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// ParseHeader returns the name in its canonical form.
+func ParseHeader(line string) (name, value string, ok bool) {
 	name, value, ok = strings.Cut(line, ":")
 	value = strings.Trim(value, " ")
 	if !ok || name == "" || !IsVisible(value, ' ') {
@@ -93,6 +115,40 @@ func parseHeader(line string) (name, value string, ok bool) {
 	return name, value, true
 }
 
+// CutLine returns the first line, and what follows it. Where "\r" stands alone, all is one line, which is not visible.
+func CutLine(text string) (line, rest string) {
+	if end := strings.IndexByte(text, '\r'); end >= 0 && strings.HasPrefix(text[end:], "\r\n") {
+		return text[:end], text[end+len("\r\n"):]
+	}
+	return text, ""
+}
+
+// AppendHeader replaces line ends, which no client or server accepts, as net/http does.
+func AppendHeader(head []byte, name, value string) []byte {
+	head = append(head, name...)
+	head = append(head, ": "...)
+	start := len(head)
+	head = append(head, textproto.TrimString(value)...)
+	for i := start; i < len(head); i++ {
+		if head[i] == '\r' || head[i] == '\n' {
+			head[i] = ' '
+		}
+	}
+	return append(head, "\r\n"...)
+}
+
+// isToken is true of a name that net/http writes (RFC 9110, section 5.6.2).
+func isToken(name string) bool {
+	for i := range len(name) {
+		switch c := name[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', strings.IndexByte("!#$%&'*+.^_`|~", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return name != ""
+}
+
 // IsVisible is true of text in ASCII without control characters, from least on.
 func IsVisible(text string, least byte) bool {
 	for i := range len(text) {
@@ -103,8 +159,8 @@ func IsVisible(text string, least byte) bool {
 	return true
 }
 
-// isSpecial is true of headers that announce a body, change the connection, or that net/http treats specially.
-func isSpecial(name string) bool {
+// IsSpecial is true of headers that announce a body, change the connection, or that net/http treats specially.
+func IsSpecial(name string) bool {
 	switch name {
 	case "Content-Length", "Transfer-Encoding", "Trailer", "Te", "Expect", "Upgrade", "Http2-Settings", "Pragma":
 		return true

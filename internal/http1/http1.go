@@ -57,7 +57,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.open(raw, buffered, r)
-	go c.serve(c.adopt(r)) // so that nothing is kept of net/http's own goroutine
+	go c.serve(c.newExchange(r)) // so that nothing is kept of net/http's own goroutine
 }
 
 // isPlain is true of a request after which the connection may be taken over.
@@ -66,7 +66,7 @@ func isPlain(r *http.Request) bool {
 		return false
 	}
 	for name := range r.Header {
-		if isSpecial(name) {
+		if IsSpecial(name) {
 			return false
 		}
 	}

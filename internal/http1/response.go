@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"net/http"
 	"strconv"
-	"sync/atomic"
 	"time"
 )
 
@@ -17,24 +16,23 @@ type response struct {
 	request *http.Request
 	header  http.Header
 
-	status      int   // 0 until the response begins
-	length      int64 // as announced, -1 if it was not
-	written     int64
-	collected   *bufio.Writer // before a body of unknown length
-	trailers    []string      // names that were announced
-	headDone    bool
-	done        bool // the handler has returned
-	chunked     bool
-	close       bool // the connection, after the response
-	sayClose    bool // since the handler does not
-	sniff       bool // nothing says what type the body has
-	dated       bool
-	hasDeadline atomic.Bool // for writing; a timer may set one
-	err         error
+	status    int   // 0 until the response begins
+	length    int64 // as announced, -1 if it was not
+	written   int64
+	collected *bufio.Writer // before a body of unknown length
+	trailers  []string      // names that were announced
+	headDone  bool
+	done      bool // the handler has returned
+	chunked   bool
+	close     bool // the connection, after the response
+	sayClose  bool // since the handler does not
+	sniff     bool // nothing says what type the body has
+	dated     bool
+	err       error
 }
 
-func newResponse(c *conn, r *http.Request) *response {
-	return &response{conn: c, request: r, header: http.Header{}, length: -1, close: r.Close}
+func (w *response) init(c *conn, r *http.Request) {
+	w.conn, w.request, w.header, w.length, w.close = c, r, http.Header{}, -1, r.Close
 }
 
 func (w *response) Header() http.Header {
@@ -63,6 +61,16 @@ func (w *response) Write(p []byte) (int, error) {
 		return w.collected.Write(p)
 	}
 	return bodyWriter{w}.Write(p)
+}
+
+// Available returns how many bytes Write certainly takes without writing to the client. It is 0 unless the length is known: otherwise,
+// there is more than the body and the rest of the head to write.
+func (w *response) Available() int {
+	const restOfHead = 512
+	if w.status == 0 || w.length < 0 {
+		return 0
+	}
+	return w.conn.writer.Available() - restOfHead
 }
 
 // bodyWriter writes the body in the form that it has on the connection.
@@ -116,10 +124,9 @@ func (w *response) Flush() {
 	_ = w.FlushError()
 }
 
-// SetWriteDeadline is that of the connection, until the end of the response.
+// SetWriteDeadline is for the rest of the response.
 func (w *response) SetWriteDeadline(t time.Time) error {
-	w.hasDeadline.Store(true)
-	return w.conn.SetWriteDeadline(t)
+	return w.conn.writes.set(t)
 }
 
 // finish writes what is left when the handler has returned.
@@ -144,6 +151,11 @@ func (w *response) finish() {
 func (w *response) isComplete() bool {
 	whole := w.length < 0 || w.length == w.written || !w.allowsBody() || w.request.Method == http.MethodHead
 	return whole && !w.close && w.err == nil
+}
+
+func (w *response) write(p []byte) {
+	_, err := w.conn.writer.Write(p)
+	w.fail(err)
 }
 
 func (w *response) writeString(text string) {

@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -23,22 +25,30 @@ func (w *response) WriteHeader(status int) {
 	w.status = status
 	w.announceLength()
 	w.announceTrailers()
-	said := w.header.Get("Connection") == "close"
+	said := w.first("Connection") == "close"
 	w.close = w.close || said || w.conn.server.stopping.Load()
 	w.sayClose = w.close && !said
 	w.writeStatus(status)
-	_ = w.header.WriteSubset(w.conn.writer, w.excluded())
+	w.writeHeaders(w.excludes)
 	_, w.dated = w.header["Date"]
 	_, typed := w.header["Content-Type"]
-	w.sniff = !typed && w.header.Get("Content-Encoding") == "" && w.header.Get("Transfer-Encoding") == ""
+	w.sniff = !typed && w.first("Content-Encoding") == "" && w.first("Transfer-Encoding") == ""
 	if w.length < 0 {
 		w.collected = bufio.NewWriterSize(bodyWriter{w}, sniffSize)
 	}
 }
 
+// first returns what Get of the header does, for a name in its canonical form.
+func (w *response) first(name string) string {
+	if values := w.header[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
 func (w *response) writeInterim(status int) {
 	w.writeStatus(status)
-	_ = w.header.WriteSubset(w.conn.writer, map[string]bool{"Content-Length": true, "Transfer-Encoding": true})
+	w.writeHeaders(func(name string) bool { return name == "Content-Length" || name == "Transfer-Encoding" })
 	w.writeString("\r\n")
 	w.flush()
 }
@@ -48,32 +58,47 @@ func (w *response) writeStatus(status int) {
 	if text == "" {
 		text = "status code " + strconv.Itoa(status)
 	}
-	for _, part := range []string{"HTTP/1.1 ", strconv.Itoa(status), " ", text, "\r\n"} {
-		w.writeString(part)
+	line := append(w.conn.writer.AvailableBuffer(), "HTTP/1.1 "...)
+	line = append(append(strconv.AppendInt(line, int64(status), 10), ' '), text...)
+	w.write(append(line, "\r\n"...))
+}
+
+// field is a header with its values.
+type field struct {
+	name   string
+	values []string
+}
+
+var fieldLists = sync.Pool{New: func() any { return new([]field) }}
+
+// writeHeaders writes headers in the order in which net/http does.
+func (w *response) writeHeaders(excludes func(name string) bool) {
+	list := fieldLists.Get().(*[]field)
+	defer fieldLists.Put(list)
+	fields := (*list)[:0]
+	for name, values := range w.header {
+		if !excludes(name) && isToken(name) {
+			fields = append(fields, field{name, values})
+		}
 	}
+	slices.SortFunc(fields, func(a, b field) int { return strings.Compare(a.name, b.name) })
+	for _, f := range fields {
+		for _, value := range f.values {
+			w.write(AppendHeader(w.conn.writer.AvailableBuffer(), f.name, value))
+		}
+	}
+	clear(fields)
+	*list = fields
 }
 
 func (w *response) announceLength() {
-	length, err := strconv.ParseInt(w.header.Get("Content-Length"), 10, 64)
+	length, err := strconv.ParseInt(w.first("Content-Length"), 10, 64)
 	if err == nil && length >= 0 {
 		w.length = length
 	}
 }
 
-// excluded are the headers that are not written: those that the body or the connection decides.
-func (w *response) excluded() map[string]bool {
-	var exclude map[string]bool
-	for name := range w.header {
-		if w.excludes(name) {
-			if exclude == nil {
-				exclude = map[string]bool{}
-			}
-			exclude[name] = true
-		}
-	}
-	return exclude
-}
-
+// excludes is true of headers that are not written: those that the body or the connection decides.
 func (w *response) excludes(name string) bool {
 	switch name {
 	case "Connection":

@@ -2,10 +2,11 @@ package http1
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/immichaccess/immichaccess/internal/transfer"
 )
 
 // watchDelay is how long a request runs before its connection is watched. Most are answered sooner, and watching takes a goroutine.
@@ -21,7 +22,7 @@ type watch struct {
 
 	mu      sync.Mutex
 	change  sync.Cond
-	cancel  context.CancelFunc // of the request that is running, if any
+	ctx     *transfer.RequestContext // of the request that is running, if any
 	reading bool
 }
 
@@ -30,10 +31,10 @@ func (w *watch) init(c *conn) {
 	w.change.L = &w.mu
 }
 
-func (w *watch) begin(cancel context.CancelFunc) {
+func (w *watch) begin(ctx *transfer.RequestContext) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.cancel = cancel
+	w.ctx = ctx
 	if w.timer == nil {
 		w.timer = time.AfterFunc(watchDelay, w.read)
 		return
@@ -45,11 +46,11 @@ func (w *watch) begin(cancel context.CancelFunc) {
 func (w *watch) end() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.cancel == nil {
+	if w.ctx == nil {
 		return
 	}
-	w.cancel()
-	w.cancel = nil
+	w.ctx.Cancel()
+	w.ctx = nil
 	w.timer.Stop()
 	if !w.reading {
 		return
@@ -72,8 +73,8 @@ func (w *watch) read() {
 	defer w.mu.Unlock()
 	w.reading = false
 	w.change.Broadcast()
-	if err != nil && w.cancel != nil {
-		w.cancel()
+	if err != nil && w.ctx != nil {
+		w.ctx.Cancel()
 	}
 }
 
@@ -94,11 +95,11 @@ func readAhead(reader *bufio.Reader) error {
 func (w *watch) startReading() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.cancel == nil || w.reading {
+	if w.ctx == nil || w.reading {
 		return false
 	}
 	w.reading = true
-	w.conn.expires = time.Time{}
+	w.conn.expires.Clear()
 	_ = w.conn.SetReadDeadline(time.Time{})
 	return true
 }
@@ -106,7 +107,7 @@ func (w *watch) startReading() bool {
 func (w *watch) cancelRequest() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.cancel != nil {
-		w.cancel()
+	if w.ctx != nil {
+		w.ctx.Cancel()
 	}
 }
