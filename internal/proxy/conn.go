@@ -32,7 +32,7 @@ type upstreamConn struct {
 	net.Conn
 
 	idle      time.Duration
-	expires   time.Time // the deadline for writing
+	expires   transfer.Deadline // for writing
 	bytesRead atomic.Int64
 	timedOut  atomic.Bool
 	closing   atomic.Bool   // nothing more will be sent
@@ -75,15 +75,12 @@ func (c *upstreamConn) Write(p []byte) (int, error) {
 	}
 }
 
-// limitWrite sets a deadline that is a little later than it has to be, so that it need not be set for each write.
 func (c *upstreamConn) limitWrite() error {
-	const part = 16
-	now := time.Now()
-	if c.expires.After(now.Add(c.idle)) {
+	at, changed := c.expires.Extend(c.idle)
+	if !changed {
 		return nil
 	}
-	c.expires = now.Add(c.idle + c.idle/part)
-	return c.Conn.SetWriteDeadline(c.expires)
+	return c.Conn.SetWriteDeadline(at)
 }
 
 // limitRead applies to a read that already waits, too.

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -28,14 +29,32 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.general.ServeHTTP(w, r)
 		return
 	}
-	response, err := f.pool.try(r, func(u *upstream) (*http.Response, error) { return f.ask(u, w, r) })
-	if err != nil {
+	var got reply
+	err := f.pool.try(r, func(u *upstream) (err error) {
+		got, err = f.ask(u, w, r)
+		return err
+	})
+	switch {
+	case err != nil:
 		f.failures.answer(w, r, err)
-		return
+	case got.whole != nil:
+		f.passWhole(w, r, got.whole)
+	default:
+		f.passStream(w, r, got.response)
 	}
+}
+
+// reply is what Immich has sent.
+type reply struct {
+	whole    *persistentConn // which has a whole response
+	response *http.Response  // any other
+}
+
+// passStream sends a response that may not have arrived yet to the client.
+func (f *forwarder) passStream(w http.ResponseWriter, r *http.Request, response *http.Response) {
 	body, _ := response.Body.(*upstreamBody) // nil without one
 	defer func() { _ = response.Body.Close() }()
-	if err = check(response); err != nil {
+	if err := check(response); err != nil {
 		f.failures.answer(w, r, err)
 		return
 	}
@@ -70,59 +89,73 @@ func hasControl(text string) bool {
 
 // ask sends the request to an upstream. Immich may have closed a reused connection in the meantime; unless it has already
 // responded, the request is then sent again.
-func (f *forwarder) ask(u *upstream, w http.ResponseWriter, r *http.Request) (*http.Response, error) {
-	if conn := u.conns.get(); conn != nil {
-		response, err := f.exchange(conn, u, w, r)
+func (f *forwarder) ask(u *upstream, w http.ResponseWriter, r *http.Request) (reply, error) {
+	for conn := u.conns.get(); conn != nil; conn = u.conns.get() {
+		got, err := f.exchange(conn, u, w, r)
 		if err == nil || conn.answered() || isTimeout(err) || r.Context().Err() != nil {
-			return response, err
+			return got, err
+		}
+		if !errors.Is(err, errUnusable) {
+			break
 		}
 	}
 	conn, err := u.conns.dial(r.Context())
 	if err != nil {
-		return nil, err
+		return reply{}, err
 	}
 	return f.exchange(conn, u, w, r)
 }
 
-// exchange closes the connection if there is no response. A response with a body keeps the connection until its end, and so does
-// one that switches protocols.
-func (f *forwarder) exchange(conn *persistentConn, u *upstream, w http.ResponseWriter, r *http.Request) (*http.Response, error) {
+// exchange closes the connection if there is no response. A response that is whole or has a body keeps the connection, and so does one
+// that switches protocols.
+func (f *forwarder) exchange(conn *persistentConn, u *upstream, w http.ResponseWriter, r *http.Request) (reply, error) {
 	conn.begin(r.Context())
-	response, err := f.roundTrip(conn, u, w, r)
+	got, err := f.roundTrip(conn, u, w, r)
 	if err != nil {
 		conn.abandon()
-		return nil, err
+		return reply{}, err
 	}
+	if got.whole != nil {
+		return got, nil
+	}
+	response := got.response
 	reusable := !response.Close && response.StatusCode >= http.StatusOK
 	if response.Body == http.NoBody && response.StatusCode != http.StatusSwitchingProtocols {
 		conn.release(reusable)
-		return response, nil
+		return got, nil
 	}
 	body := &upstreamBody{ReadCloser: response.Body, conn: conn, reusable: reusable, complete: conn.hasBody(response)}
 	response.Body = body
 	if !body.complete {
-		_ = conn.SetReadDeadline(time.Time{}) // the body has an idle timeout
+		conn.unlimitAnswer() // the body has an idle timeout
 	}
-	return response, nil
+	return got, nil
 }
 
-func (f *forwarder) roundTrip(conn *persistentConn, u *upstream, w http.ResponseWriter, r *http.Request) (*http.Response, error) {
+func (f *forwarder) roundTrip(conn *persistentConn, u *upstream, w http.ResponseWriter, r *http.Request) (reply, error) {
 	conn.head = appendHead(conn.head[:0], u.url, r)
-	if _, err := conn.Write(conn.head); err != nil {
-		return nil, err
+	if err := conn.limitAnswer(f.upstream); err != nil {
+		return reply{}, err
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(f.upstream)); err != nil {
-		return nil, err
+	if err := conn.send(); err != nil {
+		return reply{}, err
 	}
+	defer conn.endHead()
 	for {
 		conn.limitHead()
-		response, err := http.ReadResponse(conn.reader, r)
+		whole, err := conn.readWhole(r.Method)
+		if whole {
+			return reply{whole: conn}, nil
+		}
 		if err != nil {
-			return nil, err
+			return reply{}, err
+		}
+		response, err := http.ReadResponse(conn.reader, r) //nolint:bodyclose // passStream closes it
+		if err != nil {
+			return reply{}, err
 		}
 		if !isInterim(response.StatusCode) {
-			conn.endHead()
-			return response, nil
+			return reply{response: response}, nil
 		}
 		passInterim(w, response)
 	}
@@ -154,15 +187,20 @@ func (f *forwarder) pass(w http.ResponseWriter, response *http.Response, body *u
 		}
 		h.Add("Trailer", strings.Join(names, ", "))
 	}
-	if _, given := h["Content-Type"]; !given {
-		h["Content-Type"] = nil // so that net/http does not guess
-	}
+	doNotGuessType(h)
 	w.WriteHeader(response.StatusCode)
 	if body != nil && f.copyBody(w, response, body.mayWait(response.ContentLength)) != nil {
 		breakOff(response.Request)
 		return
 	}
 	passTrailers(w, response.Trailer, announced)
+}
+
+// doNotGuessType keeps net/http from doing so.
+func doNotGuessType(h http.Header) {
+	if _, given := h["Content-Type"]; !given {
+		h["Content-Type"] = nil
+	}
 }
 
 // copyBody flushes what has arrived if more is to come.

@@ -221,7 +221,7 @@ func closing(head string) string {
 // TestResponsesAreThoseOfReverseProxy compares what the client receives.
 func TestResponsesAreThoseOfReverseProxy(t *testing.T) {
 	t.Parallel()
-	for name, answer := range map[string]string{
+	answers := map[string]string{
 		"length":               ok,
 		"headers":              "HTTP/1.1 404 Nothing here\r\nContent-Length: 2\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\nServer: x\r\nAlt-Svc: y\r\nlocation: /a\r\n\r\nno",
 		"chunks":               "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n" + strings.Repeat("x", 0x1000) + "\r\n3\r\ncde\r\n0\r\n\r\n",
@@ -245,7 +245,11 @@ func TestResponsesAreThoseOfReverseProxy(t *testing.T) {
 		"a broken chunk":         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\nxyz\r\n",
 		"a head without an end":  "HTTP/1.1 200 OK\r\nX-Endless: " + strings.Repeat("x", maxResponseHead),
 		"interim without an end": strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 20),
-	} {
+	}
+	for name, answer := range wholeResponses {
+		answers["whole: "+name] = answer
+	}
+	for name, answer := range answers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			u := startUpstream(t, func(conn net.Conn, _ int) bool {

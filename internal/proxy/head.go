@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
+
+	"github.com/immichaccess/immichaccess/internal/http1"
 )
 
 // appendHead appends the head of the request to Immich. Hop-by-hop headers are left out (RFC 9110, section 7.6.1), and the peer
@@ -14,24 +16,24 @@ import (
 func appendHead(head []byte, target *url.URL, r *http.Request) []byte {
 	head = append(head, r.Method...)
 	head = append(head, ' ')
-	head = append(head, requestURI(target, r.URL)...)
+	head = appendRequestURI(head, target, r.URL)
 	head = append(head, " HTTP/1.1\r\nHost: "...)
 	head = append(head, r.Host...)
 	head = append(head, "\r\n"...)
 	named := connectionNames(r.Header["Connection"])
 	for name, values := range r.Header {
-		if isHopByHop(name) || named[name] {
+		if isHopByHop(name) || named.has(name) {
 			continue
 		}
 		switch name {
 		case "Host", "Content-Length", "X-Forwarded-For":
 		case "User-Agent":
 			if len(values) > 0 && values[0] != "" {
-				head = appendHeader(head, name, values[0])
+				head = http1.AppendHeader(head, name, values[0])
 			}
 		default:
 			for _, value := range values {
-				head = appendHeader(head, name, value)
+				head = http1.AppendHeader(head, name, value)
 			}
 		}
 	}
@@ -40,44 +42,41 @@ func appendHead(head []byte, target *url.URL, r *http.Request) []byte {
 	}
 	if protocol := upgradeType(r.Header); protocol != "" {
 		head = append(head, "Connection: Upgrade\r\n"...)
-		head = appendHeader(head, "Upgrade", protocol)
+		head = http1.AppendHeader(head, "Upgrade", protocol)
 	}
 	return append(appendForwardedFor(head, r), "\r\n"...)
 }
 
-// requestURI returns the path and query as the client has sent them.
-func requestURI(target, requested *url.URL) string {
-	if requested.Opaque == "" {
-		return requested.RequestURI()
+// appendRequestURI appends the path and query as the client has sent them.
+func appendRequestURI(head []byte, target, requested *url.URL) []byte {
+	if requested.Opaque != "" {
+		addressed := *requested
+		addressed.Scheme, addressed.Host = target.Scheme, target.Host
+		return append(head, addressed.RequestURI()...)
 	}
-	addressed := *requested
-	addressed.Scheme, addressed.Host = target.Scheme, target.Host
-	return addressed.RequestURI()
+	path := requested.EscapedPath()
+	if path == "" {
+		path = "/"
+	}
+	head = append(head, path...)
+	if requested.ForceQuery || requested.RawQuery != "" {
+		head = append(append(head, '?'), requested.RawQuery...)
+	}
+	return head
 }
 
 func appendForwardedFor(head []byte, r *http.Request) []byte {
 	chain := r.Header["X-Forwarded-For"]
 	peer, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err == nil {
-		chain = append(chain[:len(chain):len(chain)], peer)
-	} else if chain == nil {
+	switch {
+	case err != nil && chain == nil:
 		return head
+	case err != nil:
+		return http1.AppendHeader(head, "X-Forwarded-For", strings.Join(chain, ", "))
+	case chain == nil:
+		return http1.AppendHeader(head, "X-Forwarded-For", peer)
 	}
-	return appendHeader(head, "X-Forwarded-For", strings.Join(chain, ", "))
-}
-
-// appendHeader replaces line ends, which no server accepts, as net/http does.
-func appendHeader(head []byte, name, value string) []byte {
-	head = append(head, name...)
-	head = append(head, ": "...)
-	start := len(head)
-	head = append(head, textproto.TrimString(value)...)
-	for i := start; i < len(head); i++ {
-		if head[i] == '\r' || head[i] == '\n' {
-			head[i] = ' '
-		}
-	}
-	return append(head, "\r\n"...)
+	return http1.AppendHeader(head, "X-Forwarded-For", strings.Join(chain, ", ")+", "+peer)
 }
 
 // isHopByHop is true of what ReverseProxy removes.
@@ -91,32 +90,46 @@ func isHopByHop(name string) bool {
 
 // namedHeaders are those that a Connection header names.
 type namedHeaders struct {
-	value string
-	names map[string]bool
+	value   string
+	names   map[string]bool
+	lengths uint64 // of the names, one bit each; it spares most look-ups
 }
 
-// lastNamed is almost always the value looked up: the access-key handler sets the Connection header of all requests.
-var lastNamed atomic.Pointer[namedHeaders]
+func (n *namedHeaders) has(name string) bool {
+	return n.lengths&lengthBit(name) != 0 && n.names[name]
+}
 
-func connectionNames(values []string) map[string]bool {
+func lengthBit(name string) uint64 {
+	return 1 << (len(name) % 64)
+}
+
+var (
+	noneNamed namedHeaders
+	// lastNamed is almost always the value looked up: the access-key handler sets the Connection header of all requests.
+	lastNamed atomic.Pointer[namedHeaders]
+)
+
+func connectionNames(values []string) *namedHeaders {
 	if len(values) == 0 {
-		return nil
+		return &noneNamed
 	}
 	value := values[0]
 	if len(values) > 1 {
 		value = strings.Join(values, ",")
 	}
 	if last := lastNamed.Load(); last != nil && last.value == value {
-		return last.names
+		return last
 	}
-	named := &namedHeaders{value, map[string]bool{}}
+	named := &namedHeaders{value: value, names: map[string]bool{}}
 	for name := range strings.SplitSeq(value, ",") {
 		if name = textproto.TrimString(name); name != "" {
-			named.names[textproto.CanonicalMIMEHeaderKey(name)] = true
+			name = textproto.CanonicalMIMEHeaderKey(name)
+			named.names[name] = true
+			named.lengths |= lengthBit(name)
 		}
 	}
 	lastNamed.Store(named)
-	return named.names
+	return named
 }
 
 func removeHopByHop(h http.Header) {

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/immichaccess/immichaccess/internal/transfer"
 )
 
 const (
@@ -34,19 +36,27 @@ type persistentConn struct {
 	pool   *connPool
 	reader *bufio.Reader
 	head   []byte // of the request; kept to reuse its memory
-	socket syscall.RawConn
+	whole  wholeResponse
+
+	socket   syscall.RawConn
+	try      func(socket uintptr) bool // trySend
+	sent     int                       // bytes of head
+	waiting  bool                      // for a response
+	used     bool                      // for an earlier request
+	unusable bool
+	answerBy transfer.Deadline
 
 	received  bool // some of the response
 	inHead    bool
-	left      int64 // bytes that the head may still have
-	stop      func() bool
+	left      int64         // bytes that the head may still have
+	hook      transfer.Hook // on the context of the request
 	idleSince time.Time
 }
 
 // begin makes the connection close when the client disconnects.
 func (c *persistentConn) begin(ctx context.Context) {
 	c.received = false
-	c.stop = context.AfterFunc(ctx, c.close)
+	c.hook.Set(ctx)
 }
 
 func (c *persistentConn) close() {
@@ -55,7 +65,7 @@ func (c *persistentConn) close() {
 
 // abandon closes the connection in the middle of a response.
 func (c *persistentConn) abandon() {
-	c.stop()
+	c.hook.Remove()
 	c.close()
 }
 
@@ -71,6 +81,20 @@ func (c *persistentConn) Read(p []byte) (int, error) {
 	c.left -= int64(n)
 	c.received = c.received || n > 0
 	return n, err
+}
+
+// limitAnswer sets how long Immich may take to begin its response.
+func (c *persistentConn) limitAnswer(most time.Duration) error {
+	at, changed := c.answerBy.Extend(most)
+	if !changed {
+		return nil
+	}
+	return c.SetReadDeadline(at)
+}
+
+func (c *persistentConn) unlimitAnswer() {
+	c.answerBy.Clear()
+	_ = c.SetReadDeadline(time.Time{})
 }
 
 // limitHead begins a head. The limit is for each, those of interim responses included: they are passed on.
@@ -90,24 +114,45 @@ func (c *persistentConn) answered() bool {
 // release returns the connection to the pool. It is closed if the client has disconnected, or if Immich has sent more than the
 // response: the rest would be taken for the next response.
 func (c *persistentConn) release(reusable bool) {
-	if !c.stop() || !reusable || c.reader.Buffered() > 0 {
+	if !c.hook.Remove() || !reusable || c.reader.Buffered() > 0 {
 		c.close()
 		return
 	}
 	c.pool.put(c)
 }
 
-// isUsable is false if Immich has closed the connection, or sent something unrequested. The check costs a system call, and
-// avoids requests that would fail.
-func (c *persistentConn) isUsable() bool {
-	usable := false
-	err := c.socket.Read(func(fd uintptr) bool {
-		var next [1]byte
-		_, _, err := syscall.Recvfrom(int(fd), next[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		usable = err == syscall.EAGAIN
+var errUnusable = errors.New("the connection has been closed, or has received something unrequested")
+
+// send sends the head of a request, and waits until there is something to read. It returns errUnusable if Immich has closed the
+// connection, or sent something unrequested. That check avoids requests that would fail; done in one call with the rest, it costs no
+// more than an attempt to read.
+func (c *persistentConn) send() error {
+	c.sent, c.unusable, c.waiting = 0, false, false
+	_ = c.socket.Read(c.try) // Read returns the error, too
+	switch {
+	case c.unusable:
+		return errUnusable
+	case c.sent == len(c.head):
+		return nil
+	}
+	_, err := c.Write(c.head[c.sent:])
+	return err
+}
+
+// trySend reports whether there is nothing to wait for.
+func (c *persistentConn) trySend(socket uintptr) bool {
+	if c.waiting {
 		return true
-	})
-	return err == nil && usable
+	}
+	var next [1]byte
+	_, _, err := syscall.Recvfrom(int(socket), next[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	if c.unusable = c.used && err != syscall.EAGAIN; c.unusable {
+		return true
+	}
+	n, _ := syscall.Write(int(socket), c.head) // Write returns the error, too
+	c.sent = max(n, 0)
+	c.waiting = c.sent == len(c.head)
+	return !c.waiting
 }
 
 // upstreamBody is the body of a response. At its end, the connection is released.
@@ -208,6 +253,7 @@ func (p *connPool) dial(ctx context.Context) (*persistentConn, error) {
 		return nil, err
 	}
 	c := &persistentConn{upstreamConn: conn.(*upstreamConn), pool: p}
+	c.hook.Call, c.try = c.close, c.trySend
 	c.reader = bufio.NewReaderSize(c, responseBuffer)
 	if c.socket, err = c.Conn.(syscall.Conn).SyscallConn(); err != nil {
 		c.close()
@@ -218,16 +264,6 @@ func (p *connPool) dial(ctx context.Context) (*persistentConn, error) {
 
 // get returns nil if there is none.
 func (p *connPool) get() *persistentConn {
-	for {
-		c := p.take()
-		if c == nil || c.isUsable() {
-			return c
-		}
-		c.close()
-	}
-}
-
-func (p *connPool) take() *persistentConn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.idle) == 0 {
@@ -245,7 +281,7 @@ func (p *connPool) take() *persistentConn {
 }
 
 func (p *connPool) put(c *persistentConn) {
-	c.idleSince = time.Now()
+	c.used, c.idleSince = true, time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed || len(p.idle) >= maxIdleConns {

@@ -42,28 +42,31 @@ func newPool(addresses []string, transport http.RoundTripper, logger *slog.Logge
 }
 
 // RoundTrip sends a request of any kind.
-func (p *pool) RoundTrip(r *http.Request) (*http.Response, error) {
-	return p.try(r, func(u *upstream) (*http.Response, error) { return roundTrip(p.transport, u.address(r)) })
+func (p *pool) RoundTrip(r *http.Request) (response *http.Response, err error) {
+	err = p.try(r, func(u *upstream) (err error) {
+		response, err = roundTrip(p.transport, u.address(r)) //nolint:bodyclose // the caller closes it
+		return err
+	})
+	return response, err
 }
 
 // try tries one upstream after another, as long as no upstream can have processed the request.
-func (p *pool) try(r *http.Request, send func(*upstream) (*http.Response, error)) (*http.Response, error) {
+func (p *pool) try(r *http.Request, send func(*upstream) error) error {
 	err := errNoneHealthy
-	for _, u := range p.candidates(r.Header.Get("X-Real-Ip")) {
-		var response *http.Response
-		response, err = send(u)
+	for _, u := range p.candidates(r) {
+		err = send(u)
 		if r.Context().Err() != nil || err != nil && !repeatable(r, err) {
-			return response, err
+			return err
 		}
 		if err == nil {
 			p.mark(u, nil)
-			return response, nil
+			return nil
 		}
 		if isDial(err) { // a closed connection may be due to the request
 			p.mark(u, err)
 		}
 	}
-	return nil, err
+	return err
 }
 
 func (u *upstream) address(r *http.Request) *http.Request {
@@ -79,10 +82,11 @@ func (u *upstream) address(r *http.Request) *http.Request {
 
 // candidates returns the upstreams in an order that is always the same for a client, so that it stays with the first as long as
 // that is healthy: a video session exists on one server only. A single upstream is tried whatever its health.
-func (p *pool) candidates(client string) []*upstream {
+func (p *pool) candidates(r *http.Request) []*upstream {
 	if len(p.members) == 1 {
 		return p.members
 	}
+	client := r.Header.Get("X-Real-Ip")
 	healthy := slices.DeleteFunc(slices.Clone(p.members), func(u *upstream) bool { return u.down.Load() })
 	slices.SortFunc(healthy, func(a, b *upstream) int {
 		return cmp.Compare(string(affinity(client, a)), string(affinity(client, b)))

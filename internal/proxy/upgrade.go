@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/immichaccess/immichaccess/internal/http1"
 	"github.com/immichaccess/immichaccess/internal/readiness"
@@ -17,11 +16,10 @@ import (
 
 // upgradeType is the protocol to switch to (RFC 9110, section 7.8), empty without one.
 func upgradeType(h http.Header) string {
-	protocol := h.Get("Upgrade")
-	if protocol == "" || !connectionNames(h["Connection"])["Upgrade"] {
-		return ""
+	if protocols := h["Upgrade"]; len(protocols) > 0 && connectionNames(h["Connection"]).has("Upgrade") {
+		return protocols[0]
 	}
-	return protocol
+	return ""
 }
 
 // isPlainUpgrade is true of a request of HTTP/1 for a protocol whose name can be sent as it is.
@@ -84,8 +82,8 @@ func switchHead(w http.ResponseWriter, response *http.Response) []byte {
 // takeConn returns the connection, which is no longer closed with the body, and what Immich has sent after the head.
 func (b *upstreamBody) takeConn() (conn switchedConn, sent []byte) {
 	b.once.Do(func() {})
-	b.conn.stop()
-	_ = b.conn.SetReadDeadline(time.Time{})
+	b.conn.hook.Remove()
+	b.conn.unlimitAnswer()
 	sent, _ = b.conn.reader.Peek(b.conn.reader.Buffered()) // can't fail
 	return switchedConn{b.conn.upstreamConn}, sent
 }
