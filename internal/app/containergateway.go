@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -26,9 +27,10 @@ func warnOfContainerGateway(root string, logger *slog.Logger, next http.Handler)
 	if !gateway.IsValid() {
 		return next
 	}
+	client := []string{gateway.String()}
 	var once sync.Once
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("X-Real-Ip") == gateway.String() && !isLocalHost(r.Host) {
+		if slices.Equal(r.Header["X-Real-Ip"], client) && !isLocalHost(r.Host) {
 			once.Do(func() { logger.Warn(gatewayMessage, "client", gateway) })
 		}
 		next.ServeHTTP(w, r)
