@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -247,22 +248,8 @@ func TestConversationsAreThoseOfReverseProxy(t *testing.T) {
 			},
 		},
 		"much both ways": {
-			func(conn net.Conn) string {
-				go func() {
-					_, _ = conn.Write(long)
-					_ = transfer.CloseWrite(conn)
-				}()
-				received, err := io.ReadAll(conn)
-				return fmt.Sprint(bytes.Equal(received, long), err)
-			},
-			func(conn net.Conn) string {
-				go func() {
-					_, _ = conn.Write(long)
-					_ = transfer.CloseWrite(conn)
-				}()
-				received, err := io.ReadAll(conn)
-				return fmt.Sprint(bytes.Equal(received, long), err)
-			},
+			func(conn net.Conn) string { return sendAndReceive(conn, long) },
+			func(conn net.Conn) string { return sendAndReceive(conn, long) },
 		},
 		"the client disconnects": {
 			func(conn net.Conn) string {
@@ -318,6 +305,18 @@ func TestConversationsAreThoseOfReverseProxy(t *testing.T) {
 			})
 		})
 	}
+}
+
+// sendAndReceive returns when all of content is sent, and all that comes is received.
+func sendAndReceive(conn net.Conn, content []byte) string {
+	var sending sync.WaitGroup
+	sending.Go(func() {
+		_, _ = conn.Write(content)
+		_ = transfer.CloseWrite(conn)
+	})
+	received, err := io.ReadAll(conn)
+	sending.Wait()
+	return fmt.Sprint(bytes.Equal(received, content), err)
 }
 
 // TestHalfClosedWebSocketEnds has a client that sends nothing more, and an Immich that goes on for longer than the idle timeout, and
