@@ -22,7 +22,6 @@ type conn struct {
 	uploads  *flowcontrol.Share
 	template *http.Request // what the requests have in common
 	ctx      context.Context
-	cancel   context.CancelFunc
 
 	// Of the goroutine that reads:
 	reader    *bufio.Reader
@@ -60,7 +59,7 @@ func newConn(ctx context.Context, server *Server, raw net.Conn, state *tls.Conne
 	}
 	ctx = context.WithValue(ctx, http.ServerContextKey, server.Usual)
 	ctx = context.WithValue(ctx, http.LocalAddrContextKey, raw.LocalAddr())
-	c.ctx, c.cancel = context.WithCancel(ctx)
+	c.ctx = ctx
 	common := http.Request{Proto: "HTTP/2.0", ProtoMajor: 2, RemoteAddr: raw.RemoteAddr().String(), TLS: state}
 	c.template = &common
 	c.out.init(c)
@@ -249,7 +248,6 @@ func (c *conn) abandon(err error) {
 		s.end(errDisconnected)
 	}
 	c.mu.Unlock()
-	c.cancel()
 	c.uploads.Release()
 	_ = c.raw.Close()
 }

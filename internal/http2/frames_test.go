@@ -591,7 +591,8 @@ func TestPanicsAfterTheEnd(t *testing.T) {
 	})
 	p := s.dial(t)
 	p.get(1, "/")
-	for !p.await(frameData).has(flagEndStream) {
+	for ended := false; !ended; {
+		ended = p.await(frameData).has(flagEndStream)
 	}
 	p.get(3, "/")
 	for {

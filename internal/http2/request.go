@@ -1,7 +1,6 @@
 package http2
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -34,10 +33,9 @@ func (c *conn) requested(id uint32) error {
 	case head.malformed && !head.oversized:
 		return streamError{id, connError{codeProtocol, "the head of a request is malformed"}}
 	}
-	ctx, cancel := context.WithCancel(c.ctx)
-	s := &stream{conn: c, id: id, cancel: cancel, window: c.out.initial, remoteEnded: head.ends}
-	if err := s.takeHead(ctx, &head.fields); err != nil {
-		cancel()
+	s := &stream{conn: c, id: id, window: c.out.initial, remoteEnded: head.ends}
+	s.ctx.Context = c.ctx
+	if err := s.takeHead(&head.fields); err != nil {
 		return err
 	}
 	return c.schedule(s)
@@ -54,9 +52,9 @@ func (c *conn) unexpectedHead(id uint32) error {
 }
 
 // takeHead sets the request and its handler.
-func (s *stream) takeHead(ctx context.Context, f *fields) error {
+func (s *stream) takeHead(f *fields) error {
 	malformed := func(reason string) error { return streamError{s.id, connError{codeProtocol, reason}} }
-	r := s.conn.template.WithContext(ctx)
+	r := s.conn.template.WithContext(&s.ctx)
 	r.Header = f.header
 	switch {
 	case f.oversized:

@@ -1,12 +1,13 @@
 package http2
 
 import (
-	"context"
 	"errors"
 	"log"
 	"net/http"
 	"runtime/debug"
 	"time"
+
+	"github.com/immichaccess/immichaccess/internal/transfer"
 )
 
 // stream is a request and its response. Its last fields are guarded by the mutex of the connection.
@@ -16,7 +17,7 @@ type stream struct {
 	request *http.Request
 	handler http.Handler
 	body    *body // nil without one
-	cancel  context.CancelFunc
+	ctx     transfer.RequestContext
 
 	started     bool  // the handler
 	window      int64 // how much the client accepts
@@ -102,7 +103,7 @@ func (c *conn) logPanic(problem any) {
 
 // leave is called when the handler has returned, or has panicked, which aborts its response.
 func (s *stream) leave() {
-	s.cancel()
+	s.ctx.Cancel()
 	c := s.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -138,7 +139,7 @@ func (s *stream) end(err error) {
 		return
 	}
 	s.err = err
-	s.cancel()
+	s.ctx.Cancel()
 	if s.body != nil {
 		s.conn.consumed(s.body.fail(err))
 	}
@@ -173,7 +174,7 @@ func (c *conn) reset(id uint32, code errCode) {
 	defer c.mu.Unlock()
 	s := c.streams[id]
 	if s == nil {
-		s = &stream{conn: c, id: id, cancel: func() {}, remoteEnded: id != c.newest || c.head.ends}
+		s = &stream{conn: c, id: id, remoteEnded: id != c.newest || c.head.ends}
 	}
 	c.resetStream(s, code, errReset)
 }
