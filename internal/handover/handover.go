@@ -5,6 +5,8 @@ import (
 	"net"
 	"slices"
 	"sync"
+
+	"github.com/immichaccess/immichaccess/internal/transfer"
 )
 
 // Listener is a net.Listener for connections that another server has accepted.
@@ -73,4 +75,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 		c.read = nil
 	}
 	return n, nil
+}
+
+// CloseWrite closes the writing half, if the connection has halves.
+func (c *Conn) CloseWrite() error {
+	return transfer.CloseWrite(c.Conn)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/immichaccess/immichaccess/internal/flowcontrol"
+	"github.com/immichaccess/immichaccess/internal/transfer"
 )
 
 // conn is a connection. One goroutine reads its frames, and never waits for the client to read.
@@ -218,21 +219,32 @@ func (c *conn) fail(code errCode) {
 
 var errConnFailed = errors.New("HTTP/2: the connection has failed")
 
-// closingTime is how long a client may take to receive what was sent last, before the connection is closed: what it still sends would
-// make it lose that.
-const closingTime = time.Second
+const (
+	// closingTime is how long a client may take to receive what was sent last, before the connection is closed: what it still sends would
+	// make it lose that.
+	closingTime = 5 * time.Second
+	// discardTime is how long that is when the client has broken the protocol.
+	discardTime = time.Second
+)
 
-// endWhenDone closes a connection that is not to be used any more; mu is held.
+// endWhenDone ends a connection that is not to be used any more; mu is held.
 func (c *conn) endWhenDone() {
 	if c.stopping && !c.ending && len(c.streams) == 0 && !c.out.writing {
 		c.ending = true
-		time.AfterFunc(closingTime-time.Since(c.idleSince), func() { c.abandon(net.ErrClosed) })
+		c.out.close(net.ErrClosed)
+		go c.closeWrite(closingTime - time.Since(c.idleSince))
 	}
+}
+
+// closeWrite tells the client that nothing more comes, and waits for it to close the connection.
+func (c *conn) closeWrite(most time.Duration) {
+	_ = transfer.CloseWrite(c.raw)
+	time.AfterFunc(most, func() { c.abandon(net.ErrClosed) })
 }
 
 // discard reads what the client still sends.
 func (c *conn) discard() {
-	timer := time.AfterFunc(closingTime, func() { c.abandon(net.ErrClosed) })
+	timer := time.AfterFunc(discardTime, func() { c.abandon(net.ErrClosed) })
 	defer timer.Stop()
 	_, _ = io.Copy(io.Discard, c.raw)
 }

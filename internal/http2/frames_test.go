@@ -625,6 +625,7 @@ func TestShutdownWaits(t *testing.T) {
 		t.Errorf("%q", r.payload)
 	}
 	unused.ends()
+	_ = unused.Close()
 	p.send(frameOf(frameHeaders, flagEndHeaders, 3, p.request("POST", "/late")), frameOf(frameData, 0, 3, "x"),
 		frameOf(frameHeaders, whole, 3, p.head("x-trailer", "1")))
 	p.sync()
@@ -633,29 +634,31 @@ func TestShutdownWaits(t *testing.T) {
 		t.Errorf("stream %d: %v", r.stream, r.fields)
 	}
 	p.ends()
+	_ = p.Close()
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
 }
 
-// TestSlowClientsReceiveTheEnd of a response, although it takes longer than what an idle connection is given at a shutdown.
+// TestSlowClientsReceiveTheEnd of a response that was written completely before they have read most of it, while they still send.
 func TestSlowClientsReceiveTheEnd(t *testing.T) {
 	t.Parallel()
-	const size = 60_000
+	const size, part = 60_000, 5_000
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", strconv.Itoa(size))
 		_, _ = w.Write(make([]byte, size))
 	})
-	near, far := net.Pipe() // has no buffer
-	go s.Serve(t.Context(), far, nil, s.monitor)
-	_ = near.SetDeadline(time.Now().Add(patience))
-	p := &peer{Conn: near, t: t}
-	p.reset()
-	go p.send(preface, frameOf(frameSettings, 0, 0, ""), frameOf(frameHeaders, whole, 1, p.request("GET", "/")), frameOf(frameGoAway, 0, 0, strings.Repeat("\x00", 8)))
+	p := s.dial(t)
+	_ = p.Conn.(*net.TCPConn).SetReadBuffer(part)
+	p.get(1, "/")
+	p.send(frameOf(frameGoAway, 0, 0, strings.Repeat("\x00", 8)))
 	p.await(frameHeaders)
-	time.Sleep(closingTime * 3 / 2)
-	for received := 0; received < size; {
-		received += p.await(frameData).length
+	for range size / part {
+		if _, err := io.ReadFull(p, make([]byte, part)); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(p, windowUpdate(0, part))
+		time.Sleep(200 * time.Millisecond)
 	}
 	p.ends()
 }

@@ -8,6 +8,7 @@ import (
 	"runtime"
 
 	"github.com/immichaccess/immichaccess/internal/http2"
+	"github.com/immichaccess/immichaccess/internal/transfer"
 )
 
 // maxStreams is how many requests of one connection may run at the same time. RFC 9113 recommends at least 100.
@@ -77,4 +78,9 @@ func (c *togetherConn) Write(p []byte) (n int, err error) {
 		return err
 	})
 	return n, err
+}
+
+// CloseWrite leaves the connection open for what the client still sends.
+func (c *togetherConn) CloseWrite() error {
+	return transfer.CloseWrite(c.Conn)
 }
