@@ -169,7 +169,7 @@ func (b *body) copy(p []byte) (n int) {
 		k.read += copied
 		n += copied
 		b.unread -= copied
-		if k.read == len(k.data) || k.read == k.write && b.err != nil {
+		if k.read == len(k.data) { // otherwise, the connection may be storing more
 			if b.first = k.next; b.first == nil {
 				b.last = nil
 			}
