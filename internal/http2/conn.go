@@ -35,6 +35,7 @@ type conn struct {
 	newest    uint32              // the highest number of a stream that the client has opened
 	ignored   map[uint32]struct{} // streams that the server has reset, and the client not ended
 	asked     bool                // there was a request; set by the goroutine that reads
+	lingering []*stream           // which have been answered, and the client may still send on
 	running   int                 // handlers
 	waiting   []*stream           // whose handlers have to wait for others
 	received  receiveWindow

@@ -424,6 +424,20 @@ func TestEarlyAnswers(t *testing.T) {
 	}
 }
 
+// TestEarlyAnswersLeaveRoom for as many requests as may run.
+func TestEarlyAnswersLeaveRoom(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(http.ResponseWriter, *http.Request) {}, func(s *Server) { s.MaxStreams = 3 })
+	p := s.dial(t)
+	for i := range 10 {
+		stream := uint32(1 + 2*i)
+		p.send(frameOf(frameHeaders, flagEndHeaders, stream, p.request("POST", "/")))
+		if r := p.await(frameHeaders); r.stream != stream || r.fields[":status"] != "200" {
+			t.Fatalf("stream %d: %v", r.stream, r.fields)
+		}
+	}
+}
+
 // TestContinue sends 100 when the body is read, once, and not after the response has begun.
 func TestContinue(t *testing.T) {
 	t.Parallel()

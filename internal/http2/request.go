@@ -28,7 +28,7 @@ func (c *conn) requested(id uint32) error {
 			c.ignore(id)
 		}
 		return nil
-	case len(c.streams) >= c.server.MaxStreams:
+	case len(c.streams) >= c.server.MaxStreams && !c.makeRoom():
 		return streamError{id, connError{codeRefused, "too many requests at the same time"}}
 	case head.malformed && !head.oversized:
 		return streamError{id, connError{codeProtocol, "the head of a request is malformed"}}

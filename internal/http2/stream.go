@@ -5,6 +5,7 @@ import (
 	"log"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/immichaccess/immichaccess/internal/transfer"
@@ -113,6 +114,7 @@ func (s *stream) leave() {
 		c.resetStream(s, codeInternal, errFinished)
 	case !s.remoteEnded:
 		c.consumed(s.body.fail(errFinished))
+		c.lingering = append(c.lingering, s)
 		time.AfterFunc(stopTime, s.stop)
 	default:
 		s.end(errFinished)
@@ -128,9 +130,29 @@ const stopTime = 500 * time.Millisecond
 func (s *stream) stop() {
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
-	if !s.remoteEnded {
-		s.conn.resetStream(s, codeNone, errFinished)
+	s.conn.lingering = slices.DeleteFunc(s.conn.lingering, func(other *stream) bool { return other == s })
+	s.conn.stopStream(s)
+}
+
+// stopStream reports whether the stream had not ended yet; mu is held.
+func (c *conn) stopStream(s *stream) bool {
+	if s.remoteEnded || s.err != nil {
+		return false
 	}
+	c.resetStream(s, codeNone, errFinished)
+	return true
+}
+
+// makeRoom stops the client on a stream that it may still send on; mu is held.
+func (c *conn) makeRoom() bool {
+	for len(c.lingering) > 0 {
+		s := c.lingering[0]
+		c.lingering = c.lingering[1:]
+		if c.stopStream(s) {
+			return true
+		}
+	}
+	return false
 }
 
 // end releases what waits for the stream, and forgets it. Only the first error counts; mu is held.
