@@ -86,7 +86,7 @@ func (c *conn) answer(x *exchange) bool {
 	c.watch.begin(&x.ctx)
 	w := &x.response
 	w.init(c, &x.request)
-	c.writes.beginResponse()
+	c.writes.beginResponse(w)
 	c.server.next.ServeHTTP(w, &x.request)
 	x.ctx.Cancel()
 	w.finish()

@@ -126,7 +126,7 @@ func (w *response) Flush() {
 
 // SetWriteDeadline is for the rest of the response.
 func (w *response) SetWriteDeadline(t time.Time) error {
-	return w.conn.writes.set(t)
+	return w.conn.writes.set(w, t)
 }
 
 // finish writes what is left when the handler has returned.

@@ -14,19 +14,24 @@ type writeLimit struct {
 	conn net.Conn
 
 	mu       sync.Mutex
+	response *response // that is being written, or was the last
 	deadline transfer.Deadline
 	stale    bool // it is of an earlier response
 }
 
-func (l *writeLimit) beginResponse() {
+func (l *writeLimit) beginResponse(w *response) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.stale = true
+	l.response, l.stale = w, true
 }
 
-func (l *writeLimit) set(t time.Time) error {
+// set is ignored for an earlier response: a timer may be late.
+func (l *writeLimit) set(w *response, t time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if w != l.response {
+		return nil
+	}
 	l.stale = false
 	at, changed := l.deadline.Move(t)
 	if !changed {

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,6 +35,27 @@ func TestDeadlineIsThatOfOneResponse(t *testing.T) {
 	}
 }
 
+// TestLateDeadlineIsIgnored has a timer of one response set a deadline in the past during the next.
+func TestLateDeadlineIsIgnored(t *testing.T) {
+	t.Parallel()
+	var earlier http.ResponseWriter
+	server, _ := newServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/late" {
+			if err := http.NewResponseController(earlier).SetWriteDeadline(time.Unix(1, 0)); err != nil {
+				t.Error(err)
+			}
+			_, _ = write(w, "late")
+			return
+		}
+		earlier = w
+	}), patience)
+	conn := dial(t, listen(t, server))
+	send(t, conn, first+first+"GET /late HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	if answer, err := io.ReadAll(conn); err != nil || !strings.HasSuffix(string(answer), "late") {
+		t.Errorf("%q, %v", answer, err)
+	}
+}
+
 // TestNoDeadlineWhileIdle has TLS write when the deadline of the last response would have passed.
 func TestNoDeadlineWhileIdle(t *testing.T) {
 	t.Parallel()
@@ -42,8 +64,8 @@ func TestNoDeadlineWhileIdle(t *testing.T) {
 		defer func() { _ = conn.Close() }()
 		go func() { _, _ = io.Copy(io.Discard, client) }()
 		l := writeLimit{conn: conn}
-		l.beginResponse()
-		_ = l.set(time.Now().Add(time.Minute))
+		l.beginResponse(nil)
+		_ = l.set(nil, time.Now().Add(time.Minute))
 		var reading transfer.Deadline
 		reading.Extend(time.Hour)
 		l.beginIdle(&reading)
