@@ -83,7 +83,9 @@ func TestMakeDemoIsInterrupted(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatalf("the demo does not stop:\n%s", output.String())
 	}
-	if text := output.String(); !strings.Contains(text, "msg=stopped") || strings.Contains(text, "***") {
+	// What make says of a target that has failed. At times it complains of itself: wait: No child processes.
+	const failed = "*** ["
+	if text := output.String(); !strings.Contains(text, "msg=stopped") || strings.Contains(text, failed) {
 		t.Error(text)
 	}
 }
