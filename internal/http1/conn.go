@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/immichaccess/immichaccess/internal/semantics"
 	"github.com/immichaccess/immichaccess/internal/transfer"
 )
 
@@ -146,9 +147,7 @@ func (c *conn) setState(state http.ConnState) {
 
 // end is also called when a handler panics, to abort the response. As in net/http, what was written before is sent.
 func (c *conn) end() {
-	if problem := recover(); problem != nil && problem != http.ErrAbortHandler { //nolint:errorlint // it may be anything
-		c.server.logPanic(c.template.RemoteAddr, problem)
-	}
+	semantics.LogPanic(c.server.usual, c.template.RemoteAddr, recover())
 	defer c.server.remove(c)
 	c.watch.end()
 	_ = c.writer.Flush()

@@ -5,10 +5,8 @@ package http1
 
 import (
 	"context"
-	"log"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -130,13 +128,4 @@ func (s *Server) Close() {
 			go func() { _ = c.Close() }()
 		}
 	}
-}
-
-// logPanic logs as net/http does.
-func (s *Server) logPanic(client string, problem any) {
-	logger := s.usual.ErrorLog
-	if logger == nil {
-		logger = log.Default()
-	}
-	logger.Printf("http: panic serving %s: %v\n%s", client, problem, debug.Stack())
 }

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/immichaccess/immichaccess/internal/semantics"
 )
 
 // sniffSize is how much of a response of unknown length is collected, as in net/http: if that is all, it gets a length.
@@ -12,15 +14,13 @@ const sniffSize = 2 << 10
 
 // response is the http.ResponseWriter. What it writes is what net/http would.
 type response struct {
+	semantics.Body
+
 	conn    *conn
 	request *http.Request
 	header  http.Header
 
-	status    int   // 0 until the response begins
-	length    int64 // as announced, -1 if it was not
-	written   int64
 	collected *bufio.Writer // before a body of unknown length
-	trailers  []string      // names that were announced
 	headDone  bool
 	done      bool // the handler has returned
 	chunked   bool
@@ -32,30 +32,22 @@ type response struct {
 }
 
 func (w *response) init(c *conn, r *http.Request) {
-	w.conn, w.request, w.header, w.length, w.close = c, r, http.Header{}, -1, r.Close
+	w.conn, w.request, w.header, w.close = c, r, http.Header{}, r.Close
 }
 
 func (w *response) Header() http.Header {
 	return w.header
 }
 
-func (w *response) allowsBody() bool {
-	return w.status >= http.StatusOK && w.status != http.StatusNoContent && w.status != http.StatusNotModified
-}
-
 func (w *response) Write(p []byte) (int, error) {
-	if w.status == 0 {
+	if w.Status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
-	switch {
-	case len(p) == 0:
+	if len(p) == 0 {
 		return 0, nil
-	case !w.allowsBody():
-		return 0, http.ErrBodyNotAllowed
 	}
-	w.written += int64(len(p))
-	if w.length >= 0 && w.written > w.length {
-		return 0, http.ErrContentLength
+	if err := w.Count(len(p)); err != nil {
+		return 0, err
 	}
 	if w.collected != nil {
 		return w.collected.Write(p)
@@ -67,7 +59,7 @@ func (w *response) Write(p []byte) (int, error) {
 // there is more than the body and the rest of the head to write.
 func (w *response) Available() int {
 	const restOfHead = 512
-	if w.status == 0 || w.length < 0 {
+	if w.Status == 0 || w.Length < 0 {
 		return 0
 	}
 	return w.conn.writer.Available() - restOfHead
@@ -108,7 +100,7 @@ func (w *response) writeBody(p []byte) int {
 
 // FlushError is what http.ResponseController calls.
 func (w *response) FlushError() error {
-	if w.status == 0 {
+	if w.Status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
 	if w.collected != nil {
@@ -131,7 +123,7 @@ func (w *response) SetWriteDeadline(t time.Time) error {
 
 // finish writes what is left when the handler has returned.
 func (w *response) finish() {
-	if w.status == 0 {
+	if w.Status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
 	w.done = true
@@ -141,7 +133,7 @@ func (w *response) finish() {
 	w.endHead(nil)
 	if w.chunked {
 		w.writeString("0\r\n")
-		w.fail(w.finalTrailers().Write(w.conn.writer))
+		w.fail(w.FinalTrailers(w.header).Write(w.conn.writer))
 		w.writeString("\r\n")
 	}
 	w.flush()
@@ -149,7 +141,7 @@ func (w *response) finish() {
 
 // isComplete reports whether the client can tell where the response ends, without the connection ending.
 func (w *response) isComplete() bool {
-	whole := w.length < 0 || w.length == w.written || !w.allowsBody() || w.request.Method == http.MethodHead
+	whole := w.Length < 0 || w.Length == w.Written || !w.IsAllowed() || w.request.Method == http.MethodHead
 	return whole && !w.close && w.err == nil
 }
 

@@ -2,29 +2,27 @@ package http1
 
 import (
 	"bufio"
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/immichaccess/immichaccess/internal/semantics"
 )
 
 // WriteHeader writes the head, but for the headers that depend on the body.
 func (w *response) WriteHeader(status int) {
-	switch {
-	case w.status != 0:
+	if w.Status != 0 {
 		return
-	case status < 100 || status > 999:
-		panic(fmt.Sprintf("invalid WriteHeader code %v", status))
-	case status < http.StatusOK && status != http.StatusSwitchingProtocols:
+	}
+	semantics.CheckStatus(status)
+	if semantics.IsInterim(status) {
 		w.writeInterim(status)
 		return
 	}
-	w.status = status
-	w.announceLength()
-	w.announceTrailers()
+	w.Begin(status, w.header)
 	said := w.first("Connection") == "close"
 	w.close = w.close || said || w.conn.server.stopping.Load()
 	w.sayClose = w.close && !said
@@ -33,7 +31,7 @@ func (w *response) WriteHeader(status int) {
 	_, w.dated = w.header["Date"]
 	_, typed := w.header["Content-Type"]
 	w.sniff = !typed && w.first("Content-Encoding") == "" && w.first("Transfer-Encoding") == ""
-	if w.length < 0 {
+	if w.Length < 0 {
 		w.collected = bufio.NewWriterSize(bodyWriter{w}, sniffSize)
 	}
 }
@@ -91,13 +89,6 @@ func (w *response) writeHeaders(excludes func(name string) bool) {
 	*list = fields
 }
 
-func (w *response) announceLength() {
-	length, err := strconv.ParseInt(w.first("Content-Length"), 10, 64)
-	if err == nil && length >= 0 {
-		w.length = length
-	}
-}
-
 // excludes is true of headers that are not written: those that the body or the connection decides.
 func (w *response) excludes(name string) bool {
 	switch name {
@@ -106,9 +97,9 @@ func (w *response) excludes(name string) bool {
 	case "Transfer-Encoding":
 		return true
 	case "Content-Length":
-		return !w.allowsBody() || w.length < 0
+		return !w.IsAllowed() || w.Length < 0
 	case "Content-Type":
-		return w.status == http.StatusNotModified
+		return w.Status == http.StatusNotModified
 	}
 	return strings.HasPrefix(name, http.TrailerPrefix)
 }
@@ -123,8 +114,8 @@ func (w *response) endHead(body []byte) {
 		w.writeString("Date: " + time.Now().UTC().Format(http.TimeFormat) + "\r\n")
 	}
 	isHead := w.request.Method == http.MethodHead
-	if w.done && w.length < 0 && w.allowsBody() && len(w.trailers) == 0 && (!isHead || len(body) > 0) {
-		w.length = int64(len(body))
+	if w.done && w.Length < 0 && w.IsAllowed() && len(w.Trailers) == 0 && (!isHead || len(body) > 0) {
+		w.Length = int64(len(body))
 		w.writeString("Content-Length: " + strconv.Itoa(len(body)) + "\r\n")
 	}
 	if w.sniff && len(body) > 0 {
@@ -133,29 +124,8 @@ func (w *response) endHead(body []byte) {
 	if w.sayClose {
 		w.writeString("Connection: close\r\n")
 	}
-	if w.chunked = !isHead && w.allowsBody() && w.length < 0; w.chunked {
+	if w.chunked = !isHead && w.IsAllowed() && w.Length < 0; w.chunked {
 		w.writeString("Transfer-Encoding: chunked\r\n")
 	}
 	w.writeString("\r\n")
-}
-
-func (w *response) announceTrailers() {
-	for _, names := range w.header["Trailer"] {
-		for name := range strings.SplitSeq(names, ",") {
-			w.trailers = append(w.trailers, http.CanonicalHeaderKey(strings.TrimSpace(name)))
-		}
-	}
-}
-
-func (w *response) finalTrailers() http.Header {
-	trailers := http.Header{}
-	for name, values := range w.header {
-		if later, found := strings.CutPrefix(name, http.TrailerPrefix); found {
-			trailers[later] = values
-		}
-	}
-	for _, name := range w.trailers {
-		trailers[name] = append(trailers[name], w.header[name]...)
-	}
-	return trailers
 }

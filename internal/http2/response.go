@@ -1,12 +1,12 @@
 package http2
 
 import (
-	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
+
+	"github.com/immichaccess/immichaccess/internal/semantics"
 )
 
 // collectSize is how much of a response is collected, as in net/http: if that is all, it gets a length.
@@ -19,15 +19,13 @@ var collectors = sync.Pool{New: func() any {
 
 // response is the http.ResponseWriter. What it writes is what net/http would.
 type response struct {
+	semantics.Body
+
 	stream *stream
 	header http.Header
 
-	status    int // 0 until the response begins
 	head      responseHead
-	length    int64 // as announced, -1 if it was not
-	written   int64
-	collected *[]byte  // nil if there is nothing
-	trailers  []string // names that were announced
+	collected *[]byte // nil if there is nothing
 	headSent  bool
 	sniff     bool // nothing says what type the body has
 	ended     bool
@@ -35,7 +33,7 @@ type response struct {
 }
 
 func newResponse(s *stream) *response {
-	return &response{stream: s, header: http.Header{}, length: -1}
+	return &response{stream: s, header: http.Header{}}
 }
 
 func (w *response) Header() http.Header {
@@ -44,49 +42,25 @@ func (w *response) Header() http.Header {
 
 // WriteHeader sends interim responses at once, and the head of the other with the beginning of its body.
 func (w *response) WriteHeader(status int) {
-	switch {
-	case w.status != 0 || w.returned:
+	if w.Status != 0 || w.returned {
 		return
-	case status < 100 || status > 999:
-		panic(fmt.Sprintf("invalid WriteHeader code %v", status))
 	}
+	semantics.CheckStatus(status)
 	head := newHead(status, w.header)
 	if head.interim {
 		_, _ = w.stream.send(&head, nil, false)
 		return
 	}
-	w.status, w.head = status, head
-	w.announceLength()
-	w.announceTrailers()
+	w.Begin(status, w.header)
+	w.head = head
+	if w.Length >= 0 {
+		w.head.add("content-length", w.header["Content-Length"][0])
+	}
 	if _, dated := w.header["Date"]; !dated {
 		w.head.add("date", time.Now().UTC().Format(http.TimeFormat))
 	}
 	_, typed := w.header["Content-Type"]
-	w.sniff = !typed && w.header.Get("Content-Encoding") == "" && w.allowsBody()
-}
-
-func (w *response) announceLength() {
-	values := w.header["Content-Length"]
-	if len(values) == 0 {
-		return
-	}
-	length, err := strconv.ParseInt(values[0], 10, 64)
-	if err == nil && length >= 0 {
-		w.length = length
-		w.head.add("content-length", values[0])
-	}
-}
-
-func (w *response) announceTrailers() {
-	for _, names := range w.header["Trailer"] {
-		for name := range strings.SplitSeq(names, ",") {
-			w.trailers = append(w.trailers, http.CanonicalHeaderKey(strings.TrimSpace(name)))
-		}
-	}
-}
-
-func (w *response) allowsBody() bool {
-	return w.status >= http.StatusOK && w.status != http.StatusNoContent && w.status != http.StatusNotModified
+	w.sniff = !typed && w.header.Get("Content-Encoding") == "" && w.IsAllowed()
 }
 
 func (w *response) isHead() bool {
@@ -94,7 +68,7 @@ func (w *response) isHead() bool {
 }
 
 func (w *response) Write(p []byte) (int, error) {
-	if w.status == 0 {
+	if w.Status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
 	switch {
@@ -102,12 +76,9 @@ func (w *response) Write(p []byte) (int, error) {
 		return 0, errFinished
 	case len(p) == 0:
 		return 0, nil
-	case !w.allowsBody():
-		return 0, http.ErrBodyNotAllowed
 	}
-	w.written += int64(len(p))
-	if w.length >= 0 && w.written > w.length {
-		return 0, http.ErrContentLength
+	if err := w.Count(len(p)); err != nil {
+		return 0, err
 	}
 	if len(p) < collectSize {
 		return w.collect(p)
@@ -136,7 +107,7 @@ func (w *response) collect(p []byte) (int, error) {
 
 // isComplete is true of a response of known length when all of it is written: it ends with its last frame then.
 func (w *response) isComplete() bool {
-	return w.length >= 0 && w.written == w.length && len(w.trailers) == 0
+	return w.Length >= 0 && w.Written == w.Length && len(w.Trailers) == 0
 }
 
 // flush sends the head, and what is collected.
@@ -179,7 +150,7 @@ func (w *response) takeHead(body []byte) *responseHead {
 	if w.sniff && len(body) > 0 {
 		w.head.add("content-type", http.DetectContentType(body))
 	}
-	if w.length < 0 && w.returned && w.allowsBody() && (len(body) > 0 || !w.isHead()) {
+	if w.Length < 0 && w.returned && w.IsAllowed() && (len(body) > 0 || !w.isHead()) {
 		w.head.add("content-length", strconv.Itoa(len(body)))
 	}
 	return &w.head
@@ -187,7 +158,7 @@ func (w *response) takeHead(body []byte) *responseHead {
 
 // FlushError is what http.ResponseController calls.
 func (w *response) FlushError() error {
-	if w.status == 0 {
+	if w.Status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
 	return w.flush(false)
@@ -219,35 +190,14 @@ func (w *response) EnableFullDuplex() error {
 
 // finish writes what is left when the handler has returned.
 func (w *response) finish() {
-	if w.status == 0 {
+	if w.Status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
 	w.returned = true
-	trailers := w.finalTrailers()
+	trailers := w.FinalTrailers(w.header)
 	_ = w.flush(len(trailers) == 0)
 	if len(trailers) > 0 && !w.ended {
 		head := newHead(0, trailers)
 		_, _ = w.stream.send(&head, nil, true)
 	}
-}
-
-func (w *response) finalTrailers() http.Header {
-	var trailers http.Header
-	add := func(name string, values []string) {
-		if len(values) > 0 {
-			if trailers == nil {
-				trailers = http.Header{}
-			}
-			trailers[name] = append(trailers[name], values...)
-		}
-	}
-	for name, values := range w.header {
-		if later, found := strings.CutPrefix(name, http.TrailerPrefix); found {
-			add(later, values)
-		}
-	}
-	for _, name := range w.trailers {
-		add(name, w.header[name])
-	}
-	return trailers
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/immichaccess/immichaccess/internal/semantics"
 	"golang.org/x/net/http/httpguts"
 	"golang.org/x/net/http2/hpack"
 )
@@ -20,9 +21,8 @@ const moreFields = 4
 
 // newHead returns a head with what header has now, but for the length; trailers have no status.
 func newHead(status int, header http.Header) responseHead {
-	head := responseHead{fields: make([]hpack.HeaderField, 0, len(header)+moreFields)}
+	head := responseHead{interim: semantics.IsInterim(status), fields: make([]hpack.HeaderField, 0, len(header)+moreFields)}
 	if status != 0 {
-		head.interim = status < http.StatusOK && status != http.StatusSwitchingProtocols
 		head.add(":status", strconv.Itoa(status))
 	}
 	for name, values := range header {

@@ -2,12 +2,11 @@ package http2
 
 import (
 	"errors"
-	"log"
 	"net/http"
-	"runtime/debug"
 	"slices"
 	"time"
 
+	"github.com/immichaccess/immichaccess/internal/semantics"
 	"github.com/immichaccess/immichaccess/internal/transfer"
 )
 
@@ -80,26 +79,10 @@ func (s *stream) start() {
 // serve runs the handler, and ends the response.
 func (s *stream) serve() {
 	defer s.leave()
-	defer func() {
-		if problem := recover(); problem != nil {
-			s.conn.logPanic(problem)
-		}
-	}()
+	defer func() { semantics.LogPanic(s.conn.server.Usual, s.conn.template.RemoteAddr, recover()) }()
 	w := newResponse(s)
 	s.handler.ServeHTTP(w, s.request)
 	w.finish()
-}
-
-// logPanic logs as net/http does.
-func (c *conn) logPanic(problem any) {
-	if problem == http.ErrAbortHandler { //nolint:errorlint // it may be anything
-		return
-	}
-	logger := log.Default()
-	if c.server.Usual != nil && c.server.Usual.ErrorLog != nil {
-		logger = c.server.Usual.ErrorLog
-	}
-	logger.Printf("http2: panic serving %s: %v\n%s", c.template.RemoteAddr, problem, debug.Stack())
 }
 
 // leave is called when the handler has returned, or has panicked, which aborts its response.

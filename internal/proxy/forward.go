@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/immichaccess/immichaccess/internal/http1"
+	"github.com/immichaccess/immichaccess/internal/semantics"
 	"github.com/immichaccess/immichaccess/internal/transfer"
 )
 
@@ -154,15 +155,11 @@ func (f *forwarder) roundTrip(conn *persistentConn, u *upstream, w http.Response
 		if err != nil {
 			return reply{}, err
 		}
-		if !isInterim(response.StatusCode) {
+		if !semantics.IsInterim(response.StatusCode) {
 			return reply{response: response}, nil
 		}
 		passInterim(w, response)
 	}
-}
-
-func isInterim(status int) bool {
-	return status >= http.StatusContinue && status < http.StatusOK && status != http.StatusSwitchingProtocols
 }
 
 func passInterim(w http.ResponseWriter, response *http.Response) {
