@@ -92,7 +92,7 @@ func TestForbiddenFieldsAreRefused(t *testing.T) {
 // TestRefusalsHaveADeadline has no window for them.
 func TestRefusalsHaveADeadline(t *testing.T) {
 	t.Parallel()
-	s := serve(t, nil, func(s *Server) { s.HeadTimeout = 100 * time.Millisecond })
+	s := serve(t, nil, func(s *Server) { s.HeadTimeout = time.Second })
 	for name, value := range map[string]string{"connection": "close", "x-filling": strings.Repeat("a", 40<<10)} {
 		p := s.dial(t, settingWindow, 0)
 		p.send(string(appendHeaders(nil, 1, []byte(p.request("GET", "/", name, value)), true)))
@@ -108,7 +108,7 @@ func TestRefusalsHaveADeadline(t *testing.T) {
 // TestOnlyRequestsKeepConnections sends heads that are none.
 func TestOnlyRequestsKeepConnections(t *testing.T) {
 	t.Parallel()
-	s := serve(t, func(http.ResponseWriter, *http.Request) {}, func(s *Server) { s.HeadTimeout = 500 * time.Millisecond })
+	s := serve(t, func(http.ResponseWriter, *http.Request) {}, func(s *Server) { s.HeadTimeout = 2 * time.Second })
 	p := s.dial(t)
 	p.send(frameOf(frameHeaders, whole, 1, p.head(":path", "/")))
 	p.await(frameRSTStream)
@@ -672,7 +672,7 @@ func TestSlowClientsReceiveTheEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, _ = io.WriteString(p, windowUpdate(0, part))
-		time.Sleep(200 * time.Millisecond)
+		time.Sleep(120 * time.Millisecond)
 	}
 	p.ends()
 }
