@@ -91,8 +91,9 @@ fuzz: ## look for inputs that break the parsers, a minute each
 	go test -run '^$$' -fuzz FuzzClientAddress -fuzztime 1m -fuzzminimizetime 100x .
 	go test -run '^$$' -fuzz FuzzCanonicalPath -fuzztime 1m .
 	go test -run '^$$' -fuzz FuzzVerify -fuzztime 1m .
-	go test -run '^$$' -fuzz FuzzFrames -fuzztime 1m ./internal/flowcontrol
 	go test -run '^$$' -fuzz FuzzHead -fuzztime 1m ./internal/http1
+	go test -run '^$$' -fuzz FuzzConnections -fuzztime 1m ./internal/http2
+	go test -run '^$$' -fuzz FuzzWhole -fuzztime 1m ./internal/proxy
 	go test -run '^$$' -fuzz FuzzProxyProtocol -fuzztime 1m ./internal/server
 
 .PHONY: torture-requests
