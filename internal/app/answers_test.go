@@ -138,8 +138,8 @@ func TestImmichEndsDuringUpload(t *testing.T) {
 				})
 			}
 		}
-		a.log.await(t, `status=502`)
-		a.log.await(t, `aborted=upstream`)
+		a.log.Await(t, `status=502`)
+		a.log.Await(t, `aborted=upstream`)
 	})
 }
 
@@ -161,8 +161,8 @@ func TestResponseEndsWhenImmichClosesTheConnection(t *testing.T) {
 		if err == nil || errors.As(err, &timeout) && timeout.Timeout() {
 			t.Errorf("it ends with %v", err)
 		}
-		a.log.await(t, "status=200")
-		a.log.await(t, "aborted=upstream")
+		a.log.Await(t, "status=200")
+		a.log.Await(t, "aborted=upstream")
 	})
 }
 
@@ -238,7 +238,7 @@ func TestMalformedChunkIsTheClients(t *testing.T) {
 			if rest, err := io.ReadAll(reader); err != nil || len(rest) > 0 {
 				t.Errorf("what follows is %q, %v", rest, err)
 			}
-			a.log.await(t, "status=400")
+			a.log.Await(t, "status=400")
 			if uploads := a.immich.Uploads(); len(uploads) > 0 && uploads[0].Complete {
 				t.Error("Immich takes the upload for complete")
 			}
@@ -301,7 +301,7 @@ func TestUploadDoesNotSwitchProtocols(t *testing.T) {
 			if got, text := response(t, bufio.NewReader(conn), http.MethodPost); got.StatusCode != http.StatusBadGateway {
 				t.Fatalf("%s %q", got.Status, text)
 			}
-			a.log.await(t, "it switches protocols without being asked")
+			a.log.Await(t, "it switches protocols without being asked")
 			if err := <-ended; !errors.Is(err, io.EOF) {
 				t.Errorf("the connection to Immich: %v", err)
 			}
@@ -494,8 +494,8 @@ func TestWhoEndedATransfer(t *testing.T) {
 					}
 				})
 				c.cut(t, a, client)
-				a.log.await(t, fmt.Sprintf("status=%d ", c.status))
-				a.log.await(t, "aborted="+c.cause)
+				a.log.Await(t, fmt.Sprintf("status=%d ", c.status))
+				a.log.Await(t, "aborted="+c.cause)
 				want := fmt.Sprintf(`immichaccess_requests_total{status="%d",key="phone",listener="https",aborted=%q} 1`, c.status, c.cause)
 				waitFor(t, want, func() bool { return strings.Contains(a.metrics(), want) })
 			})
@@ -528,6 +528,6 @@ func TestEarlyAnsweredUploadIsWhole(t *testing.T) {
 		}
 		_ = writer.CloseWithError(errors.New("it leaves"))
 		_ = response.Body.Close()
-		a.log.await(t, `aborted=""`)
+		a.log.Await(t, `aborted=""`)
 	})
 }

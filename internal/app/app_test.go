@@ -13,8 +13,6 @@ import (
 	"net/http/httptrace"
 	"os"
 	"reflect"
-	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -23,6 +21,7 @@ import (
 	"github.com/immichaccess/immichaccess/internal/conformance"
 	"github.com/immichaccess/immichaccess/internal/fakeimmich"
 	"github.com/immichaccess/immichaccess/internal/logging"
+	"github.com/immichaccess/immichaccess/internal/testlog"
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 	"github.com/traefik/paerser/types"
@@ -51,7 +50,7 @@ type opened struct {
 	*App
 
 	immich *fakeimmich.Server
-	log    *lines
+	log    *testlog.Log
 }
 
 func open(t *testing.T, change func(*config.Settings)) opened {
@@ -69,7 +68,7 @@ func open(t *testing.T, change func(*config.Settings)) opened {
 	settings.Access.Keys = []string{"phone:" + key}
 	change(settings)
 
-	log := &lines{}
+	log := &testlog.Log{}
 	level := new(slog.LevelVar)
 	a, err := Open(settings, logging.New(log, "text", level), level)
 	for tries := 1; errors.Is(err, syscall.EADDRINUSE) && tries < 10; tries++ { // the number is free for TCP, but not for UDP
@@ -164,30 +163,6 @@ func (o opened) await(t *testing.T, match func(fakeimmich.Upload) bool) fakeimmi
 		t.Fatalf("%v; uploads are %+v; the log is\n%s", err, o.immich.Uploads(), o.log)
 	}
 	return upload
-}
-
-// lines is a log whose lines tests can wait for.
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder // guarded by mu
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-// await waits until the log contains the text.
-func (l *lines) await(t *testing.T, text string) {
-	t.Helper()
-	waitFor(t, "the log to contain "+text, func() bool { return strings.Contains(l.String(), text) })
 }
 
 func waitFor(t *testing.T, what string, done func() bool) {

@@ -202,5 +202,5 @@ func TestClientCAWithoutEffectIsReported(t *testing.T) {
 	caFile := filepath.Join(t.TempDir(), "client-ca.pem")
 	replaceCA(t, caFile)
 	a := open(t, func(s *config.Settings) { s.TLS.ClientCA = caFile })
-	a.log.await(t, "access.clientCertificates is false")
+	a.log.Await(t, "access.clientCertificates is false")
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/immichaccess/immichaccess/internal/logging"
+	"github.com/immichaccess/immichaccess/internal/testlog"
 )
 
 const routes = `Iface	Destination	Gateway 	Flags	RefCnt	Use	Metric	Mask		MTU	Window	IRTT
@@ -49,7 +50,7 @@ func TestClientsBehindDockersGateway(t *testing.T) {
 		"the host itself, by address":   {".dockerenv", "172.17.0.1", "[::1]:8443", 0},
 		"no container, a home's router": {"other", "172.17.0.1", "photos.example.com", 0},
 	} {
-		log := &lines{}
+		log := &testlog.Log{}
 		handler := warnOfContainerGateway(container(t, c.marker), testLogger(log), ok)
 		for range 3 {
 			handler.ServeHTTP(nil, &http.Request{Host: c.host, Header: http.Header{"X-Real-Ip": {c.client}}})

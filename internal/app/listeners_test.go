@@ -119,8 +119,8 @@ func TestKeyless(t *testing.T) {
 			t.Errorf("%s: an upload over the limit: %d", protocol, status)
 		}
 	}
-	a.log.await(t, `aborted="" listener=https`)
-	a.log.await(t, `aborted="" listener=keyless`)
+	a.log.Await(t, `aborted="" listener=https`)
+	a.log.Await(t, `aborted="" listener=keyless`)
 	_, shown := get(t, http.DefaultClient, "http://"+a.AdminAddr().String()+"/metrics")
 	for _, line := range []string{
 		`immichaccess_requests_total{status="200",key="",listener="keyless"} 6`, `immichaccess_requests_total{status="413",key="",listener="keyless"} 3`,

@@ -50,7 +50,7 @@ func TestAccessLog(t *testing.T) {
 	if strings.Contains(shown, ownKeyNameHeader) {
 		t.Errorf("Immich gets to see our header: %s", shown)
 	}
-	a.log.await(t, `msg=request client=127.0.0.1 key=phone method=GET path="/share/****?key=****" protocol=HTTP/1.1 status=200 received=0`)
+	a.log.Await(t, `msg=request client=127.0.0.1 key=phone method=GET path="/share/****?key=****" protocol=HTTP/1.1 status=200 received=0`)
 	if strings.Contains(a.log.String(), "the-secret") {
 		t.Errorf("the log contains a secret:\n%s", a.log)
 	}
@@ -72,7 +72,7 @@ func TestBrowserIsKnownByItsKey(t *testing.T) {
 	}
 	_, _ = io.Copy(io.Discard, response.Body)
 	_ = response.Body.Close()
-	a.log.await(t, "msg=request client=127.0.0.1 key=phone method=GET path=/photos protocol=HTTP/3.0 status=200")
+	a.log.Await(t, "msg=request client=127.0.0.1 key=phone method=GET path=/photos protocol=HTTP/3.0 status=200")
 	if _, shown := get(t, http.DefaultClient, "http://"+a.AdminAddr().String()+"/metrics"); !strings.Contains(shown, `immichaccess_requests_total{status="200",key="phone",listener="https"} 1`) {
 		t.Error(shown)
 	}

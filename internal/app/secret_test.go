@@ -80,7 +80,7 @@ func TestSessionSecretCannotBeSaved(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := open(t, withLogin(file))
-	a.log.await(t, "browsers have to log in again after a restart")
+	a.log.Await(t, "browsers have to log in again after a restart")
 	client := &http.Client{Transport: protocols["HTTP/2"](t)}
 	if got := a.sessionStatus(t, client, a.logIn(t, client)); got != http.StatusOK {
 		t.Errorf("status %d", got)

@@ -56,7 +56,7 @@ func TestStopLetsUploadsFinish(t *testing.T) {
 		held := a.holdUpload(t, client)
 		stopped := make(chan error, 1)
 		go func() { stopped <- a.Stop(context.Background()) }()
-		a.log.await(t, "stopping")
+		a.log.Await(t, "stopping")
 
 		held.finish(t)
 		if err := <-stopped; err != nil {
@@ -143,8 +143,8 @@ func TestStopDoesNotWaitForWebSockets(t *testing.T) {
 	if !strings.Contains(a.log.String(), "msg=stopping transfers=0") {
 		t.Errorf("the log is\n%s", a.log)
 	}
-	a.log.await(t, "status=101")
-	a.log.await(t, "aborted=shutdown")
+	a.log.Await(t, "status=101")
+	a.log.Await(t, "aborted=shutdown")
 	if _, _, err := conn.Read(t.Context()); err == nil {
 		t.Error("the WebSocket stays open")
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/immichaccess/immichaccess/internal/config"
+	"github.com/immichaccess/immichaccess/internal/testlog"
 )
 
 func TestSummaryIsLogged(t *testing.T) {
@@ -25,10 +26,10 @@ func TestSummaryIsLogged(t *testing.T) {
 		s.Listen.Keyless = "127.0.0.1:0"
 	})
 	a.logSummary(t.Context())
-	a.log.await(t, "level=INFO msg=reachable url=https://"+a.Addr().String())
-	a.log.await(t, `level=INFO msg="access keys" inForce=phone,tablet expired=old`)
-	a.log.await(t, `level=INFO msg="open without a key" options="access.publicRoutes=ping,oauth access.keylessNetworks=192.168.0.0/16 listen.keyless=`+a.listeners.Keyless.Addr().String())
-	a.log.await(t, `level=INFO msg="Immich answers" upstream=`+a.settings.Upstreams[0])
+	a.log.Await(t, "level=INFO msg=reachable url=https://"+a.Addr().String())
+	a.log.Await(t, `level=INFO msg="access keys" inForce=phone,tablet expired=old`)
+	a.log.Await(t, `level=INFO msg="open without a key" options="access.publicRoutes=ping,oauth access.keylessNetworks=192.168.0.0/16 listen.keyless=`+a.listeners.Keyless.Addr().String())
+	a.log.Await(t, `level=INFO msg="Immich answers" upstream=`+a.settings.Upstreams[0])
 	if strings.Contains(a.log.String(), "horse") {
 		t.Errorf("the log contains a secret:\n%s", a.log)
 	}
@@ -41,8 +42,8 @@ func TestSummaryReportsThatImmichIsDown(t *testing.T) {
 		s.Access.RequireKey = "false"
 	})
 	a.logSummary(t.Context())
-	a.log.await(t, `level=INFO msg="open without a key" options="access.requireKey=false"`)
-	a.log.await(t, `level=WARN msg="Immich does not answer yet" upstream=http://127.0.0.1:1 error=`)
+	a.log.Await(t, `level=INFO msg="open without a key" options="access.requireKey=false"`)
+	a.log.Await(t, `level=WARN msg="Immich does not answer yet" upstream=http://127.0.0.1:1 error=`)
 }
 
 // TestRunLogsTheSummary is not parallel, since Run makes its logger the default of the process.
@@ -60,13 +61,13 @@ func TestRunLogsTheSummary(t *testing.T) { //nolint:paralleltest // see above
 	settings.ACME.Storage = t.TempDir()
 	settings.Access.Keys = []string{"phone:" + key}
 
-	said, signals, ended := &lines{}, make(chan os.Signal), make(chan error)
+	said, signals, ended := &testlog.Log{}, make(chan os.Signal), make(chan error)
 	go func() {
 		ended <- Run(func() (*config.Loaded, error) { return &config.Loaded{Settings: *settings}, nil }, said, signals)
 	}()
-	said.await(t, `level=INFO msg="access keys" inForce=phone`)
-	said.await(t, `level=INFO msg="open without a key"`)
-	said.await(t, `level=WARN msg="Immich does not answer yet" upstream=http://127.0.0.1:1`)
+	said.Await(t, `level=INFO msg="access keys" inForce=phone`)
+	said.Await(t, `level=INFO msg="open without a key"`)
+	said.Await(t, `level=WARN msg="Immich does not answer yet" upstream=http://127.0.0.1:1`)
 	signals <- syscall.SIGTERM
 	if err := <-ended; err != nil {
 		t.Error(err)

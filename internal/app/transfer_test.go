@@ -225,8 +225,8 @@ func TestUploadToAnImmichThatStopsReadingEnds(t *testing.T) {
 		if status != http.StatusGatewayTimeout || !strings.Contains(answer, `"statusCode":504`) {
 			t.Errorf("%d %s", status, answer)
 		}
-		a.log.await(t, `msg="a request failed" status=504`)
-		a.log.await(t, "path=/api/assets protocol=")
+		a.log.Await(t, `msg="a request failed" status=504`)
+		a.log.Await(t, "path=/api/assets protocol=")
 	})
 }
 
@@ -304,7 +304,7 @@ func TestIdleWebSocketEnds(t *testing.T) {
 	if _, _, err := conn.Read(t.Context()); err == nil {
 		t.Error("it has not ended")
 	}
-	a.log.await(t, "status=101")
+	a.log.Await(t, "status=101")
 	waitFor(t, "the socket to be closed", func() bool { return a.tracker.Sockets() == 0 })
 }
 
@@ -362,7 +362,7 @@ func TestUnreadWebSocketEnds(t *testing.T) {
 		s.Upstreams = []string{stuckImmich(t)}
 	})
 	a.floodWebSocket(t)
-	a.log.await(t, "status=101")
+	a.log.Await(t, "status=101")
 }
 
 func TestClientThatDisconnectsIsLogged(t *testing.T) {
@@ -384,9 +384,9 @@ func TestClientThatDisconnectsIsLogged(t *testing.T) {
 			_ = response.Body.Close()
 			t.Fatal("there is an answer")
 		}
-		a.log.await(t, "status=499")
-		a.log.await(t, "key=phone")
-		a.log.await(t, "aborted=client")
+		a.log.Await(t, "status=499")
+		a.log.Await(t, "key=phone")
+		a.log.Await(t, "aborted=client")
 		if strings.Contains(a.log.String(), "secret") {
 			t.Errorf("the log contains a secret:\n%s", a.log)
 		}

@@ -83,8 +83,8 @@ func TestWebSocketsOnAllConnections(t *testing.T) {
 				t.Errorf("the metrics are\n%s", shown)
 			}
 			_ = conn.Close()
-			a.log.await(t, "path=/api/socket.io/ protocol=HTTP/1.1 status=101 received=0 sent=0")
-			a.log.await(t, `aborted=""`)
+			a.log.Await(t, "path=/api/socket.io/ protocol=HTTP/1.1 status=101 received=0 sent=0")
+			a.log.Await(t, `aborted=""`)
 			waitFor(t, "the WebSocket to end", func() bool { return strings.Contains(a.metrics(), "immichaccess_websockets_open 0\n") })
 		})
 	}

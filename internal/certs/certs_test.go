@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"github.com/caddyserver/certmagic"
 	"github.com/immichaccess/immichaccess/internal/config"
 	"github.com/immichaccess/immichaccess/internal/filewatch"
+	"github.com/immichaccess/immichaccess/internal/testlog"
 	"github.com/mholt/acmez/v3/acme"
 )
 
@@ -144,15 +144,15 @@ func TestOrderIsTriedAgain(t *testing.T) {
 	settings := config.Defaults()
 	settings.Domains = []string{"photos.example.com"}
 	settings.ACME = config.ACME{Server: "https://127.0.0.1:1/dir", Storage: storage}
-	log := &lines{}
+	log := &testlog.Log{}
 	if _, err := Open(t.Context(), settings, Ports{HTTPS: 1}, slog.New(slog.NewTextHandler(log, nil))); err != nil {
 		t.Fatal(err)
 	}
-	log.await(t, "acme.storage can't be written to")
+	log.Await(t, "acme.storage can't be written to")
 	if err := os.Remove(storage); err != nil {
 		t.Fatal(err)
 	}
-	log.await(t, "the CA can't be reached")
+	log.Await(t, "the CA can't be reached")
 }
 
 // temporaryDirectory returns one that is removed even while certmagic, which ends orders in the background, still writes to it.
@@ -170,30 +170,4 @@ func temporaryDirectory(t *testing.T) string {
 		}
 	})
 	return directory
-}
-
-// lines is a log whose lines tests can wait for.
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder // guarded by mu
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) await(t *testing.T, text string) {
-	t.Helper()
-	said := func() string {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return l.text.String()
-	}
-	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(said(), text); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("the log does not say %q: %s", text, said())
-		}
-	}
 }

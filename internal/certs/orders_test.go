@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"github.com/immichaccess/immichaccess/internal/config"
+	"github.com/immichaccess/immichaccess/internal/testlog"
 	"go.uber.org/zap"
 )
 
 func TestCertificateOfTheSecondCA(t *testing.T) {
 	t.Parallel()
-	log := &lines{}
+	log := &testlog.Log{}
 	orders := newOrderLog(config.Defaults(), slog.New(slog.NewTextHandler(log, nil)))
 	core := slogCore{logger: orders.logger, orders: orders}
 	logger := zap.New(core).Named("obtain")
@@ -21,8 +22,8 @@ func TestCertificateOfTheSecondCA(t *testing.T) {
 	if err := orders.event(t.Context(), "cert_obtained", map[string]any{"identifier": "photos.example.com"}); err != nil {
 		t.Fatal(err)
 	}
-	log.await(t, "instead_of=\"Let's Encrypt\"")
-	text := log.text.String()
+	log.Await(t, "instead_of=\"Let's Encrypt\"")
+	text := log.String()
 	if strings.Count(text, "\n") != 1 || !strings.Contains(text, "level=WARN") || !strings.Contains(text, "acme-v02.api.letsencrypt.org") {
 		t.Error(text)
 	}

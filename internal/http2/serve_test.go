@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/immichaccess/immichaccess/internal/flowcontrol"
+	"github.com/immichaccess/immichaccess/internal/testlog"
 	"golang.org/x/net/http2/hpack"
 )
 
@@ -26,7 +27,7 @@ type served struct {
 
 	address string
 	monitor *recorder
-	log     *lines
+	log     *testlog.Log
 }
 
 func serve(t testing.TB, handler http.HandlerFunc, changes ...func(*Server)) served {
@@ -35,7 +36,7 @@ func serve(t testing.TB, handler http.HandlerFunc, changes ...func(*Server)) ser
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := &lines{}
+	text := &testlog.Log{}
 	s := served{&Server{
 		Handler:     handler,
 		Usual:       &http.Server{ErrorLog: log.New(text, "", 0)},
@@ -91,24 +92,6 @@ func (r *recorder) Serving(running bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.running = running
-}
-
-// lines is a log for tests.
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder // guarded by mu
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // newClient is net/http's, with prior knowledge.

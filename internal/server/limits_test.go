@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/immichaccess/immichaccess/internal/config"
+	"github.com/immichaccess/immichaccess/internal/testlog"
 	"github.com/quic-go/quic-go/http3"
 )
 
@@ -356,7 +357,7 @@ func (l *failingListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127
 
 func TestErrorsOfListenersAreErrorsInTheLog(t *testing.T) {
 	t.Parallel()
-	log := &lines{}
+	log := &testlog.Log{}
 	rare := newRareLog(slogTo(log))
 	limiter := newConnLimiter(config.Limits{}, &config.Defaults().Timeouts, slogTo(log))
 	closed := make(chan struct{})

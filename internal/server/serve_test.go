@@ -10,13 +10,13 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/immichaccess/immichaccess/internal/certs"
 	"github.com/immichaccess/immichaccess/internal/config"
+	"github.com/immichaccess/immichaccess/internal/testlog"
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 	"github.com/traefik/paerser/types"
@@ -29,7 +29,7 @@ type served struct {
 	*Server
 
 	address string
-	log     *lines
+	log     *testlog.Log
 }
 
 func serve(t *testing.T, change func(*config.Settings)) served {
@@ -37,7 +37,7 @@ func serve(t *testing.T, change func(*config.Settings)) served {
 	settings := config.Defaults()
 	settings.Listen = config.Listen{HTTPS: "127.0.0.1:0"}
 	change(settings)
-	log := &lines{}
+	log := &testlog.Log{}
 	logger := slog.New(slog.NewTextHandler(log, nil))
 	listeners, err := Listen(settings)
 	for tries := 1; errors.Is(err, syscall.EADDRINUSE) && tries < 10; tries++ { // the number is free for TCP, but not for UDP
@@ -62,24 +62,6 @@ func serve(t *testing.T, change func(*config.Settings)) served {
 	s.Start()
 	t.Cleanup(s.Close)
 	return served{s, listeners.HTTPS.Addr().String(), log}
-}
-
-// lines is a log for tests.
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder // guarded by mu
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 func headerTimeout(d time.Duration) func(*config.Settings) {
