@@ -137,18 +137,6 @@ func AppendHeader(head []byte, name, value string) []byte {
 	return append(head, "\r\n"...)
 }
 
-// isToken is true of a name that net/http writes (RFC 9110, section 5.6.2).
-func isToken(name string) bool {
-	for i := range len(name) {
-		switch c := name[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', strings.IndexByte("!#$%&'*+.^_`|~", c) >= 0:
-		default:
-			return false
-		}
-	}
-	return name != ""
-}
-
 // IsVisible is true of text in ASCII without control characters, from least on.
 func IsVisible(text string, least byte) bool {
 	for i := range len(text) {

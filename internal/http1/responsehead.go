@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/immichaccess/immichaccess/internal/semantics"
+	"golang.org/x/net/http/httpguts"
 )
 
 // WriteHeader writes the head, but for the headers that depend on the body.
@@ -75,7 +76,7 @@ func (w *response) writeHeaders(excludes func(name string) bool) {
 	defer fieldLists.Put(list)
 	fields := (*list)[:0]
 	for name, values := range w.header {
-		if !excludes(name) && isToken(name) {
+		if !excludes(name) && httpguts.ValidHeaderFieldName(name) {
 			fields = append(fields, field{name, values})
 		}
 	}

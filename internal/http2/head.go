@@ -128,12 +128,7 @@ func (h *headReader) addPseudo(field hpack.HeaderField) bool {
 
 // isFieldName is true of a token without capital letters (RFC 9113, section 8.2.1).
 func isFieldName(name string) bool {
-	for i := range len(name) {
-		if c := name[i]; 'A' <= c && c <= 'Z' || !httpguts.IsTokenRune(rune(c)) {
-			return false
-		}
-	}
-	return name != ""
+	return httpguts.ValidHeaderFieldName(name) && strings.ToLower(name) == name
 }
 
 // readHeaders reads the head of a request, or its trailers.

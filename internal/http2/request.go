@@ -91,7 +91,7 @@ func setTarget(r *http.Request, pseudo *pseudoFields) bool {
 	if r.Host == "" {
 		r.Host = r.Header.Get("Host")
 	}
-	if !httpguts.ValidHostHeader(r.Host) || !isToken(r.Method) {
+	if !httpguts.ValidHostHeader(r.Host) || !httpguts.ValidHeaderFieldName(r.Method) {
 		r.URL = &url.URL{}
 		return false
 	}
@@ -106,10 +106,6 @@ func setTarget(r *http.Request, pseudo *pseudoFields) bool {
 	}
 	r.RequestURI, r.URL = pseudo.path, target
 	return (pseudo.scheme == "https" || pseudo.scheme == "http") && !strings.Contains(pseudo.authority, "@")
-}
-
-func isToken(text string) bool {
-	return text != "" && strings.IndexFunc(text, func(c rune) bool { return !httpguts.IsTokenRune(c) }) < 0
 }
 
 // forbiddenField returns the name of a field about the connection, of which HTTP/2 has none (RFC 9113, section 8.2.2).
