@@ -3,6 +3,7 @@ package http2
 import (
 	"bytes"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,8 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"github.com/immichaccess/immichaccess/internal/flowcontrol"
 )
 
 const whole = flagEndHeaders | flagEndStream
@@ -461,7 +464,56 @@ func TestContinue(t *testing.T) {
 				p.send(frameOf(frameData, 0, 1, "so"), frameOf(frameData, flagEndStream, 1, "me"))
 			}
 		}
-		p.sync()
+		p.send(frameOf(framePing, 0, 0, "12345678"))
+		for {
+			r, err := p.next()
+			if err != nil || r.kind == frameHeaders {
+				t.Fatalf("%s: %+v, %v", path, r, err)
+			}
+			if r.kind == framePing {
+				break
+			}
+		}
+	}
+}
+
+// TestWindowsAreEnforced has clients send more than they may, and allow more than there can be.
+func TestWindowsAreEnforced(t *testing.T) {
+	t.Parallel()
+	const window = flowcontrol.UploadWindow
+	s := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/closed" { // so that only the connection's window is extended
+			_ = r.Body.Close()
+		}
+		<-r.Context().Done()
+	})
+	send := func(p *peer, size int) {
+		for range size / maxFrame {
+			if _, err := io.WriteString(p, frameOf(frameData, 0, 1, strings.Repeat("x", maxFrame))); err != nil {
+				return
+			}
+		}
+	}
+	for name, c := range map[string]struct {
+		path  string
+		begin func(p *peer)
+		kind  byte // of the answer
+	}{
+		"DATA on a stream":             {"/closed", func(p *peer) { send(p, window+maxFrame) }, frameRSTStream},
+		"DATA on the connection":       {"/", func(p *peer) { send(p, window+maxFrame) }, frameGoAway},
+		"WINDOW_UPDATE of a stream":    {"/", func(p *peer) { p.send(windowUpdate(1, highest)) }, frameRSTStream},
+		"WINDOW_UPDATE of all streams": {"/", func(p *peer) { p.send(windowUpdate(0, highest)) }, frameGoAway},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := s.dial(t)
+			p.send(frameOf(frameHeaders, flagEndHeaders, 1, p.request("POST", c.path)))
+			p.sync()
+			go c.begin(p)
+			r := p.await(c.kind)
+			if code := binary.BigEndian.Uint32([]byte(r.payload[len(r.payload)-4:])); errCode(code) != codeFlowControl {
+				t.Errorf("error %d", code)
+			}
+		})
 	}
 }
 
