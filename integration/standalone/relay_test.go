@@ -1,12 +1,17 @@
 package standalone
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
+	"errors"
 	"net"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // relayDelay is what a relay adds in each direction: a round trip takes 100 ms.
@@ -83,7 +88,8 @@ func delay(to, from net.Conn) {
 	}
 }
 
-// startDatagramRelay does the same with the datagrams of one client.
+// startDatagramRelay does the same with the datagrams of one client. Those that were sent in a row stay together, as they do in
+// network cards, so that the relay takes little of the processor.
 func startDatagramRelay(t testing.TB, to string) string {
 	t.Helper()
 	server, err := net.Dial("udp", to)
@@ -99,61 +105,100 @@ func startDatagramRelay(t testing.TB, to string) string {
 		server.Close()
 		clients.Close()
 	})
-	for _, socket := range []syscall.Conn{server.(*net.UDPConn), clients.(*net.UDPConn)} {
-		enlargeBuffer(t, socket)
+	toServer, toClient := server.(*net.UDPConn), clients.(*net.UDPConn)
+	for _, socket := range []*net.UDPConn{toServer, toClient} {
+		prepareSocket(t, socket)
 	}
-	var client atomic.Value // net.Addr
-	go delayDatagrams(func(p []byte) (int, error) {
-		n, from, err := clients.ReadFrom(p)
-		if err == nil {
-			client.Store(from)
-		}
-		return n, err
-	}, server.Write)
-	go delayDatagrams(server.Read, func(p []byte) (int, error) { return clients.WriteTo(p, client.Load().(net.Addr)) })
+	var client atomic.Pointer[net.UDPAddr]
+	go delayDatagrams(toClient, func(b *datagrams) error {
+		client.Store(b.from)
+		_, _, err := toServer.WriteMsgUDP(b.content, b.segmentation(), nil)
+		return err
+	})
+	go delayDatagrams(toServer, func(b *datagrams) error {
+		_, _, err := toClient.WriteMsgUDP(b.content, b.segmentation(), client.Load())
+		return err
+	})
 	return clients.LocalAddr().String()
 }
 
 const (
 	datagramBuffer = 8 << 20
-	largestMTU     = 1500
+	maxDatagrams   = 64 << 10 // bytes that the kernel passes on together
+	smallestMTU    = 1200
 )
 
-// enlargeBuffer goes beyond the kernel's limit, where that is allowed, so that no datagrams are lost.
-func enlargeBuffer(t testing.TB, socket syscall.Conn) {
+// prepareSocket makes the kernel merge datagrams, and enlarges the buffer beyond the kernel's limit, where that is allowed, so that none
+// are lost.
+func prepareSocket(t testing.TB, socket *net.UDPConn) {
 	t.Helper()
 	raw, err := socket.SyscallConn()
-	if err == nil {
-		err = raw.Control(func(fd uintptr) {
-			if syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUFFORCE, datagramBuffer) != nil {
-				_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, datagramBuffer)
-			}
-		})
-	}
 	if err != nil {
+		t.Fatal(err)
+	}
+	var merge error
+	err = raw.Control(func(fd uintptr) {
+		merge = unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_GRO, 1)
+		if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, datagramBuffer) != nil {
+			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, datagramBuffer)
+		}
+	})
+	if err := errors.Join(err, merge); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func delayDatagrams(read, write func(p []byte) (int, error)) {
-	type datagram struct {
-		content []byte
-		due     time.Time
+// datagrams are some that arrived together. All are of the same size, but the last may be shorter.
+type datagrams struct {
+	content []byte
+	size    int
+	from    *net.UDPAddr
+	due     time.Time
+}
+
+func (d *datagrams) segmentation() []byte {
+	if d.size >= len(d.content) {
+		return nil
 	}
-	queue := make(chan datagram, relayQueue*relayChunk/largestMTU)
+	control := make([]byte, unix.CmsgSpace(2))
+	header := (*unix.Cmsghdr)(unsafe.Pointer(&control[0]))
+	header.Level, header.Type = unix.IPPROTO_UDP, unix.UDP_SEGMENT
+	header.SetLen(unix.CmsgLen(2))
+	binary.NativeEndian.PutUint16(control[unix.CmsgLen(0):], uint16(d.size))
+	return control
+}
+
+func receiveDatagrams(from *net.UDPConn, buffer []byte) (*datagrams, error) {
+	control := make([]byte, 64)
+	n, controls, _, client, err := from.ReadMsgUDP(buffer, control)
+	if err != nil {
+		return nil, err
+	}
+	d := &datagrams{content: bytes.Clone(buffer[:n]), size: n, from: client, due: time.Now().Add(relayDelay)}
+	messages, err := unix.ParseSocketControlMessage(control[:controls])
+	for _, m := range messages {
+		if m.Header.Level == unix.IPPROTO_UDP && m.Header.Type == unix.UDP_GRO {
+			d.size = int(binary.NativeEndian.Uint32(m.Data))
+		}
+	}
+	return d, err
+}
+
+func delayDatagrams(from *net.UDPConn, send func(d *datagrams) error) {
+	queue := make(chan *datagrams, relayQueue*relayChunk/smallestMTU)
 	go func() {
 		defer close(queue)
+		buffer := make([]byte, maxDatagrams)
 		for {
-			content := make([]byte, largestMTU)
-			n, err := read(content)
+			d, err := receiveDatagrams(from, buffer)
 			if err != nil {
 				return
 			}
-			queue <- datagram{content[:n], time.Now().Add(relayDelay)}
+			queue <- d
 		}
 	}()
 	for d := range queue {
 		time.Sleep(time.Until(d.due))
-		_, _ = write(d.content) // what is lost is sent again
+		_ = send(d) // what is lost is sent again
 	}
 }
