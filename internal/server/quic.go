@@ -35,6 +35,7 @@ type quicServer struct {
 	config      *quic.Config
 	limiter     *connLimiter
 	handshakes  *handshakes
+	received    *receiveQueue
 	headTimeout time.Duration
 	keepAlive   time.Duration
 
@@ -53,6 +54,7 @@ func newQUIC(shared *common, certificates *tls.Config, https *http.Server, handl
 		tls:         http3.ConfigureTLSConfig(withProtocols(certificates)),
 		limiter:     shared.limiter,
 		handshakes:  shared.handshakes,
+		received:    newReceiveQueue(),
 		headTimeout: time.Duration(timeouts.Header),
 		keepAlive:   time.Duration(timeouts.KeepAlive),
 		conns:       map[*quicConn]struct{}{},
@@ -121,7 +123,7 @@ func (s *quicServer) listen(conn net.PacketConn) (*quic.Listener, error) {
 	if s.stopping {
 		return nil, http.ErrServerClosed
 	}
-	s.transport = &quic.Transport{Conn: receiveMerged(conn), ConnContext: s.admit, VerifySourceAddress: s.handshakes.areMany}
+	s.transport = &quic.Transport{Conn: receiveMerged(conn, s.received), ConnContext: s.admit, VerifySourceAddress: s.handshakes.areMany}
 	var err error
 	s.listener, err = s.transport.Listen(s.tls, s.config)
 	return s.listener, err
@@ -161,6 +163,7 @@ type admitted struct {
 func (s *quicServer) open(conn *quic.Conn) *quicConn {
 	admitted := conn.Context().Value(trackedKey{}).(*admitted)
 	admitted.handshake.end()
+	s.received.follow(conn)
 	c := &quicConn{server: s, conn: conn, tracked: admitted.tracked, heads: map[quic.StreamID]*quic.Stream{}}
 	admitted.conn = c
 	admitted.tracked.evictable(func() { c.end(http3.ErrCodeExcessiveLoad) })

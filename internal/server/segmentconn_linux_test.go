@@ -3,12 +3,15 @@ package server
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -39,7 +42,7 @@ func segmentPair(t *testing.T, network, listen, dial string) (*segmentConn, *net
 	}
 	t.Cleanup(func() { _ = socket.Close() })
 	_ = socket.SetReadDeadline(time.Now().Add(patience))
-	receiver, ok := receiveMerged(socket).(*segmentConn)
+	receiver, ok := receiveMerged(socket, newReceiveQueue()).(*segmentConn)
 	if !ok {
 		t.Fatal("this kernel has no UDP_GRO")
 	}
@@ -159,7 +162,7 @@ func wantSegments(t *testing.T, receiver *segmentConn, sender *net.UDPConn, size
 	sendMerged(t, sender, content, size)
 	got := readSegments(t, receiver)
 	for len(got) < count {
-		if len(receiver.merged) == 0 {
+		if len(receiver.merged.content) == 0 {
 			t.Fatalf("of %d datagrams of %d bytes, %d were received at once", count, size, len(got))
 		}
 		got = append(got, readSegments(t, receiver)...)
@@ -170,7 +173,7 @@ func wantSegments(t *testing.T, receiver *segmentConn, sender *net.UDPConn, size
 			t.Fatalf("datagram %d of %d, of %d bytes: %.20q… (%d) from %s to %s, marked %d", i, count, size, s.content, len(s.content), s.from, s.to, s.mark)
 		}
 	}
-	if len(got) != count || len(receiver.merged) != 0 {
+	if len(got) != count || len(receiver.merged.content) != 0 {
 		t.Fatalf("%d datagrams instead of %d", len(got), count)
 	}
 }
@@ -212,9 +215,85 @@ func TestSocketsWithoutMergingAreUsedAsTheyAre(t *testing.T) {
 	}
 	_ = socket.Close()
 	for _, conn := range []net.PacketConn{socket, struct{ net.PacketConn }{socket}} {
-		if got := receiveMerged(conn); got != conn {
+		if got := receiveMerged(conn, newReceiveQueue()); got != conn {
 			t.Errorf("%T is replaced by %T", conn, got)
 		}
+	}
+}
+
+// TestUnprocessedDatagramsWait reads as quic-go does, which processes nothing of one client, and everything of another.
+func TestUnprocessedDatagramsWait(t *testing.T) {
+	t.Parallel()
+	receiver, busy := segmentPair(t, "udp4", "127.0.0.1:0", "127.0.0.1")
+	_ = receiver.SetReadDeadline(time.Time{})
+	other, err := net.Dial("udp", receiver.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close() }()
+	conn := &countingConn{}
+	receiver.queue.add(busy.LocalAddr().(*net.UDPAddr).AddrPort(), conn)
+
+	const size, rounds = 1200, 12
+	content := numbered(rounds * 40 * size)
+	var got strings.Builder
+	for i := range rounds {
+		sendMerged(t, busy, content[i*40*size:(i+1)*40*size], size)
+		want := fmt.Sprint("other ", i)
+		_, _ = other.Write([]byte(want))
+		for last := ""; last != want; {
+			for _, s := range readSegments(t, receiver) {
+				if last = s.content; s.from == busy.LocalAddr().String() {
+					got.WriteString(s.content)
+				}
+			}
+		}
+	}
+	if got.Len() != maxUnprocessed*size {
+		t.Errorf("quic-go got %d datagrams and has processed none", got.Len()/size)
+	}
+	for got.Len() < len(content) {
+		processed := uint64(got.Len())
+		time.AfterFunc(time.Millisecond, func() { conn.received.Store(processed) })
+		for _, s := range readSegments(t, receiver) {
+			got.WriteString(s.content)
+			if s.mark != congested {
+				t.Fatalf("a datagram from the queue is marked %d", s.mark)
+			}
+		}
+	}
+	if got.String() != string(content) {
+		t.Error("the datagrams are not those that were sent, in order")
+	}
+	_, _ = other.Write([]byte("last"))
+	if s := readSegments(t, receiver); s[0].content != "last" {
+		t.Errorf("after the queue: %.20q", s[0].content)
+	}
+}
+
+// TestWaitingDatagramsDoNotDelayClose ends a read as quic-go does.
+func TestWaitingDatagramsDoNotDelayClose(t *testing.T) {
+	t.Parallel()
+	receiver, busy := segmentPair(t, "udp4", "127.0.0.1:0", "127.0.0.1")
+	_ = receiver.SetReadDeadline(time.Time{})
+	receiver.queue.add(busy.LocalAddr().(*net.UDPAddr).AddrPort(), &countingConn{creeps: true})
+	ended := make(chan error)
+	go func() {
+		for {
+			messages := []ipv4.Message{{Buffers: [][]byte{make([]byte, quicMaxDatagram)}}}
+			if _, err := receiver.ReadBatch(messages, 0); err != nil {
+				ended <- err
+				return
+			}
+		}
+	}()
+	waitFor(t, "datagrams in the queue", func() bool {
+		sendMerged(t, busy, numbered(40*1200), 1200)
+		return !receiver.queue.isEmpty()
+	})
+	_ = receiver.SetReadDeadline(time.Now())
+	if err := awaitError(t, ended); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the read ended with %v", err)
 	}
 }
 
@@ -229,6 +308,31 @@ func TestHTTP3ReceivesMergedDatagrams(t *testing.T) {
 	if _, ok := quic.transport.Conn.(*segmentConn); !ok {
 		t.Errorf("it is a %T", quic.transport.Conn)
 	}
+}
+
+// TestQueueKnowsConnections opens and closes one.
+func TestQueueKnowsConnections(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(*config.Settings) {})
+	conn := s.dialQUIC(t)
+	queue := s.entryPoints[0].quic.received
+	known := func() (clients int, bytes uint64) {
+		queue.mu.Lock()
+		defer queue.mu.Unlock()
+		for _, c := range queue.clients {
+			bytes += c.sum()
+		}
+		return len(queue.clients), bytes
+	}
+	waitFor(t, "the connection in the queue", func() bool {
+		clients, bytes := known()
+		return clients == 1 && bytes > 0
+	})
+	_ = conn.CloseWithError(0, "")
+	waitFor(t, "the end of the connection", func() bool {
+		clients, _ := known()
+		return clients == 0
+	})
 }
 
 // sendingConn counts what is sent in segments (GSO).
