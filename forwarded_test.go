@@ -281,6 +281,34 @@ func TestForwardingHeaders(t *testing.T) {
 	}
 }
 
+// Where a trusted proxy says nothing, or nothing valid, the connection decides; a peer without an address has no X-Real-Ip.
+func TestForwardingHeadersWithoutClaims(t *testing.T) {
+	t.Parallel()
+	invalid := http.Header{"X-Forwarded-For": {"nobody"}, "X-Real-Ip": {"6.6.6.6"}, "X-Forwarded-Proto": {"gopher"}, "X-Forwarded-Host": {"a, b"}}
+	for name, sent := range map[string]http.Header{"nothing": {}, "nothing valid": invalid} {
+		for proto, secure := range map[string]*tls.ConnectionState{"http": nil, "https": {}} {
+			for peer, realIP := range map[string][]string{"10.0.0.1:80": {"10.0.0.1"}, "@": nil} {
+				t.Run(fmt.Sprint(name, proto, peer), func(t *testing.T) {
+					t.Parallel()
+					want := http.Header{"X-Forwarded-Proto": {proto}, "X-Forwarded-Host": {"photos.example.com"}}
+					if realIP != nil {
+						want["X-Real-Ip"] = realIP
+					}
+					next := &recorder{}
+					r := newRequest(sent)
+					r.RemoteAddr, r.TLS = peer, secure
+					ask(newTestHandler(t, &Config{RequireKey: "false", TrustedProxies: []string{"10.0.0.0/8"}}, next), r)
+					got := next.r.Header
+					dropHopByHop(got)
+					if !reflect.DeepEqual(got, want) {
+						t.Errorf("headers %v, want %v", got, want)
+					}
+				})
+			}
+		}
+	}
+}
+
 // dropHopByHop does what every proxy does, and next has to do.
 func dropHopByHop(h http.Header) {
 	for _, name := range strings.Split(h.Get("Connection"), ", ") {
