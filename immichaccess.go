@@ -101,7 +101,7 @@ func (g *guard) handler() http.HandlerFunc {
 
 // fastPath returns the path of a request. Without checkKey, the request is already authorized, and only forwarded. lockoutActive
 // is not empty while some client is locked out; nil skips that test. It is a closure over plain variables, and tests one thing at
-// a time, since in Yaegi each field that a method reads and each expression costs time.
+// a time, since in Yaegi each field that a method reads and each expression, even a negation, costs time and memory.
 func (g *guard) fastPath(checkKey bool, lockoutActive chan struct{}) http.HandlerFunc {
 	next, upload, authorizeSlow, withoutKey, duringLockout := g.next, g.limit.serve, g.authorizeSlow, g.withoutKey, g.duringLockout
 	keyHeader, stripHeader, leastTrusted, claimsOf := g.keys.header, g.keys.stripHeader, g.forwarding.leastTrusted, g.forwarding.claimsOf
@@ -124,11 +124,12 @@ func (g *guard) fastPath(checkKey bool, lockoutActive chan struct{}) http.Handle
 			if keysChange {
 				known = latestKeys().(digests)
 			}
-			if !known[digest([]byte(key[0]))] {
-				if !admits(r) {
-					authorizeSlow(w, r)
-					return
-				}
+			switch {
+			case known[digest([]byte(key[0]))]:
+			case admits(r): // a key with restrictions
+			default:
+				authorizeSlow(w, r)
+				return
 			}
 		}
 		var client *claims // nil: the peer is the client
