@@ -95,6 +95,7 @@ fuzz: ## look for inputs that break the parsers, a minute each
 	go test -run '^$$' -fuzz FuzzConnections -fuzztime 1m ./internal/http2
 	go test -run '^$$' -fuzz FuzzWhole -fuzztime 1m ./internal/proxy
 	go test -run '^$$' -fuzz FuzzProxyProtocol -fuzztime 1m ./internal/server
+	go test -run '^$$' -fuzz FuzzHTTP3Body -fuzztime 1m ./internal/server
 
 .PHONY: torture-requests
 torture-requests: ## compare how the gateway and Immich parse generated requests, for ten minutes in all

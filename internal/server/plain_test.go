@@ -120,7 +120,8 @@ func TestBoundsAreSharedByAllListeners(t *testing.T) {
 func TestKeylessSupportsEveryVersion(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(s *config.Settings) { s.Listen.Keyless = "127.0.0.1:0" })
-	keyless := served{s.Server, s.listeners.Keyless.Addr().String(), s.log}
+	keyless := s
+	keyless.address = s.listeners.Keyless.Addr().String()
 	for protocol, client := range clients(t) {
 		response, err := client.Get("https://" + keyless.address + "/")
 		if err != nil {

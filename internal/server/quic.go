@@ -303,23 +303,24 @@ func (c *quicConn) begin(stream *quic.Stream) bool {
 func withHeadDone(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := r.Context().Value(trackedKey{}).(*admitted).conn
-		c.headDone(r.Body.(interface{ StreamID() quic.StreamID }).StreamID())
+		stream := c.headDone(r.Body.(interface{ StreamID() quic.StreamID }).StreamID())
+		r.Body = newQUICBody(c, stream, r)
 		next.ServeHTTP(w, r)
 	})
 }
 
-func (c *quicConn) headDone(id quic.StreamID) {
+func (c *quicConn) headDone(id quic.StreamID) *quic.Stream {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if stream, found := c.heads[id]; found {
-		_ = stream.SetReadDeadline(time.Time{})
-		delete(c.heads, id)
-	}
+	stream := c.heads[id]
+	_ = stream.SetReadDeadline(time.Time{})
+	delete(c.heads, id)
 	if !c.asked {
 		c.asked = true
 		c.tracked.HasAsked()
 	}
 	c.tell()
+	return stream
 }
 
 func (c *quicConn) finish(id quic.StreamID) {

@@ -178,15 +178,6 @@ func wantSegments(t *testing.T, receiver *segmentConn, sender *net.UDPConn, size
 	}
 }
 
-// numbered returns content in which no two parts are the same.
-func numbered(size int) []byte {
-	var content bytes.Buffer
-	for i := 0; content.Len() < size; i++ {
-		fmt.Fprintf(&content, "%d,", i)
-	}
-	return content.Bytes()[:size]
-}
-
 // TestEmptyDatagramsAreSkipped sends one between two others: quic-go would read old datagrams again.
 func TestEmptyDatagramsAreSkipped(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -30,6 +31,7 @@ type served struct {
 
 	address string
 	log     *testlog.Log
+	bodies  chan receivedBody // of requests for /body
 }
 
 func serve(t *testing.T, change func(*config.Settings)) served {
@@ -57,11 +59,13 @@ func serve(t *testing.T, change func(*config.Settings)) served {
 	mux := http.NewServeMux()
 	mux.Handle("/", answer)
 	mux.Handle("/forwarded", NoteForwarded(answer))
+	bodies := make(chan receivedBody, 100)
+	mux.HandleFunc("/body", func(_ http.ResponseWriter, r *http.Request) { bodies <- receiveBody(r) })
 	handler := CheckAuthority(settings.Domains, mux)
 	s := New(settings, listeners, source.TLS, Handlers{HTTPS: handler, HTTP: handler, Plain: handler, Keyless: handler, Admin: handler}, logger)
 	s.Start()
 	t.Cleanup(s.Close)
-	return served{s, listeners.HTTPS.Addr().String(), log}
+	return served{s, listeners.HTTPS.Addr().String(), log, bodies}
 }
 
 func headerTimeout(d time.Duration) func(*config.Settings) {
@@ -164,6 +168,15 @@ func isTimeout(err error) bool {
 func slogTo(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
 
 func slogDiscard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// numbered returns content in which no two parts are the same.
+func numbered(size int) []byte {
+	var content bytes.Buffer
+	for i := 0; content.Len() < size; i++ {
+		fmt.Fprintf(&content, "%d,", i)
+	}
+	return content.Bytes()[:size]
+}
 
 func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
