@@ -16,12 +16,13 @@ import (
 // httputil.ReverseProxy and http.Transport do for them, in the goroutine of the request and with few allocations. All other
 // requests it passes to them.
 type forwarder struct {
-	pool     *pool
-	general  http.Handler // httputil.ReverseProxy
-	failures failures
-	buffers  *buffers
-	upstream time.Duration // to begin an answer
-	idle     time.Duration
+	pool        *pool
+	general     http.Handler // httputil.ReverseProxy
+	failures    failures
+	buffers     *buffers
+	quicBuffers *quicBuffers
+	upstream    time.Duration // to begin an answer
+	idle        time.Duration
 }
 
 // ServeHTTP behaves like ReverseProxy to the client and to Immich, except for the order of headers.
@@ -204,7 +205,7 @@ func doNotGuessType(h http.Header) {
 func (f *forwarder) copyBody(w http.ResponseWriter, response *http.Response, flush bool) error {
 	flusher := http.NewResponseController(w)
 	buffer := f.buffers.Get()
-	defer f.buffers.Put(buffer)
+	defer func() { f.quicBuffers.Put(buffer) }()
 	for {
 		if flush {
 			if err := flusher.Flush(); err != nil {
@@ -213,8 +214,12 @@ func (f *forwarder) copyBody(w http.ResponseWriter, response *http.Response, flu
 		}
 		n, err := response.Body.Read(buffer)
 		if n > 0 {
+			began := time.Now()
 			if _, err := w.Write(buffer[:n]); err != nil {
 				return err
+			}
+			if response.Request.ProtoMajor == 3 {
+				buffer = f.quicBuffers.next(buffer, n == len(buffer), time.Since(began))
 			}
 		}
 		if err == io.EOF {

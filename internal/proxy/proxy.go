@@ -51,26 +51,29 @@ func New(ctx context.Context, settings *config.Settings, logger *slog.Logger) *P
 		context.AfterFunc(ctx, u.conns.close)
 	}
 	idle := time.Duration(settings.Timeouts.Idle)
+	buffers := newBuffers()
+	quicBuffers := newQUICBuffers(buffers)
 	reverse := &httputil.ReverseProxy{
 		Rewrite:        rewrite,
 		Transport:      pool,
 		ModifyResponse: func(r *http.Response) error { return receive(r, idle) },
 		FlushInterval:  -1, // clients wait for each part of a stream
-		BufferPool:     newBuffers(),
+		BufferPool:     buffers,
 		ErrorHandler:   failures{logger}.answer,
 		ErrorLog:       logging.Debug(logger),
 	}
-	general := withQUICBuffers(reverse)
+	general := withQUICBuffers(reverse, quicBuffers)
 	if pool.hasTLS() {
 		return &Proxy{general, pool}
 	}
 	return &Proxy{&forwarder{
-		pool:     pool,
-		general:  general,
-		failures: failures{logger},
-		buffers:  newBuffers(),
-		upstream: time.Duration(settings.Timeouts.Upstream),
-		idle:     idle,
+		pool:        pool,
+		general:     general,
+		failures:    failures{logger},
+		buffers:     buffers,
+		quicBuffers: quicBuffers,
+		upstream:    time.Duration(settings.Timeouts.Upstream),
+		idle:        idle,
 	}, pool}
 }
 

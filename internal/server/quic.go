@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -304,9 +305,22 @@ func withHeadDone(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := r.Context().Value(trackedKey{}).(*admitted).conn
 		stream := c.headDone(r.Body.(interface{ StreamID() quic.StreamID }).StreamID())
-		r.Body = newQUICBody(c, stream, r)
+		if r.ContentLength <= 0 && hasEnded(stream) {
+			r.Body, r.ContentLength = http.NoBody, 0
+		} else {
+			r.Body = newQUICBody(c, stream, r)
+		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// hasEnded reports whether it is known that nothing follows a head, as most clients say with the head itself. It does not wait.
+func hasEnded(stream *quic.Stream) bool {
+	var next [1]byte
+	_ = stream.SetReadDeadline(time.Unix(1, 0))
+	_, err := stream.Peek(next[:])
+	_ = stream.SetReadDeadline(time.Time{})
+	return errors.Is(err, io.EOF)
 }
 
 func (c *quicConn) headDone(id quic.StreamID) *quic.Stream {

@@ -292,6 +292,23 @@ func FuzzHTTP3Body(f *testing.F) {
 	})
 }
 
+// TestHTTP3RequestsWithoutBodyAreKnown is about clients that end a request with its head. That may arrive later, so they have several attempts.
+func TestHTTP3RequestsWithoutBodyAreKnown(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(*config.Settings) {})
+	conn := s.dialQUIC(t)
+	waitFor(t, "a request without a body", func() bool {
+		stream := openStream(t, conn)
+		_, _ = stream.Write(http3Head(t, 10))
+		_ = stream.Close()
+		got := s.received(t)
+		if !errors.Is(got.err, io.EOF) || len(got.content) > 0 {
+			t.Fatalf("%q, %v", got.content, got.err)
+		}
+		return got.none && got.length == 0
+	})
+}
+
 // TestHTTP3BodiesMayComeLater has a body begin when the handler already waits for it.
 func TestHTTP3BodiesMayComeLater(t *testing.T) {
 	t.Parallel()

@@ -28,8 +28,11 @@ func TestQuickClientsGetLargerPieces(t *testing.T) {
 }
 
 func testPieces(t *testing.T) {
-	const size = 400 << 10
-	for protocol, want := range map[int][]int{1: {16, 64, 64, 64, 64, 64, 64}, 2: {16, 64, 64, 64, 64, 64, 64}, 3: {16, 256, 128}} {
+	for protocol, want := range map[int][]int{1: {16, 64, 64, 64}, 2: {16, 64, 64, 64}, 3: {16, 1024, 1024, 64}} {
+		size := 0
+		for _, kilobytes := range want {
+			size += kilobytes << 10
+		}
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.ProtoMajor = protocol
 		w := &sizes{ResponseRecorder: httptest.NewRecorder()}

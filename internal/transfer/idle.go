@@ -17,7 +17,7 @@ var ErrIdleTimeout = errors.New("the client has sent nothing for too long")
 const (
 	pieceSize   = 16 << 10
 	quickPieces = 4
-	quicPieces  = 16
+	quicPieces  = 64
 	quickTime   = 100 * time.Millisecond
 )
 
