@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
-	"os"
-	"sync"
 	"time"
 
 	"golang.org/x/net/ipv4"
@@ -17,24 +15,25 @@ const (
 	maxMerged = 64 << 10
 	// maxControl has room for all that quic-go asks for, over IPv4 and IPv6, and the size of the datagrams.
 	maxControl = 256
-	// pollTime is how long to wait for a datagram while others are queued.
-	pollTime = 200 * time.Microsecond
+	// maxReceived is how many merged datagrams are received with one system call.
+	maxReceived = 4
+	// pauseTime is how long quic-go gets to process something before more is put in the queue.
+	pauseTime = 200 * time.Microsecond
 )
 
-// segmentConn is a UDP socket with UDP_GRO: datagrams of the same size that a client has sent in a row are received with one
-// system call. quic-go gets them one by one, with the control messages that hold for all of them: what they are marked with (ECN),
-// and the address that they were sent to.
+// segmentConn is a UDP socket with UDP_GRO: datagrams of the same size that a client has sent in a row are received as one, and
+// several of those with one system call. quic-go gets them one by one, with the control messages that hold for all of them: what
+// they are marked with (ECN), and the address that they were sent to.
 type segmentConn struct {
 	*net.UDPConn // also for quic-go, which sends with GSO only on a socket whose options it can read
 
-	queue    *receiveQueue
-	buffer   []byte
-	controls []byte    // from the kernel
-	merged   datagrams // what quic-go has not yet read of it
+	batch    *ipv4.PacketConn // the same socket, whatever its version
+	buffers  [maxReceived]ipv4.Message
+	received []ipv4.Message // those of the buffers that are still to be read
+	merged   datagrams      // what quic-go has not yet read of the last one
 
-	mu       sync.Mutex
-	deadline time.Time // as set by quic-go
-	polls    bool      // the socket has one of setPoll
+	queue  *receiveQueue
+	pauses bool // before the socket is read again, if quic-go has to process something first
 }
 
 // receiveMerged returns the socket itself if the kernel can't merge.
@@ -43,7 +42,11 @@ func receiveMerged(conn net.PacketConn, queue *receiveQueue) net.PacketConn {
 	if !ok || !merge(udp) {
 		return conn
 	}
-	return &segmentConn{UDPConn: udp, queue: queue, buffer: make([]byte, maxMerged), controls: make([]byte, maxControl)}
+	c := &segmentConn{UDPConn: udp, batch: ipv4.NewPacketConn(udp), queue: queue}
+	for i := range c.buffers {
+		c.buffers[i] = ipv4.Message{Buffers: [][]byte{make([]byte, maxMerged)}, OOB: make([]byte, maxControl)}
+	}
+	return c
 }
 
 func merge(conn *net.UDPConn) (done bool) {
@@ -84,27 +87,50 @@ func (c *segmentConn) next() error {
 	if c.merged, found = c.queue.next(time.Now()); found {
 		return nil
 	}
-	err := c.receive()
-	if err == nil && len(c.merged.content) > 0 && !c.queue.arrived(&c.merged, time.Now()) {
-		c.merged = datagrams{}
+	wasEmpty := c.queue.isEmpty()
+	if c.pauses && !wasEmpty {
+		c.pauses = false
+		time.Sleep(pauseTime)
+		return nil
 	}
-	return err
+	if err := c.receive(wasEmpty); err != nil || len(c.merged.content) == 0 {
+		return err
+	}
+	if !c.queue.arrived(&c.merged, time.Now()) {
+		c.merged = datagrams{}
+		c.pauses = wasEmpty
+	}
+	return nil
 }
 
-// receive receives nothing if it has waited long enough for the queue.
-func (c *segmentConn) receive() error {
-	if err := c.setPoll(!c.queue.isEmpty()); err != nil {
-		return err
-	}
-	n, controls, _, from, err := c.ReadMsgUDP(c.buffer, c.controls)
-	if err != nil {
-		if c.isPoll(err) {
-			return nil
+// receive receives nothing if nothing has arrived and it may not wait.
+func (c *segmentConn) receive(waits bool) error {
+	if len(c.received) == 0 {
+		if err := c.receiveBatch(waits); err != nil || len(c.received) == 0 {
+			return err
 		}
-		return err
 	}
-	c.merged = datagrams{content: c.buffer[:n], size: n, from: from, control: c.merged.control[:0]}
-	return c.merged.readControl(c.controls[:controls])
+	m := &c.received[0]
+	c.received = c.received[1:]
+	from, _ := m.Addr.(*net.UDPAddr)
+	c.merged = datagrams{content: m.Buffers[0][:m.N], size: m.N, from: from}
+	return c.merged.readControl(m.OOB[:m.NN])
+}
+
+func (c *segmentConn) receiveBatch(waits bool) error {
+	flags := 0
+	if !waits {
+		flags = unix.MSG_DONTWAIT
+	}
+	n, err := c.batch.ReadBatch(c.buffers[:], flags)
+	switch {
+	case err == nil:
+		c.received = c.buffers[:n]
+	case errors.Is(err, unix.EAGAIN):
+		c.pauses = true
+		return nil
+	}
+	return err
 }
 
 // readControl takes the size of the datagrams from the control messages, and keeps the others.
@@ -122,34 +148,4 @@ func (d *datagrams) readControl(messages []byte) error {
 		messages = rest
 	}
 	return nil
-}
-
-// SetReadDeadline is how quic-go ends a read.
-func (c *segmentConn) SetReadDeadline(t time.Time) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.deadline = t
-	return c.UDPConn.SetReadDeadline(t)
-}
-
-// setPoll makes the next read end soon, or no longer.
-func (c *segmentConn) setPoll(polls bool) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.deadline.IsZero() || !polls && !c.polls {
-		return nil
-	}
-	c.polls = polls
-	var deadline time.Time
-	if polls {
-		deadline = time.Now().Add(pollTime)
-	}
-	return c.UDPConn.SetReadDeadline(deadline)
-}
-
-// isPoll reports whether a read ended because of setPoll.
-func (c *segmentConn) isPoll(err error) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.deadline.IsZero() && errors.Is(err, os.ErrDeadlineExceeded)
 }

@@ -196,6 +196,34 @@ func TestEmptyDatagramsAreSkipped(t *testing.T) {
 	}
 }
 
+// TestDatagramsOfSeveralClientsAreReceivedAtOnce keeps them apart, although they come with one system call.
+func TestDatagramsOfSeveralClientsAreReceivedAtOnce(t *testing.T) {
+	t.Parallel()
+	receiver, first := segmentPair(t, "udp4", "127.0.0.1:0", "127.0.0.1")
+	second, err := net.Dial("udp", receiver.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = second.Close() }()
+	var want, got []string
+	for i, sender := range []net.Conn{first, second, first} {
+		content := fmt.Sprint("datagram ", i)
+		_, _ = sender.Write([]byte(content))
+		want = append(want, content+" from "+sender.LocalAddr().String())
+	}
+	for len(got) < len(want) {
+		for _, s := range readSegments(t, receiver) {
+			got = append(got, s.content+" from "+s.from)
+		}
+		if received := len(receiver.received); received != len(want)-len(got) {
+			t.Errorf("when quic-go has read %d, %d are still to be read", len(got), received)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}
+
 // TestSocketsWithoutMergingAreUsedAsTheyAre has a socket that refuses the option, as a kernel before Linux 5.0 does, and one that is
 // not of the kernel.
 func TestSocketsWithoutMergingAreUsedAsTheyAre(t *testing.T) {
