@@ -39,7 +39,8 @@ const (
 
 var loads = []load{
 	{"h1 requests", perRequest, http1Only, connectHTTP1, http1Requests},
-	{"h2 requests", perRequest, http1And2, connectBy(overHTTP2), func(ctx context.Context, c *client, o *options) (float64, error) { return requests(ctx, c.http2, c, o) }},
+	{"h2 requests", perRequest, http1And2, connectBy(overHTTP2), requestsBy(overHTTP2)},
+	{"h3 requests", perRequest, http1To3, connectBy(overHTTP3), requestsBy(overHTTP3)},
 	{"connections", perConnection, http1Only, nil, newConnections},
 	{"h1 up", perGigabyte, http1Only, connectBy(overHTTP1), uploadBy(overHTTP1)},
 	{"h1 down", perGigabyte, http1Only, connectBy(overHTTP1), downloadBy(overHTTP1)},
@@ -55,6 +56,10 @@ func overHTTP3(c *client) http.RoundTripper { return c.http3 }
 
 func connectBy(over func(*client) http.RoundTripper) func(context.Context, *client) error {
 	return func(ctx context.Context, c *client) error { return c.ask(ctx, over(c)) }
+}
+
+func requestsBy(over func(*client) http.RoundTripper) func(context.Context, *client, *options) (float64, error) {
+	return func(ctx context.Context, c *client, o *options) (float64, error) { return requests(ctx, over(c), c, o) }
 }
 
 func uploadBy(over func(*client) http.RoundTripper) func(context.Context, *client, *options) (float64, error) {

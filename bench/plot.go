@@ -21,8 +21,9 @@ const (
 
 // titles of the loads, and peers' names, in plot and tables.
 var titles = map[string]string{
-	"h1 requests": "HTTP/1.1 requests", "h2 requests": "HTTP/2 requests", "h1 up": "HTTP/1.1 upload", "h1 down": "HTTP/1.1 download",
-	"h2 up": "HTTP/2 upload", "h2 down": "HTTP/2 download", "h3 up": "HTTP/3 upload", "h3 down": "HTTP/3 download",
+	"h1 requests": "HTTP/1.1 requests", "h2 requests": "HTTP/2 requests", "h3 requests": "HTTP/3 requests",
+	"h1 up": "HTTP/1.1 upload", "h1 down": "HTTP/1.1 download", "h2 up": "HTTP/2 upload", "h2 down": "HTTP/2 download",
+	"h3 up": "HTTP/3 upload", "h3 down": "HTTP/3 download",
 	"floor": "floor (TLS only)", "ours": "standalone proxy", "haproxy": "HAProxy", "nginx": "nginx, Immich's", "nginx-tuned": "nginx, tuned",
 	"caddy": "Caddy", "traefik": "Traefik, no key", "traefik-empty": "Traefik, empty plugin", "traefik-plugin": "Traefik, plugin",
 	"connections": "new connections", perConnection: "µs a connection", perRequest: "µs a request", perGigabyte: "s/GB",
