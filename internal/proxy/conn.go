@@ -2,7 +2,9 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"sync"
@@ -13,8 +15,10 @@ import (
 	"github.com/immichaccess/immichaccess/internal/transfer"
 )
 
+type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
 // dial returns the function that connects to Immich.
-func dial(idle time.Duration) func(ctx context.Context, network, address string) (net.Conn, error) {
+func dial(idle time.Duration) dialFunc {
 	dialer := &net.Dialer{Timeout: dialTimeout}
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dialer.DialContext(ctx, network, address)
@@ -23,6 +27,24 @@ func dial(idle time.Duration) func(ctx context.Context, network, address string)
 		}
 		return &upstreamConn{Conn: readiness.New(conn), idle: idle, ended: make(chan struct{})}, nil
 	}
+}
+
+// withTLS connects to Immich over HTTPS. A handshake that fails is an error of dialing: nothing of the request has been sent, so another
+// upstream may be tried.
+func (dial dialFunc) withTLS(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	name, _, _ := net.SplitHostPort(address) // can't fail
+	secure := tls.Client(conn, &tls.Config{ServerName: name, MinVersion: tls.VersionTLS12})
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, &net.OpError{Op: "dial", Net: network, Addr: conn.RemoteAddr(), Err: fmt.Errorf("TLS handshake: %w", err)}
+	}
+	return secure, nil
 }
 
 // upstreamConn times out if, for the idle time, Immich has neither accepted anything that is sent nor sent anything itself.
@@ -36,7 +58,7 @@ type upstreamConn struct {
 	bytesRead atomic.Int64
 	timedOut  atomic.Bool
 	closing   atomic.Bool   // nothing more will be sent
-	ended     chan struct{} // closed when Immich has closed the connection
+	ended     chan struct{} // closed when the connection has ended
 	end       sync.Once
 }
 
@@ -54,7 +76,16 @@ func (c *upstreamConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Close is the end, too: after TLS's close_notify, Immich's connection is closed without a further Read.
+func (c *upstreamConn) Close() error {
+	c.end.Do(func() { close(c.ended) })
+	return c.Conn.Close()
+}
+
 func (c *upstreamConn) Write(p []byte) (int, error) {
+	if c.timedOut.Load() { // TLS's close_notify would have to wait, too
+		return 0, os.ErrDeadlineExceeded
+	}
 	if c.closing.Load() {
 		return c.Conn.Write(p)
 	}

@@ -226,7 +226,7 @@ func hasLastChunk(chunks []byte) bool {
 // connPool keeps idle connections to one Immich for the next request, for upstreamIdle.
 type connPool struct {
 	address string
-	connect func(ctx context.Context, network, address string) (net.Conn, error)
+	connect dialFunc
 
 	mu     sync.Mutex
 	idle   []*persistentConn // the last is the one that was used last
@@ -234,7 +234,7 @@ type connPool struct {
 	closed bool
 }
 
-func newConnPool(target *url.URL, connect func(ctx context.Context, network, address string) (net.Conn, error)) *connPool {
+func newConnPool(target *url.URL, connect dialFunc) *connPool {
 	address := target.Host
 	if target.Port() == "" {
 		address = net.JoinHostPort(target.Hostname(), "80")

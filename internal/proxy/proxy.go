@@ -23,7 +23,7 @@ const (
 	// upstreamIdle is less than the 5 s after which Immich may close an idle connection: an upload that was sent into a
 	// closing one could not be repeated.
 	upstreamIdle = 4 * time.Second
-	dialTimeout  = 5 * time.Second
+	dialTimeout  = 5 * time.Second // to connect, and then for a TLS handshake
 	// continueTimeout is how long a request with Expect: 100-continue waits for Immich, which responds immediately or not at all.
 	continueTimeout = 5 * time.Second
 	// bufferSize is that of four TLS records, or HTTP/2 frames.
@@ -83,9 +83,10 @@ func (p *Proxy) Health() map[string]bool {
 }
 
 func newTransport(timeouts *config.Timeouts) *http.Transport {
+	connect := dial(time.Duration(timeouts.Idle))
 	return &http.Transport{
-		DialContext:           dial(time.Duration(timeouts.Idle)),
-		TLSHandshakeTimeout:   dialTimeout,
+		DialContext:           connect,
+		DialTLSContext:        connect.withTLS,
 		IdleConnTimeout:       upstreamIdle,
 		MaxIdleConnsPerHost:   256,
 		ResponseHeaderTimeout: time.Duration(timeouts.Upstream),
