@@ -21,6 +21,7 @@ func New(w io.Writer, format string, level *slog.LevelVar) *slog.Logger {
 func TakeOver(logger *slog.Logger) {
 	slog.SetLogLoggerLevel(slog.LevelWarn)
 	slog.SetDefault(logger)
+	log.SetOutput(unquotedLog{log.Writer()})
 }
 
 // Level parses the option log.level, which has been validated.

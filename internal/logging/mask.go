@@ -1,6 +1,8 @@
 package logging
 
 import (
+	"bytes"
+	"io"
 	"net/url"
 	"path"
 	"slices"
@@ -55,4 +57,30 @@ func isSecret(name string) bool {
 
 func isNoLetter(c rune) bool {
 	return c < 'a' || c > 'z'
+}
+
+// Error returns the message of an error without what it quotes, which net/http does with all that it can't parse: it may be anything that
+// Immich has sent, of any size.
+func Error(err error) string {
+	text, _, quotes := strings.Cut(err.Error(), `"`)
+	if quotes {
+		return text + `"…"`
+	}
+	return text
+}
+
+// unsolicited begins net/http's line about what has arrived after a response. The line quotes it, and it may be part of a response.
+const unsolicited = "Unsolicited response received on idle HTTP channel"
+
+// unquotedLog is for lines of package log.
+type unquotedLog struct {
+	io.Writer
+}
+
+func (l unquotedLog) Write(line []byte) (int, error) {
+	if !bytes.HasPrefix(line, []byte(unsolicited)) {
+		return l.Writer.Write(line)
+	}
+	_, err := io.WriteString(l.Writer, unsolicited)
+	return len(line), err
 }

@@ -3,13 +3,16 @@ package logging
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/immichaccess/immichaccess"
+	"github.com/immichaccess/immichaccess/internal/testlog"
 )
 
 func TestPathHasNoSecrets(t *testing.T) {
@@ -68,5 +71,31 @@ func TestHandlerMasksTheSamePaths(t *testing.T) { //nolint:paralleltest // the d
 		if want := Path(&url.URL{Path: path}); line.Msg != "denied" || line.Path != want {
 			t.Errorf("%s is %s to the handler, and %s here", path, line.Path, want)
 		}
+	}
+}
+
+// TestUnsolicitedResponseIsNotQuoted has an Immich that sends more than its response.
+func TestUnsolicitedResponseIsNotQuoted(t *testing.T) { //nolint:paralleltest // the default logger is global
+	var out testlog.Log
+	before := slog.Default()
+	TakeOver(New(&out, "text", new(slog.LevelVar)))
+	defer slog.SetDefault(before)
+	immich := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_, _ = io.WriteString(conn, "HTTP/1.1 204 No Content\r\n\r\nsecret")
+	}))
+	defer immich.Close()
+	response, err := http.Get(immich.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	out.Await(t, "Unsolicited response")
+	if text := out.String(); strings.Contains(text, "secret") {
+		t.Error(text)
 	}
 }

@@ -39,7 +39,7 @@ func (f failures) answer(w http.ResponseWriter, r *http.Request, err error) {
 		level = slog.LevelDebug
 	}
 	f.logger.Log(r.Context(), level, "a request failed", "status", failed.status, "reason", failed.message,
-		"method", r.Method, "path", logging.Path(r.URL), "error", err)
+		"method", r.Method, "path", logging.Path(r.URL), "error", logging.Error(err))
 	answer.Error(w, r, failed.status, failed.message, failed.advice)
 }
 

@@ -46,9 +46,9 @@ func (p *pool) ping(ctx context.Context, u *upstream) error {
 		return err
 	}
 	defer response.Body.Close()
-	_, _ = io.Copy(io.Discard, response.Body)
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("the response to its ping is %s", response.Status)
+	if response.StatusCode != http.StatusOK { // after 101, reading the body would not end with the context
+		return fmt.Errorf("the response to its ping is %d", response.StatusCode)
 	}
+	_, _ = io.Copy(io.Discard, response.Body)
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"slices"
 	"sync/atomic"
+
+	"github.com/immichaccess/immichaccess/internal/logging"
 )
 
 var errNoneHealthy = errors.New("no upstream is healthy")
@@ -127,7 +129,7 @@ func (p *pool) mark(u *upstream, err error) {
 		return
 	}
 	if err != nil {
-		p.logger.Warn("an upstream does not answer", "upstream", u.url.String(), "error", err)
+		p.logger.Warn("an upstream does not answer", "upstream", u.url.String(), "error", logging.Error(err))
 		return
 	}
 	p.logger.Info("an upstream answers again", "upstream", u.url.String())
