@@ -164,6 +164,8 @@ func (q *receiveQueue) next(now time.Time) (d datagrams, found bool) {
 		q.waiting = slices.Delete(q.waiting, i, i+1)
 		if len(c.queue) > 0 {
 			q.waiting = append(q.waiting, c)
+		} else {
+			c.queue = nil // its array may be large
 		}
 		return d, true
 	}
@@ -177,7 +179,7 @@ func (q *receiveQueue) isEmpty() bool {
 }
 
 func (c *quicClient) mayPass(d *datagrams, now time.Time) bool {
-	if c.hasRoom(d) {
+	if c.hasRoom(d) || now.Before(c.unlimitedUntil) {
 		return true
 	}
 	c.update(now)
@@ -187,8 +189,9 @@ func (c *quicClient) mayPass(d *datagrams, now time.Time) bool {
 	if len(c.queue) > 0 && now.Sub(c.progress) > stallTime {
 		c.unlimitedUntil = now.Add(unlimitedTime)
 		c.forgetPassed()
+		return true
 	}
-	return now.Before(c.unlimitedUntil)
+	return false
 }
 
 // hasRoom is always true when quic-go has nothing to process, however many datagrams came together.
@@ -197,6 +200,9 @@ func (c *quicClient) hasRoom(d *datagrams) bool {
 }
 
 func (c *quicClient) pass(d *datagrams) {
+	if len(c.unprocessed) == maxUnprocessed { // the client is unlimited, and quic-go may have dropped most of them
+		c.forgetPassed()
+	}
 	c.passed += uint64(len(d.content))
 	c.count += d.count()
 	c.unprocessed = append(c.unprocessed, passedDatagrams{end: c.passed, count: d.count()})

@@ -186,6 +186,29 @@ func TestQueueGivesUpWhenStalled(t *testing.T) {
 	q.want(t, "what is counted is processed", "5")
 }
 
+// TestUnlimitedClientIsNotRemembered has one that sends what is never counted, and then nothing more.
+func TestUnlimitedClientIsNotRemembered(t *testing.T) {
+	t.Parallel()
+	q, conn := newQueueTest(), &countingConn{}
+	q.queue.add(clientAddr(1), conn)
+	for range 10 * maxUnprocessed {
+		q.send(1, 1)
+	}
+	q.takeAll()
+	q.now = q.now.Add(stallTime + 1)
+	q.takeAll()
+	for range 10 * maxUnprocessed {
+		q.send(1, 1)
+	}
+	c := q.queue.clients[clientAddr(1)]
+	if got := len(q.takeAll()); got != 10*maxUnprocessed {
+		t.Errorf("quic-go got %d", got)
+	}
+	if len(c.unprocessed) > maxUnprocessed || cap(c.unprocessed) > 4*maxUnprocessed || cap(c.queue) > 0 {
+		t.Errorf("%d are remembered, with room for %d, and for %d in the queue", len(c.unprocessed), cap(c.unprocessed), cap(c.queue))
+	}
+}
+
 // TestQueueSeesProgress has a client that is slow, but not stalled.
 func TestQueueSeesProgress(t *testing.T) {
 	t.Parallel()
