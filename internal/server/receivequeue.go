@@ -25,6 +25,9 @@ const (
 	stallTime = 100 * time.Millisecond
 	// unlimitedTime is how long quic-go then gets everything at once.
 	unlimitedTime = time.Second
+	// maxCounted is how many connections of one address are asked what they have processed. Programs have one or two; with a thousand,
+	// asking would take longer than processing a datagram, and all other clients would wait.
+	maxCounted = 8
 )
 
 // datagrams have arrived from one client in a row. All are of the same size, but the last may be shorter.
@@ -200,6 +203,9 @@ func (c *quicClient) hasRoom(d *datagrams) bool {
 }
 
 func (c *quicClient) pass(d *datagrams) {
+	if len(c.conns) > maxCounted {
+		return
+	}
 	if len(c.unprocessed) == maxUnprocessed { // the client is unlimited, and quic-go may have dropped most of them
 		c.forgetPassed()
 	}

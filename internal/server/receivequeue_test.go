@@ -209,6 +209,24 @@ func TestUnlimitedClientIsNotRemembered(t *testing.T) {
 	}
 }
 
+// TestManyConnectionsAreNotCounted has more of one address than can be asked for each datagram.
+func TestManyConnectionsAreNotCounted(t *testing.T) {
+	t.Parallel()
+	q, conn := newQueueTest(), &countingConn{}
+	for range maxCounted {
+		q.queue.add(clientAddr(1), &countingConn{})
+	}
+	first, second := q.send(1, maxUnprocessed), q.send(1, 1)
+	q.want(t, "with the most that are counted", first)
+	q.queue.add(clientAddr(1), conn)
+	third, fourth := q.send(1, maxUnprocessed), q.send(1, maxUnprocessed)
+	q.want(t, "with one more", second, third, fourth)
+	q.queue.remove(clientAddr(1), conn)
+	fifth := q.send(1, maxUnprocessed)
+	q.send(1, 1)
+	q.want(t, "without it", fifth)
+}
+
 // TestQueueSeesProgress has a client that is slow, but not stalled.
 func TestQueueSeesProgress(t *testing.T) {
 	t.Parallel()
