@@ -25,6 +25,9 @@ const (
 	stallTime = 100 * time.Millisecond
 	// unlimitedTime is how long quic-go then gets everything at once.
 	unlimitedTime = time.Second
+	// updateTime is how long what has been processed is not asked for again. Otherwise, each datagram that passes would cost as much as
+	// there are clients that have to wait.
+	updateTime = 200 * time.Microsecond
 	// maxCounted is how many connections of one address are asked what they have processed. Programs have one or two; with a thousand,
 	// asking would take longer than processing a datagram, and all other clients would wait.
 	maxCounted = 8
@@ -69,6 +72,7 @@ type quicClient struct {
 
 	queue          []datagrams
 	size           int
+	updated        time.Time
 	progress       time.Time // when processed was last seen to grow
 	unlimitedUntil time.Time
 }
@@ -185,6 +189,9 @@ func (c *quicClient) mayPass(d *datagrams, now time.Time) bool {
 	if c.hasRoom(d) || now.Before(c.unlimitedUntil) {
 		return true
 	}
+	if now.Sub(c.updated) < updateTime {
+		return false
+	}
 	c.update(now)
 	if c.hasRoom(d) {
 		return true
@@ -215,6 +222,7 @@ func (c *quicClient) pass(d *datagrams) {
 }
 
 func (c *quicClient) update(now time.Time) {
+	c.updated = now
 	processed := c.sum()
 	if processed != c.processed {
 		c.processed, c.progress = processed, now

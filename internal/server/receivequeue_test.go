@@ -72,6 +72,12 @@ func (q *queueTest) takeAll() []string {
 	return got
 }
 
+// process has the connection process so many bytes more, and the client wait for it to be seen.
+func (q *queueTest) process(conn *countingConn, bytes uint64) {
+	conn.received.Add(bytes)
+	q.now = q.now.Add(updateTime)
+}
+
 func (q *queueTest) want(t *testing.T, when string, numbers ...string) {
 	t.Helper()
 	if got := q.takeAll(); !slices.Equal(got, numbers) {
@@ -88,9 +94,9 @@ func TestQueueFollowsWhatIsProcessed(t *testing.T) {
 	a, b, c := q.send(1, maxUnprocessed-60), q.send(1, 50), q.send(1, 20)
 	d, other := q.send(1, 1), q.send(2, maxUnprocessed+1)
 	q.want(t, "nothing is processed", a, b, other)
-	conn.received.Add((maxUnprocessed-60)*queueTestSize - 1)
+	q.process(conn, (maxUnprocessed-60)*queueTestSize-1)
 	q.want(t, "all but a byte of the first are processed")
-	conn.received.Add(1)
+	q.process(conn, 1)
 	q.want(t, "the first are processed", c, d)
 	q.want(t, "nothing has come")
 	if left := q.queue.clients[clientAddr(1)].size; !q.queue.isEmpty() || q.queue.size != 0 || left != 0 {
@@ -106,12 +112,12 @@ func TestQueueAllowsForEarlierDatagrams(t *testing.T) {
 	conn.received.Store(100 * queueTestSize)
 	all := []string{q.send(1, maxUnprocessed), q.send(1, maxUnprocessed)}
 	q.want(t, "with a lead", all[0])
-	conn.received.Add(maxUnprocessed * queueTestSize)
+	q.process(conn, maxUnprocessed*queueTestSize)
 	q.want(t, "later", all[1])
 	last := q.send(1, 1)
-	conn.received.Add(maxUnprocessed*queueTestSize - 1)
+	q.process(conn, maxUnprocessed*queueTestSize-1)
 	q.want(t, "with one that is not processed")
-	conn.received.Add(1)
+	q.process(conn, 1)
 	q.want(t, "when all is processed", last)
 }
 
@@ -122,7 +128,7 @@ func TestManyTogetherPass(t *testing.T) {
 	q.queue.add(clientAddr(1), conn)
 	a, b := q.send(1, maxUnprocessed+1), q.send(1, 1)
 	q.want(t, "nothing was to be processed", a)
-	conn.received.Store((maxUnprocessed + 1) * queueTestSize)
+	q.process(conn, (maxUnprocessed+1)*queueTestSize)
 	q.want(t, "all is processed", b)
 }
 
@@ -140,8 +146,8 @@ func TestQueuesOfClientsHaveTurns(t *testing.T) {
 	for i := range conns {
 		numbers[i] = [2]string{q.send(uint16(i), 1), q.send(uint16(i), 1)}
 	}
-	conns[1].received.Store(maxUnprocessed * queueTestSize)
-	conns[2].received.Store(maxUnprocessed * queueTestSize)
+	q.process(&conns[1], maxUnprocessed*queueTestSize)
+	q.process(&conns[2], maxUnprocessed*queueTestSize)
 	q.want(t, "in turn", numbers[1][0], numbers[2][0], numbers[1][1], numbers[2][1])
 }
 
@@ -174,7 +180,7 @@ func TestQueueGivesUpWhenStalled(t *testing.T) {
 	a, b := q.send(1, maxUnprocessed), q.send(1, maxUnprocessed)
 	q.now = q.now.Add(stallTime)
 	q.want(t, "for a moment", a)
-	q.now = q.now.Add(1)
+	q.now = q.now.Add(updateTime)
 	q.want(t, "after the moment", b)
 	q.now = q.now.Add(unlimitedTime - 1)
 	c, d := q.send(1, maxUnprocessed), q.send(1, maxUnprocessed)
@@ -182,7 +188,7 @@ func TestQueueGivesUpWhenStalled(t *testing.T) {
 	q.now = q.now.Add(1)
 	q.send(1, maxUnprocessed)
 	q.want(t, "with the limit again")
-	conn.received.Store(3 * maxUnprocessed * queueTestSize)
+	q.process(conn, 3*maxUnprocessed*queueTestSize)
 	q.want(t, "what is counted is processed", "5")
 }
 
@@ -206,6 +212,23 @@ func TestUnlimitedClientIsNotRemembered(t *testing.T) {
 	}
 	if len(c.unprocessed) > maxUnprocessed || cap(c.unprocessed) > 4*maxUnprocessed || cap(c.queue) > 0 {
 		t.Errorf("%d are remembered, with room for %d, and for %d in the queue", len(c.unprocessed), cap(c.unprocessed), cap(c.queue))
+	}
+}
+
+// TestWaitingClientIsNotAskedForEachDatagram has two, of which one may go on.
+func TestWaitingClientIsNotAskedForEachDatagram(t *testing.T) {
+	t.Parallel()
+	q, waiting := newQueueTest(), &countingConn{creeps: true}
+	q.queue.add(clientAddr(1), waiting)
+	q.send(1, maxUnprocessed)
+	for range 100 {
+		q.send(1, 1)
+		q.send(2, 1)
+		q.takeAll()
+	}
+	const whenAdded, whenFull = 1, 1
+	if asked := waiting.received.Load(); asked != whenAdded+whenFull {
+		t.Errorf("it was asked %d times", asked)
 	}
 }
 

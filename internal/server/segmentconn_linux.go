@@ -32,8 +32,9 @@ type segmentConn struct {
 	received []ipv4.Message // those of the buffers that are still to be read
 	merged   datagrams      // what quic-go has not yet read of the last one
 
-	queue  *receiveQueue
-	pauses bool // before the socket is read again, if quic-go has to process something first
+	queue     *receiveQueue
+	fromQueue bool // merged is
+	pauses    bool // before the socket is read again, if quic-go has to process something first
 }
 
 // receiveMerged returns the socket itself if the kernel can't merge.
@@ -81,10 +82,10 @@ func (c *segmentConn) ReadBatch(messages []ipv4.Message, _ int) (int, error) {
 	return n, nil
 }
 
-// next gets datagrams from the queue or the socket, or none.
+// next gets datagrams from the queue or the socket, or none. They have turns: while a long queue is read, the socket must not overflow.
 func (c *segmentConn) next() error {
-	var found bool
-	if c.merged, found = c.queue.next(time.Now()); found {
+	if c.fromQueue = !c.fromQueue && c.takeQueued(); c.fromQueue {
+		c.pauses = false
 		return nil
 	}
 	wasEmpty := c.queue.isEmpty()
@@ -101,6 +102,11 @@ func (c *segmentConn) next() error {
 		c.pauses = wasEmpty
 	}
 	return nil
+}
+
+func (c *segmentConn) takeQueued() (found bool) {
+	c.merged, found = c.queue.next(time.Now())
+	return found
 }
 
 // receive receives nothing if nothing has arrived and it may not wait.

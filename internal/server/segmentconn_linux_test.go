@@ -290,6 +290,28 @@ func TestUnprocessedDatagramsWait(t *testing.T) {
 	}
 }
 
+// TestQueueAndSocketHaveTurns has quic-go process all that it got, with more in the queue.
+func TestQueueAndSocketHaveTurns(t *testing.T) {
+	t.Parallel()
+	receiver, sender := segmentPair(t, "udp4", "127.0.0.1:0", "127.0.0.1")
+	conn, before := &countingConn{}, time.Now().Add(-time.Minute)
+	receiver.queue.add(clientAddr(1), conn)
+	for _, content := range []string{strings.Repeat(".", maxUnprocessed), "queued 1", "queued 2"} {
+		receiver.queue.arrived(&datagrams{content: []byte(content), size: 1, from: net.UDPAddrFromAddrPort(clientAddr(1))}, before)
+	}
+	conn.received.Store(maxUnprocessed)
+	_, _ = sender.Write([]byte("received"))
+	for _, want := range []string{"queued 1", "received", "queued 2"} {
+		var got strings.Builder
+		for _, s := range readSegments(t, receiver) {
+			got.WriteString(s.content)
+		}
+		if got.String() != want {
+			t.Errorf("quic-go got %q instead of %q", got.String(), want)
+		}
+	}
+}
+
 // TestWaitingDatagramsDoNotDelayClose ends a read as quic-go does.
 func TestWaitingDatagramsDoNotDelayClose(t *testing.T) {
 	t.Parallel()
