@@ -66,7 +66,6 @@ type exchange struct {
 	status    int
 	sent      int64
 	quick     bool                   // the client has taken the last piece at once
-	quickSize int                    // of the pieces then
 	socket    atomic.Pointer[socket] // what it has become, if anything
 }
 
@@ -77,7 +76,6 @@ func newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 		identity:       Identity{Client: peer(r)},
 		start:          time.Now(),
 		request:        r,
-		quickSize:      quickSize(r.ProtoMajor),
 	}
 }
 
@@ -153,20 +151,16 @@ func (x *exchange) startWriting() {
 	x.writing.start(x.idleTimer)
 }
 
-// quickSize is how much is written at once to a client that takes it at once.
-func quickSize(protocol int) int {
-	if protocol == 3 {
-		return quicPieces * pieceSize
+// pieceSize is small for a client that is slow: the idle timeout ends when it has taken a piece. One that becomes slow must not lose its
+// response in a large piece, so that there is a second for each pieceSize.
+func (x *exchange) pieceSize() int {
+	switch {
+	case !x.quick:
+		return pieceSize
+	case x.request.ProtoMajor == 3:
+		return max(quickPieces, min(int(x.idleTimer.idle/time.Second), quicPieces)) * pieceSize
 	}
 	return quickPieces * pieceSize
-}
-
-// pieceSize is small for a client that is slow: the idle timeout ends when it has taken a piece.
-func (x *exchange) pieceSize() int {
-	if x.quick {
-		return x.quickSize
-	}
-	return pieceSize
 }
 
 // FlushError is what http.ResponseController calls.

@@ -28,19 +28,29 @@ func TestQuickClientsGetLargerPieces(t *testing.T) {
 }
 
 func testPieces(t *testing.T) {
-	for protocol, want := range map[int][]int{1: {16, 64, 64, 64}, 2: {16, 64, 64, 64}, 3: {16, 1024, 1024, 64}} {
+	for _, test := range []struct {
+		protocol int
+		idle     time.Duration
+		want     []int
+	}{
+		{1, time.Hour, []int{16, 64, 64, 64}},
+		{2, time.Hour, []int{16, 64, 64, 64}},
+		{3, time.Hour, []int{16, 1024, 1024, 64}},
+		{3, 10 * time.Second, []int{16, 160, 160, 64}}, // 16 KB/s, if it becomes slow
+		{3, time.Second, []int{16, 64, 64}},
+	} {
 		size := 0
-		for _, kilobytes := range want {
+		for _, kilobytes := range test.want {
 			size += kilobytes << 10
 		}
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
-		r.ProtoMajor = protocol
+		r.ProtoMajor = test.protocol
 		w := &sizes{ResponseRecorder: httptest.NewRecorder()}
-		Handler(&Tracker{}, time.Hour, func(Entry) {}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		Handler(&Tracker{}, test.idle, func(Entry) {}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write(make([]byte, size))
 		})).ServeHTTP(w, r)
-		if !slices.Equal(w.written, want) {
-			t.Errorf("over HTTP/%d: %d KB, want %d", protocol, w.written, want)
+		if !slices.Equal(w.written, test.want) {
+			t.Errorf("over HTTP/%d, with %v: %d KB, want %d", test.protocol, test.idle, w.written, test.want)
 		}
 	}
 }
