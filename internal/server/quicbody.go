@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -54,7 +55,9 @@ type bodyStream interface {
 	CancelWrite(code quic.StreamErrorCode)
 }
 
+// newQUICBody forgets announced trailers that may not be any, as on HTTP/2: http.Transport would refuse the request.
 func newQUICBody(conn *quicConn, stream *quic.Stream, r *http.Request) *quicBody {
+	maps.DeleteFunc(r.Trailer, func(name string, _ []string) bool { return !httpguts.ValidTrailerHeader(name) })
 	return &quicBody{Closer: r.Body, stream: stream, endConn: conn.end, trailer: r.Trailer, lacks: r.ContentLength}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"testing"
@@ -320,5 +321,16 @@ func TestHTTP3BodiesMayComeLater(t *testing.T) {
 	_ = stream.Close()
 	if got := s.received(t); got.none || got.length >= 0 || string(got.content) != "content" || !errors.Is(got.err, io.EOF) {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestForbiddenTrailersAreForgotten announces one with one that is allowed.
+func TestForbiddenTrailersAreForgotten(t *testing.T) {
+	t.Parallel()
+	r := httptest.NewRequest(http.MethodPost, "/", nil)
+	r.Trailer = http.Header{"Content-Length": nil, "X-Checksum": nil}
+	newQUICBody(&quicConn{}, nil, r)
+	if _, kept := r.Trailer["X-Checksum"]; !kept || len(r.Trailer) != 1 {
+		t.Errorf("announced: %v", r.Trailer)
 	}
 }
