@@ -125,10 +125,16 @@ var errPropagation = errors.New("the record does not show in time")
 // look waits. If it times out, the error is the last reason.
 func (s *Solver) look(ctx context.Context, record dns01.ChallengeInfo, last error) error {
 	reason := s.provider.shows(ctx, record)
-	if reason != nil && last != nil && ctx.Err() != nil {
+	if reason != nil && last != nil && isOver(ctx) {
 		return last
 	}
 	return reason
+}
+
+// isOver is true at the deadline, although a query that ends there may be a moment ahead of the context.
+func isOver(ctx context.Context) bool {
+	deadline, limited := ctx.Deadline()
+	return ctx.Err() != nil || limited && !time.Now().Before(deadline)
 }
 
 // inSync is implemented by providers that know whether all of their nameservers have a record. Which one the CA queries depends on where

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-acme/lego/v4/challenge/dns01"
 	"github.com/mholt/acmez/v3/acme"
 )
 
@@ -130,5 +131,36 @@ func TestProviderThatKnowsItsNameservers(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), `reason="not yet"`) {
 		t.Error(log.String())
+	}
+}
+
+// late is a context that has not ended at its deadline.
+type late struct {
+	context.Context //nolint:containedctx // it is one
+
+	deadline time.Time
+}
+
+func (l late) Deadline() (time.Time, bool) { return l.deadline, true }
+
+// TestReasonBeforeTheDeadline is that of the last complete look: the next one was only cut short.
+func TestReasonBeforeTheDeadline(t *testing.T) {
+	t.Parallel()
+	last, timeout := errors.New("not on ns2 yet"), errors.New("i/o timeout")
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, c := range map[string]struct {
+		ctx        context.Context
+		last, want error
+	}{
+		"in time":                {late{t.Context(), time.Now().Add(time.Hour)}, last, timeout},
+		"at the deadline":        {late{t.Context(), time.Now()}, last, last},
+		"after the context":      {ended, last, last},
+		"without an earlier one": {ended, nil, timeout},
+	} {
+		s := NewSolver(&Provider{lego: &knowing{states: []error{timeout}}}, slog.New(slog.DiscardHandler))
+		if got := s.look(c.ctx, dns01.ChallengeInfo{}, c.last); !errors.Is(got, c.want) {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }
