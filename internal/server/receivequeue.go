@@ -159,24 +159,28 @@ func (q *receiveQueue) next(now time.Time) (d datagrams, found bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i, c := range q.waiting {
-		if !c.mayPass(&c.queue[0], now) {
-			continue
+		if c.mayPass(&c.queue[0], now) {
+			return q.take(i), true
 		}
-		d = c.queue[0]
-		c.pass(&d)
-		c.queue[0] = datagrams{}
-		c.queue = c.queue[1:]
-		c.size -= d.queuedSize()
-		q.size -= d.queuedSize()
-		q.waiting = slices.Delete(q.waiting, i, i+1)
-		if len(c.queue) > 0 {
-			q.waiting = append(q.waiting, c)
-		} else {
-			c.queue = nil // its array may be large
-		}
-		return d, true
 	}
 	return datagrams{}, false
+}
+
+func (q *receiveQueue) take(i int) datagrams {
+	c := q.waiting[i]
+	d := c.queue[0]
+	c.pass(&d)
+	c.queue[0] = datagrams{}
+	c.queue = c.queue[1:]
+	c.size -= d.queuedSize()
+	q.size -= d.queuedSize()
+	q.waiting = slices.Delete(q.waiting, i, i+1)
+	if len(c.queue) > 0 {
+		q.waiting = append(q.waiting, c)
+	} else {
+		c.queue = nil // its array may be large
+	}
+	return d
 }
 
 func (q *receiveQueue) isEmpty() bool {
