@@ -214,12 +214,9 @@ func (f *forwarder) copyBody(w http.ResponseWriter, response *http.Response, flu
 		}
 		n, err := response.Body.Read(buffer)
 		if n > 0 {
-			began := time.Now()
-			if _, err := w.Write(buffer[:n]); err != nil {
+			var err error
+			if buffer, err = f.writePiece(w, response.Request, buffer, n); err != nil {
 				return err
-			}
-			if response.Request.ProtoMajor == 3 {
-				buffer = f.quicBuffers.next(buffer, n == len(buffer), time.Since(began))
 			}
 		}
 		if err == io.EOF {
@@ -231,6 +228,19 @@ func (f *forwarder) copyBody(w http.ResponseWriter, response *http.Response, flu
 		}
 		flush = true
 	}
+}
+
+// writePiece writes what is in the buffer, and returns the one for the next piece.
+func (f *forwarder) writePiece(w http.ResponseWriter, r *http.Request, buffer []byte, n int) (next []byte, err error) {
+	if r.ProtoMajor != 3 {
+		_, err = w.Write(buffer[:n])
+		return buffer, err
+	}
+	began := time.Now()
+	if _, err = w.Write(buffer[:n]); err != nil {
+		return buffer, err
+	}
+	return f.quicBuffers.next(buffer, n == len(buffer), time.Since(began)), nil
 }
 
 // breakOff ends the client's response so that it does not look complete.

@@ -31,6 +31,7 @@ type segmentConn struct {
 	buffers  [maxReceived]ipv4.Message
 	received []ipv4.Message // those of the buffers that are still to be read
 	merged   datagrams      // what quic-go has not yet read of the last one
+	control  []byte         // memory for the control messages of merged
 
 	queue     *receiveQueue
 	fromQueue bool // merged is
@@ -119,8 +120,10 @@ func (c *segmentConn) receive(waits bool) error {
 	m := &c.received[0]
 	c.received = c.received[1:]
 	from, _ := m.Addr.(*net.UDPAddr)
-	c.merged = datagrams{content: m.Buffers[0][:m.N], size: m.N, from: from}
-	return c.merged.readControl(m.OOB[:m.NN])
+	c.merged = datagrams{content: m.Buffers[0][:m.N], size: m.N, from: from, control: c.control[:0]}
+	err := c.merged.readControl(m.OOB[:m.NN])
+	c.control = c.merged.control
+	return err
 }
 
 func (c *segmentConn) receiveBatch(waits bool) error {
