@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"crypto/tls"
 	"encoding/pem"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -144,13 +146,15 @@ func TestFailedHandshakeIsNoConnection(t *testing.T) {
 	}
 }
 
-// clientOf is a client whose requests go to that server first.
+// clientOf is a client whose requests go to that server first, also if a ping has already failed.
 func clientOf(p *Proxy, server string) string {
+	for _, u := range p.pool.members {
+		u.down.Store(false)
+	}
 	for n := 0; ; n++ {
 		client := strconv.Itoa(n)
-		r := httptest.NewRequest(http.MethodGet, "/", nil)
-		r.Header.Set("X-Real-Ip", client)
-		if p.pool.candidates(r)[0].url.String() == server {
+		first := slices.MinFunc(p.pool.members, func(a, b *upstream) int { return bytes.Compare(affinity(client, a), affinity(client, b)) })
+		if first.url.String() == server {
 			return client
 		}
 	}
