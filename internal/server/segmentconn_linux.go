@@ -2,7 +2,6 @@ package server
 
 import (
 	"encoding/binary"
-	"errors"
 	"net"
 	"time"
 
@@ -15,23 +14,21 @@ const (
 	maxMerged = 64 << 10
 	// maxControl has room for all that quic-go asks for, over IPv4 and IPv6, and the size of the datagrams.
 	maxControl = 256
-	// maxReceived is how many merged datagrams are received with one system call.
-	maxReceived = 4
 	// pauseTime is how long quic-go gets to process something before more is put in the queue.
 	pauseTime = 200 * time.Microsecond
 )
 
-// segmentConn is a UDP socket with UDP_GRO: datagrams of the same size that a client has sent in a row are received as one, and
-// several of those with one system call. quic-go gets them one by one, with the control messages that hold for all of them: what
-// they are marked with (ECN), and the address that they were sent to.
+// segmentConn is a UDP socket with UDP_GRO: datagrams of the same size that a client has sent in a row are received as one. quic-go
+// gets them one by one, with the control messages that hold for all of them: what they are marked with (ECN), and the address that
+// they were sent to.
 type segmentConn struct {
-	*net.UDPConn // also for quic-go, which sends with GSO only on a socket whose options it can read
+	*datagramSocket
 
-	batch    *ipv4.PacketConn // the same socket, whatever its version
-	buffers  [maxReceived]ipv4.Message
-	received []ipv4.Message // those of the buffers that are still to be read
-	merged   datagrams      // what quic-go has not yet read of the last one
-	control  []byte         // memory for the control messages of merged
+	received *message
+	content  []byte    // memory for that
+	control  []byte    // memory for its control messages
+	kept     []byte    // memory for those that quic-go gets
+	merged   datagrams // what quic-go has not yet read of the last one
 
 	queue     *receiveQueue
 	fromQueue bool // merged is
@@ -40,26 +37,14 @@ type segmentConn struct {
 
 // receiveMerged returns the socket itself if the kernel can't merge.
 func receiveMerged(conn net.PacketConn, queue *receiveQueue) net.PacketConn {
-	udp, ok := conn.(*net.UDPConn)
-	if !ok || !merge(udp) {
+	socket := newDatagramSocket(conn)
+	if socket == nil {
 		return conn
 	}
-	c := &segmentConn{UDPConn: udp, batch: ipv4.NewPacketConn(udp), queue: queue}
-	for i := range c.buffers {
-		c.buffers[i] = ipv4.Message{Buffers: [][]byte{make([]byte, maxMerged)}, OOB: make([]byte, maxControl)}
+	return &segmentConn{
+		datagramSocket: socket, queue: queue,
+		received: newMessage(unix.SYS_RECVMSG), content: make([]byte, maxMerged), control: make([]byte, maxControl),
 	}
-	return c
-}
-
-func merge(conn *net.UDPConn) (done bool) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return false
-	}
-	err = raw.Control(func(fd uintptr) {
-		done = unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_GRO, 1) == nil
-	})
-	return done && err == nil
 }
 
 // ReadBatch is what quic-go calls, from one goroutine, instead of reading from the socket itself.
@@ -112,33 +97,16 @@ func (c *segmentConn) takeQueued() (found bool) {
 
 // receive receives nothing if nothing has arrived and it may not wait.
 func (c *segmentConn) receive(waits bool) error {
-	if len(c.received) == 0 {
-		if err := c.receiveBatch(waits); err != nil || len(c.received) == 0 {
-			return err
-		}
-	}
-	m := &c.received[0]
-	c.received = c.received[1:]
-	from, _ := m.Addr.(*net.UDPAddr)
-	c.merged = datagrams{content: m.Buffers[0][:m.N], size: m.N, from: from, control: c.control[:0]}
-	err := c.merged.readControl(m.OOB[:m.NN])
-	c.control = c.merged.control
-	return err
-}
-
-func (c *segmentConn) receiveBatch(waits bool) error {
-	flags := 0
-	if !waits {
-		flags = unix.MSG_DONTWAIT
-	}
-	n, err := c.batch.ReadBatch(c.buffers[:], flags)
-	switch {
-	case err == nil:
-		c.received = c.buffers[:n]
-	case errors.Is(err, unix.EAGAIN):
+	m := c.received
+	m.set(c.content, c.control)
+	received, err := c.datagramSocket.receive(m, waits)
+	if !received {
 		c.pauses = true
-		return nil
+		return err
 	}
+	c.merged = datagrams{content: c.content[:m.n], size: m.n, from: m.from(), control: c.kept[:0]}
+	err = c.merged.readControl(c.control[:m.header.Controllen])
+	c.kept = c.merged.control
 	return err
 }
 

