@@ -24,18 +24,34 @@ type Conn struct {
 	*net.TCPConn
 
 	raw     syscall.RawConn
-	attempt func(socket uintptr) bool // of raw
+	attempt func(socket uintptr) bool // of raw, for WhenReadable
 	read    func() error
 	err     error // of read
 	socket  int   // while read is called, otherwise negative
+	waiting waitingRead
+}
+
+// waitingRead is a Read that waits.
+type waitingRead struct {
+	attempt func(socket uintptr) bool // of raw
+	p       []byte
+	n       int
+	err     error
 }
 
 // New returns conn itself if it is not TCP.
 func New(conn net.Conn) net.Conn {
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		return &Conn{TCPConn: tcp, socket: -1}
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return conn
 	}
-	return conn
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return conn
+	}
+	c := &Conn{TCPConn: tcp, raw: raw, socket: -1}
+	c.attempt, c.waiting.attempt = c.tryRead, c.tryWaitingRead
+	return c
 }
 
 // Of returns the TCP connection on which another is based, nil if it is not known.
@@ -54,15 +70,9 @@ func Of(conn net.Conn) *Conn {
 
 // WhenReadable calls read when there may be something to read, until it returns anything but ErrNotYet. Meanwhile, Read does not wait.
 // The deadline for reading applies. Without a Conn, read may have to wait.
-func (c *Conn) WhenReadable(read func() error) (err error) {
+func (c *Conn) WhenReadable(read func() error) error {
 	if c == nil {
 		return read()
-	}
-	if c.raw == nil {
-		if c.raw, err = c.SyscallConn(); err != nil {
-			return err
-		}
-		c.attempt = c.tryRead
 	}
 	c.read = read
 	if err := c.raw.Read(c.attempt); err != nil {
@@ -80,11 +90,46 @@ func (c *Conn) tryRead(socket uintptr) bool {
 }
 
 func (c *Conn) Read(p []byte) (int, error) {
-	if c.socket < 0 || len(p) == 0 {
+	switch {
+	case len(p) == 0:
 		return c.TCPConn.Read(p)
+	case c.socket < 0:
+		return c.readWaiting(p)
 	}
+	return c.readNow(c.socket, p)
+}
+
+func (c *Conn) readWaiting(p []byte) (int, error) {
+	w := &c.waiting
+	w.p = p
+	err := c.raw.Read(w.attempt)
+	w.p = nil
+	if err != nil {
+		return 0, asRead(err)
+	}
+	return w.n, w.err
+}
+
+// asRead names the error of a raw connection as a connection does.
+func asRead(err error) error {
+	var failed *net.OpError
+	if errors.As(err, &failed) {
+		failed.Op = "read"
+	}
+	return err
+}
+
+// tryWaitingRead reports whether there was something to read.
+func (c *Conn) tryWaitingRead(socket uintptr) bool {
+	w := &c.waiting
+	w.n, w.err = c.readNow(int(socket), w.p)
+	return !errors.Is(w.err, ErrNotYet)
+}
+
+// readNow returns ErrNotYet if there is nothing to read.
+func (c *Conn) readNow(socket int, p []byte) (int, error) {
 	for {
-		switch n, err := syscall.Read(c.socket, p); {
+		switch n, err := read(socket, p); {
 		case err == nil && n > 0:
 			return n, nil
 		case err == nil:

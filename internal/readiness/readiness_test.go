@@ -123,6 +123,40 @@ func TestReadWaitsOtherwise(t *testing.T) {
 	}
 }
 
+// TestReadFailsLikeOthers compares with what Go's own connection returns, of which the log quotes the text.
+func TestReadFailsLikeOthers(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func(conn *Conn, peer *net.TCPConn){
+		"at the deadline":    func(conn *Conn, _ *net.TCPConn) { _ = conn.SetReadDeadline(time.Unix(1, 0)) },
+		"with the conn":      func(conn *Conn, _ *net.TCPConn) { _ = conn.Close() },
+		"with the peer":      func(_ *Conn, peer *net.TCPConn) { _ = peer.Close() },
+		"without a place":    func(_ *Conn, peer *net.TCPConn) { _, _ = io.WriteString(peer, "data") },
+		"with a peer's half": func(_ *Conn, peer *net.TCPConn) { _ = peer.CloseWrite() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn, peer := pair(t)
+			fail(conn, peer)
+			buffer := make([]byte, 1)
+			if name == "without a place" {
+				buffer = nil
+			}
+			n, err := conn.Read(buffer)
+			wantN, want := conn.TCPConn.Read(buffer)
+			if n != wantN || fmt.Sprint(err) != fmt.Sprint(want) {
+				t.Errorf("%d, %v instead of %d, %v", n, err, wantN, want)
+			}
+		})
+	}
+	conn, peer := pair(t)
+	_ = peer.SetLinger(0)
+	_ = peer.Close()
+	_, err := conn.Read(make([]byte, 1))
+	if want := "read tcp " + conn.LocalAddr().String() + "->" + conn.RemoteAddr().String() + ": read: connection reset by peer"; fmt.Sprint(err) != want {
+		t.Errorf("%v instead of %s", err, want)
+	}
+}
+
 func TestWaitingEnds(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
