@@ -1,4 +1,5 @@
-// Package readiness waits until there is something to read from a connection, so that thousands that are idle need no buffers.
+// Package readiness waits until there is something to read from a connection, so that thousands that are idle need no buffers, and
+// reads and writes with less work for Go's scheduler.
 package readiness
 
 import (
@@ -6,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 )
 
@@ -19,7 +21,7 @@ func (notYet) Error() string   { return "there is nothing to read yet" }
 func (notYet) Timeout() bool   { return true }
 func (notYet) Temporary() bool { return true }
 
-// Conn is a TCP connection.
+// Conn is a TCP connection, from which one goroutine at a time may read.
 type Conn struct {
 	*net.TCPConn
 
@@ -28,14 +30,17 @@ type Conn struct {
 	read    func() error
 	err     error // of read
 	socket  int   // while read is called, otherwise negative
-	waiting waitingRead
+
+	reading operation // that waits
+	writing operation
+	writes  sync.Mutex // for writing
 }
 
-// waitingRead is a Read that waits.
-type waitingRead struct {
+// operation is a Read or Write.
+type operation struct {
 	attempt func(socket uintptr) bool // of raw
 	p       []byte
-	n       int
+	n       int // of p
 	err     error
 }
 
@@ -50,7 +55,7 @@ func New(conn net.Conn) net.Conn {
 		return conn
 	}
 	c := &Conn{TCPConn: tcp, raw: raw, socket: -1}
-	c.attempt, c.waiting.attempt = c.tryRead, c.tryWaitingRead
+	c.attempt, c.reading.attempt, c.writing.attempt = c.tryRead, c.tryReading, c.tryWriting
 	return c
 }
 
@@ -100,30 +105,58 @@ func (c *Conn) Read(p []byte) (int, error) {
 }
 
 func (c *Conn) readWaiting(p []byte) (int, error) {
-	w := &c.waiting
-	w.p = p
-	err := c.raw.Read(w.attempt)
-	w.p = nil
-	if err != nil {
-		return 0, asRead(err)
-	}
-	return w.n, w.err
+	c.reading.begin(p)
+	return c.reading.end(c.raw.Read(c.reading.attempt), "read")
 }
 
-// asRead names the error of a raw connection as a connection does.
-func asRead(err error) error {
-	var failed *net.OpError
-	if errors.As(err, &failed) {
-		failed.Op = "read"
+func (c *Conn) Write(p []byte) (int, error) {
+	if len(p) == 0 {
+		return c.TCPConn.Write(p)
 	}
-	return err
+	c.writes.Lock()
+	defer c.writes.Unlock()
+	c.writing.begin(p)
+	return c.writing.end(c.raw.Write(c.writing.attempt), "write")
 }
 
-// tryWaitingRead reports whether there was something to read.
-func (c *Conn) tryWaitingRead(socket uintptr) bool {
-	w := &c.waiting
-	w.n, w.err = c.readNow(int(socket), w.p)
-	return !errors.Is(w.err, ErrNotYet)
+func (o *operation) begin(p []byte) {
+	o.p, o.n, o.err = p, 0, nil
+}
+
+// end returns the error of raw, if any, with the name that a connection's has.
+func (o *operation) end(err error, name string) (int, error) {
+	o.p = nil
+	if err == nil {
+		return o.n, o.err
+	}
+	if failed, ok := errors.AsType[*net.OpError](err); ok {
+		failed.Op = name
+	}
+	return o.n, err
+}
+
+// tryReading reports whether there was something to read.
+func (c *Conn) tryReading(socket uintptr) bool {
+	r := &c.reading
+	r.n, r.err = c.readNow(int(socket), r.p)
+	return !errors.Is(r.err, ErrNotYet)
+}
+
+// tryWriting reports whether nothing is left to write.
+func (c *Conn) tryWriting(socket uintptr) bool {
+	w := &c.writing
+	for w.n < len(w.p) {
+		switch n, err := write(int(socket), w.p[w.n:]); {
+		case err == nil:
+			w.n += n
+		case errors.Is(err, syscall.EAGAIN):
+			return false
+		case !errors.Is(err, syscall.EINTR):
+			w.err = c.failed("write", err)
+			return true
+		}
+	}
+	return true
 }
 
 // readNow returns ErrNotYet if there is nothing to read.
@@ -137,7 +170,12 @@ func (c *Conn) readNow(socket int, p []byte) (int, error) {
 		case errors.Is(err, syscall.EAGAIN):
 			return 0, ErrNotYet
 		case !errors.Is(err, syscall.EINTR):
-			return 0, &net.OpError{Op: "read", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError("read", err)}
+			return 0, c.failed("read", err)
 		}
 	}
+}
+
+// failed is the error of a system call.
+func (c *Conn) failed(call string, err error) error {
+	return &net.OpError{Op: call, Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError(call, err)}
 }

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http/httptest"
 	"os"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -154,6 +156,74 @@ func TestReadFailsLikeOthers(t *testing.T) {
 	_, err := conn.Read(make([]byte, 1))
 	if want := "read tcp " + conn.LocalAddr().String() + "->" + conn.RemoteAddr().String() + ": read: connection reset by peer"; fmt.Sprint(err) != want {
 		t.Errorf("%v instead of %s", err, want)
+	}
+}
+
+// TestWriteFailsLikeOthers compares with what Go's own connection returns.
+func TestWriteFailsLikeOthers(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func(conn *Conn, peer *net.TCPConn){
+		"at the deadline": func(conn *Conn, _ *net.TCPConn) { _ = conn.SetWriteDeadline(time.Unix(1, 0)) },
+		"with the conn":   func(conn *Conn, _ *net.TCPConn) { _ = conn.Close() },
+		"with its half":   func(conn *Conn, _ *net.TCPConn) { _ = conn.CloseWrite() },
+		"with nothing":    func(*Conn, *net.TCPConn) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn, peer := pair(t)
+			fail(conn, peer)
+			content := []byte("content")
+			if name == "with nothing" {
+				content = nil
+			}
+			n, err := conn.Write(content)
+			if wantN, want := conn.TCPConn.Write(content); n != wantN || fmt.Sprint(err) != fmt.Sprint(want) {
+				t.Errorf("%d, %v instead of %d, %v", n, err, wantN, want)
+			}
+		})
+	}
+}
+
+// TestWritesWaitForThePeer has two goroutines write to a peer that reads nothing at first. Theirs arrive whole, one after the other.
+func TestWritesWaitForThePeer(t *testing.T) {
+	t.Parallel()
+	conn, peer := pair(t)
+	const size = 8 << 20
+	var writers sync.WaitGroup
+	for _, letter := range []string{"a", "b"} {
+		writers.Go(func() {
+			if n, err := io.WriteString(conn, strings.Repeat(letter, size)); n != size || err != nil {
+				t.Error(n, err)
+			}
+		})
+	}
+	_ = peer.SetReadDeadline(time.Now().Add(patience))
+	got := make([]byte, 2*size)
+	time.Sleep(50 * time.Millisecond)
+	if n, err := io.ReadFull(peer, got); err != nil {
+		t.Fatal(n, err)
+	}
+	writers.Wait()
+	first, second := string(got[:1]), string(got[size:size+1])
+	if first == second || string(got) != strings.Repeat(first, size)+strings.Repeat(second, size) {
+		t.Errorf("%d bytes begin with %q and go on with %q", len(got), first, second)
+	}
+}
+
+// TestWriteKnowsWhatItWrote is ended by a deadline.
+func TestWriteKnowsWhatItWrote(t *testing.T) {
+	t.Parallel()
+	conn, peer := pair(t)
+	content := make([]byte, 32<<20)
+	_ = conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+	n, err := conn.Write(content)
+	if !errors.Is(err, os.ErrDeadlineExceeded) || !strings.HasPrefix(err.Error(), "write tcp ") || n == 0 || n == len(content) {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	_ = conn.CloseWrite()
+	_ = peer.SetReadDeadline(time.Now().Add(patience))
+	if got, err := io.Copy(io.Discard, peer); got != int64(n) || err != nil {
+		t.Errorf("%d bytes of %d arrived, %v", got, n, err)
 	}
 }
 
