@@ -110,9 +110,6 @@ func (c *Conn) readWaiting(p []byte) (int, error) {
 }
 
 func (c *Conn) Write(p []byte) (int, error) {
-	if len(p) == 0 {
-		return c.TCPConn.Write(p)
-	}
 	c.writes.Lock()
 	defer c.writes.Unlock()
 	c.writing.begin(p)

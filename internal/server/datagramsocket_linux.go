@@ -58,7 +58,6 @@ func (s *datagramSocket) WriteMsgUDP(content, control []byte, to *net.UDPAddr) (
 	m.setAddress(to.IP, to.Port, s.ipv6)
 	m.waits = true
 	err = s.raw.Write(m.try)
-	m.set(nil, nil)
 	if err == nil && m.err != 0 {
 		err = &net.OpError{Op: "write", Net: "udp", Source: s.LocalAddr(), Addr: to, Err: os.NewSyscallError("sendmsg", m.err)}
 	}
@@ -144,7 +143,7 @@ func (m *message) from() *net.UDPAddr {
 	if m.address.Family == unix.AF_INET {
 		ip = netip.AddrFrom4(m.address4().Addr)
 	}
-	if m.address.Scope_id != 0 && m.address.Family == unix.AF_INET6 {
+	if m.address.Scope_id != 0 {
 		ip = ip.WithZone(zoneName(int(m.address.Scope_id)))
 	}
 	return net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, binary.BigEndian.Uint16(m.port())))
