@@ -8,10 +8,12 @@ import (
 	"net"
 	"net/http/httptest"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"weak"
 )
 
 const patience = time.Minute
@@ -108,6 +110,38 @@ func TestReset(t *testing.T) {
 	if _, ok = errors.AsType[net.Error](r.err); failed != nil || !ok {
 		t.Errorf("%v, %v", failed, r.err)
 	}
+}
+
+// TestWaitingReturnsErrors has read fail with anything but ErrNotYet.
+func TestWaitingReturnsErrors(t *testing.T) {
+	t.Parallel()
+	conn, _ := pair(t)
+	if err := conn.WhenReadable(func() error { return io.ErrShortWrite }); !errors.Is(err, io.ErrShortWrite) {
+		t.Error(err)
+	}
+}
+
+// TestBuffersAreNotKept: thousands of idle connections would have one each.
+func TestBuffersAreNotKept(t *testing.T) {
+	t.Parallel()
+	conn, peer := pair(t)
+	for name, call := range map[string]func(p []byte) (int, error){"read": conn.Read, "written": conn.Write} {
+		_, _ = io.WriteString(peer, "data")
+		buffer := useBuffer(t, call)
+		runtime.GC()
+		if buffer.Value() != nil {
+			t.Errorf("the connection keeps the buffer that it has %s", name)
+		}
+	}
+}
+
+func useBuffer(t *testing.T, call func(p []byte) (int, error)) weak.Pointer[[4096]byte] {
+	t.Helper()
+	var buffer [4096]byte
+	if _, err := call(buffer[:]); err != nil {
+		t.Error(err)
+	}
+	return weak.Make(&buffer)
 }
 
 // TestReadWaitsOtherwise reads outside of WhenReadable.

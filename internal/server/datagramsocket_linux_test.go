@@ -1,12 +1,15 @@
 package server
 
 import (
+	"encoding/binary"
 	"errors"
 	"net"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
@@ -60,11 +63,10 @@ func TestDatagramSocketsKnowZones(t *testing.T) {
 			t.Errorf("%s instead of %s", got, want)
 		}
 	}
-	socket, client := segmentPair(t, "udp6", "[::1]:0", "::1")
-	zoned := net.UDPAddrFromAddrPort(client.LocalAddr().(*net.UDPAddr).AddrPort())
-	zoned.Zone = "nowhere"
+	socket, _ := segmentPair(t, "udp6", "[::]:0", "::1")
+	zoned := &net.UDPAddr{IP: net.ParseIP("fe80::1"), Port: 53, Zone: "1073741824"}
 	_, _, want := socket.UDPConn.WriteMsgUDP([]byte("content"), nil, zoned)
-	if _, _, err := socket.WriteMsgUDP([]byte("content"), nil, zoned); errorText(err) != errorText(want) {
+	if _, _, err := socket.WriteMsgUDP([]byte("content"), nil, zoned); err == nil || errorText(err) != errorText(want) {
 		t.Errorf("to a zone that does not exist: %v instead of %v", err, want)
 	}
 }
@@ -96,6 +98,139 @@ func TestDatagramSocketsFailLikeOthers(t *testing.T) {
 	wantSocketErrors(t, socket, to, os.ErrDeadlineExceeded)
 	_ = socket.Close()
 	wantSocketErrors(t, socket, to, net.ErrClosed)
+}
+
+// TestDatagramSocketsSendWithControlMessages cuts what is sent into datagrams of other sizes each time (GSO), from one memory.
+func TestDatagramSocketsSendWithControlMessages(t *testing.T) {
+	t.Parallel()
+	socket, client := segmentPair(t, "udp4", "127.0.0.1:0", "127.0.0.1")
+	_ = client.SetDeadline(time.Now().Add(patience))
+	for _, sent := range []struct {
+		content string
+		size    uint16
+		want    []string
+	}{{"aabb", 2, []string{"aa", "bb"}}, {"ccccc", 3, []string{"ccc", "cc"}}, {"dddd", 0, []string{"dddd"}}, {"ee", 1, []string{"e", "e"}}} {
+		control := segmentSize(sent.size)
+		if n, controls, err := socket.WriteMsgUDP([]byte(sent.content), control, client.LocalAddr().(*net.UDPAddr)); n != len(sent.content) || controls != len(control) || err != nil {
+			t.Error(n, controls, err)
+		}
+		for _, want := range sent.want {
+			got := make([]byte, quicMaxDatagram)
+			if n, err := client.Read(got); string(got[:n]) != want || err != nil {
+				t.Fatalf("%q, %v instead of %q", got[:n], err, want)
+			}
+		}
+	}
+}
+
+// segmentSize is a control message, none without a size.
+func segmentSize(size uint16) []byte {
+	if size == 0 {
+		return nil
+	}
+	control := make([]byte, unix.CmsgSpace(2))
+	header := (*unix.Cmsghdr)(unsafe.Pointer(&control[0]))
+	header.Level, header.Type = unix.IPPROTO_UDP, unix.UDP_SEGMENT
+	header.SetLen(unix.CmsgLen(2))
+	binary.NativeEndian.PutUint16(control[unix.CmsgLen(0):], size)
+	return control
+}
+
+// fullConn has no room for what is to be sent first, like a TCP connection of which the peer reads nothing.
+type fullConn struct {
+	syscall.RawConn
+
+	full syscall.RawConn
+}
+
+func (c *fullConn) Write(attempt func(socket uintptr) (done bool)) error {
+	done := false
+	if err := c.full.Control(func(socket uintptr) { done = attempt(socket) }); done || err != nil {
+		return err
+	}
+	return c.RawConn.Write(attempt)
+}
+
+// TestDatagramSocketsWaitForRoom sends when there is none at first, as on a network that is slower than the server.
+func TestDatagramSocketsWaitForRoom(t *testing.T) {
+	t.Parallel()
+	socket, client := segmentPair(t, "udp4", "127.0.0.1:0", "127.0.0.1")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	full, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = full.Close() }()
+	for n := 1; n > 0; {
+		_ = full.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+		n, _ = full.Write(make([]byte, 1<<20))
+	}
+	raw, err := full.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket.raw = &fullConn{socket.raw, raw}
+	if n, _, err := socket.WriteMsgUDP([]byte("content"), nil, client.LocalAddr().(*net.UDPAddr)); n != len("content") || err != nil {
+		t.Error(n, err)
+	}
+}
+
+// TestDatagramSocketsReceiveErrors reads that nobody is there, which the kernel reports to sockets that ask for it.
+func TestDatagramSocketsReceiveErrors(t *testing.T) {
+	t.Parallel()
+	socket, _ := segmentPair(t, "udp", "127.0.0.1:0", "127.0.0.1")
+	setOptions(t, socket.UDPConn, [3]int{unix.IPPROTO_IP, unix.IP_RECVERR, 1})
+	refused := func(read func() error) string {
+		_, _, _ = socket.WriteMsgUDP([]byte("content"), nil, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1})
+		err := read()
+		if !errors.Is(err, unix.ECONNREFUSED) {
+			t.Error(err)
+		}
+		return errorText(err)
+	}
+	messages := []ipv4.Message{{Buffers: [][]byte{make([]byte, quicMaxDatagram)}}}
+	got := refused(func() error {
+		_, err := socket.ReadBatch(messages, 0)
+		return err
+	})
+	want := refused(func() error {
+		_, _, _, _, err := socket.ReadMsgUDP(messages[0].Buffers[0], nil)
+		return err
+	})
+	if got != want {
+		t.Errorf("%s instead of %s", got, want)
+	}
+}
+
+// countingRaw counts how often the socket is read.
+type countingRaw struct {
+	syscall.RawConn
+
+	reads int
+}
+
+func (c *countingRaw) Read(attempt func(socket uintptr) (done bool)) error {
+	c.reads++
+	return c.RawConn.Read(attempt)
+}
+
+// TestIdleSocketsAreReadOnce would otherwise find an idle server busy.
+func TestIdleSocketsAreReadOnce(t *testing.T) {
+	t.Parallel()
+	socket, _ := segmentPair(t, "udp4", "127.0.0.1:0", "127.0.0.1")
+	raw := &countingRaw{RawConn: socket.raw}
+	socket.raw = raw
+	_ = socket.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	if _, err := socket.ReadBatch([]ipv4.Message{{Buffers: [][]byte{make([]byte, quicMaxDatagram)}}}, 0); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error(err)
+	}
+	if raw.reads != 1 {
+		t.Errorf("it was read %d times", raw.reads)
+	}
 }
 
 func wantSocketErrors(t *testing.T, socket *segmentConn, to *net.UDPAddr, want error) {
