@@ -26,6 +26,9 @@ const (
 	maxUniStreams = 8
 	// quicClosingTime is how long clients have, when the server stops, to receive what was sent last.
 	quicClosingTime = time.Second
+	// quicPacketSize is the least that QUIC allows. A path of 1,280 bytes, such as Tailscale's, has no room for quic-go's 1,280 and
+	// their headers, so that no handshake would end. Packets become larger if the path has room.
+	quicPacketSize = 1200
 )
 
 // quicServer serves HTTP/3. It accepts streams itself instead of leaving that to http3.Server, which keeps a request without a
@@ -71,6 +74,7 @@ func newQUIC(shared *common, certificates *tls.Config, https *http.Server, handl
 		AllowConnectionWindowIncrease:  windows.MayGrow,
 		MaxIncomingStreams:             maxStreams,
 		MaxIncomingUniStreams:          maxUniStreams,
+		InitialPacketSize:              quicPacketSize,
 	}
 	s.config.GetConfigForClient = s.configFor
 	s.http3 = http3.Server{
