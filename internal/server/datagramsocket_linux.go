@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/binary"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -47,8 +48,31 @@ func newDatagramSocket(conn net.PacketConn) *datagramSocket {
 	return s
 }
 
-// WriteMsgUDP is what quic-go calls to send datagrams, from one goroutine for each connection.
+// WriteMsgUDP is what quic-go calls to send datagrams, from one goroutine for each connection. It drops the connection on any error, so
+// what could not be sent, but may be later, counts as lost on the way: it is sent again, as all that is lost.
 func (s *datagramSocket) WriteMsgUDP(content, control []byte, to *net.UDPAddr) (n, controls int, err error) {
+	n, controls, err = s.send(content, control, to)
+	if isLoss(err) {
+		return len(content), len(control), nil
+	}
+	return n, controls, err
+}
+
+// isLoss is true when a packet filter refuses a datagram, perhaps since its table of connections is full, when the network is down or
+// has no route or address for a moment, and when there is no memory.
+func isLoss(err error) bool {
+	cause, ok := errors.AsType[unix.Errno](err)
+	if !ok {
+		return false
+	}
+	switch cause {
+	case unix.EPERM, unix.ENETDOWN, unix.ENETUNREACH, unix.EHOSTUNREACH, unix.EADDRNOTAVAIL, unix.ENOBUFS, unix.ENOMEM:
+		return true
+	}
+	return false
+}
+
+func (s *datagramSocket) send(content, control []byte, to *net.UDPAddr) (n, controls int, err error) {
 	if to.Zone != "" {
 		return s.UDPConn.WriteMsgUDP(content, control, to)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -66,7 +67,7 @@ func TestDatagramSocketsKnowZones(t *testing.T) {
 	socket, _ := segmentPair(t, "udp6", "[::]:0", "::1")
 	zoned := &net.UDPAddr{IP: net.ParseIP("fe80::1"), Port: 53, Zone: "1073741824"}
 	_, _, want := socket.UDPConn.WriteMsgUDP([]byte("content"), nil, zoned)
-	if _, _, err := socket.WriteMsgUDP([]byte("content"), nil, zoned); err == nil || errorText(err) != errorText(want) {
+	if _, _, err := socket.send([]byte("content"), nil, zoned); err == nil || errorText(err) != errorText(want) {
 		t.Errorf("to a zone that does not exist: %v instead of %v", err, want)
 	}
 }
@@ -246,4 +247,51 @@ func errorText(err error) string {
 		return ""
 	}
 	return err.Error()
+}
+
+// TestRefusedDatagramsAreLost sends to where there is no route, and what a packet filter or a full queue would refuse.
+func TestRefusedDatagramsAreLost(t *testing.T) {
+	t.Parallel()
+	socket := socketWithoutNetwork(t)
+	for address, want := range map[string]error{"192.0.2.1": unix.ENETUNREACH, "2001:db8::1": unix.EADDRNOTAVAIL} {
+		to := &net.UDPAddr{IP: net.ParseIP(address), Port: 53}
+		if _, _, err := socket.UDPConn.WriteMsgUDP([]byte("content"), nil, to); !errors.Is(err, want) {
+			t.Errorf("Go's own socket: %v instead of %v", err, want)
+		}
+		if n, _, err := socket.WriteMsgUDP([]byte("content"), nil, to); n != len("content") || err != nil {
+			t.Errorf("to %s: %d, %v", to, n, err)
+		}
+	}
+	for err, want := range map[error]bool{nil: false, unix.EPERM: true, unix.ENOBUFS: true, unix.EMSGSIZE: false, unix.EIO: false, net.ErrClosed: false} {
+		if isLoss(&net.OpError{Op: "write", Err: err}) != want {
+			t.Errorf("%v is a loss: %t", err, !want)
+		}
+	}
+}
+
+// socketWithoutNetwork returns one of a network without addresses and routes.
+func socketWithoutNetwork(t *testing.T) *datagramSocket {
+	t.Helper()
+	opened, failed := make(chan net.PacketConn, 1), make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // which ends with the goroutine
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			failed <- err
+			return
+		}
+		conn, err := net.ListenPacket("udp", "[::]:0")
+		if err != nil {
+			failed <- err
+			return
+		}
+		opened <- conn
+	}()
+	select {
+	case err := <-failed:
+		t.Skip("a network of its own needs root: ", err)
+		return nil
+	case conn := <-opened:
+		t.Cleanup(func() { _ = conn.Close() })
+		return newDatagramSocket(conn)
+	}
 }
