@@ -96,12 +96,12 @@ func (c *Conn) tryRead(socket uintptr) bool {
 
 func (c *Conn) Read(p []byte) (int, error) {
 	switch {
+	case c.socket >= 0: // also to read nothing: TCPConn would wait for WhenReadable to end
+		return c.readNow(c.socket, p)
 	case len(p) == 0:
 		return c.TCPConn.Read(p)
-	case c.socket < 0:
-		return c.readWaiting(p)
 	}
-	return c.readNow(c.socket, p)
+	return c.readWaiting(p)
 }
 
 func (c *Conn) readWaiting(p []byte) (int, error) {
@@ -160,7 +160,7 @@ func (c *Conn) tryWriting(socket uintptr) bool {
 func (c *Conn) readNow(socket int, p []byte) (int, error) {
 	for {
 		switch n, err := read(socket, p); {
-		case err == nil && n > 0:
+		case err == nil && (n > 0 || len(p) == 0):
 			return n, nil
 		case err == nil:
 			return 0, io.EOF

@@ -100,6 +100,28 @@ func TestReadsWhatIsThere(t *testing.T) {
 	}
 }
 
+// TestReadsNothing has no place for what is there.
+func TestReadsNothing(t *testing.T) {
+	t.Parallel()
+	conn, peer := pair(t)
+	_, _ = io.WriteString(peer, "data")
+	ended := make(chan error, 1)
+	go func() {
+		ended <- conn.WhenReadable(func() error {
+			_, err := conn.Read(nil)
+			return err
+		})
+	}()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Error("it waits for itself")
+	}
+}
+
 func TestReset(t *testing.T) {
 	t.Parallel()
 	conn, peer := pair(t)
