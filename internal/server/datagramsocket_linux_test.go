@@ -288,6 +288,9 @@ func socketWithoutNetwork(t *testing.T) *datagramSocket {
 	}()
 	select {
 	case err := <-failed:
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
 		t.Skip("a network of its own needs root: ", err)
 		return nil
 	case conn := <-opened:
