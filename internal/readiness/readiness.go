@@ -1,5 +1,4 @@
-// Package readiness waits until there is something to read from a connection, so that thousands that are idle need no buffers, and
-// reads and writes with less work for Go's scheduler.
+// Package readiness waits until there is something to read from a connection, so that thousands that are idle need no buffers.
 package readiness
 
 import (
@@ -7,9 +6,12 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync"
 	"syscall"
 )
+
+// large is more than any Read asks for but those for a download over HTTP/3 (internal/proxy). Only for these does it pay not to tell the
+// scheduler: without what it does about long system calls, the requests beside many transfers have to wait for theirs.
+const large = 512 << 10
 
 // ErrNotYet is returned by a Read that would have to wait.
 var ErrNotYet error = notYet{}
@@ -21,42 +23,23 @@ func (notYet) Error() string   { return "there is nothing to read yet" }
 func (notYet) Timeout() bool   { return true }
 func (notYet) Temporary() bool { return true }
 
-// Conn is a TCP connection, from which one goroutine at a time may read.
+// Conn is a TCP connection.
 type Conn struct {
 	*net.TCPConn
 
 	raw     syscall.RawConn
-	attempt func(socket uintptr) bool // of raw, for WhenReadable
+	attempt func(socket uintptr) bool // of raw
 	read    func() error
 	err     error // of read
 	socket  int   // while read is called, otherwise negative
-
-	reading operation // that waits
-	writing operation
-	writes  sync.Mutex // for writing
-}
-
-// operation is a Read or Write.
-type operation struct {
-	attempt func(socket uintptr) bool // of raw
-	p       []byte
-	n       int // of p
-	err     error
 }
 
 // New returns conn itself if it is not TCP.
 func New(conn net.Conn) net.Conn {
-	tcp, ok := conn.(*net.TCPConn)
-	if !ok {
-		return conn
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		return &Conn{TCPConn: tcp, socket: -1}
 	}
-	raw, err := tcp.SyscallConn()
-	if err != nil {
-		return conn
-	}
-	c := &Conn{TCPConn: tcp, raw: raw, socket: -1}
-	c.attempt, c.reading.attempt, c.writing.attempt = c.tryRead, c.tryReading, c.tryWriting
-	return c
+	return conn
 }
 
 // Of returns the TCP connection on which another is based, nil if it is not known.
@@ -75,9 +58,15 @@ func Of(conn net.Conn) *Conn {
 
 // WhenReadable calls read when there may be something to read, until it returns anything but ErrNotYet. Meanwhile, Read does not wait.
 // The deadline for reading applies. Without a Conn, read may have to wait.
-func (c *Conn) WhenReadable(read func() error) error {
+func (c *Conn) WhenReadable(read func() error) (err error) {
 	if c == nil {
 		return read()
+	}
+	if c.raw == nil {
+		if c.raw, err = c.SyscallConn(); err != nil {
+			return err
+		}
+		c.attempt = c.tryRead
 	}
 	c.read = read
 	if err := c.raw.Read(c.attempt); err != nil {
@@ -97,67 +86,38 @@ func (c *Conn) tryRead(socket uintptr) bool {
 func (c *Conn) Read(p []byte) (int, error) {
 	switch {
 	case c.socket >= 0: // also to read nothing: TCPConn would wait for WhenReadable to end
-		return c.readNow(c.socket, p)
-	case len(p) == 0:
+		return c.readNow(syscall.Read, c.socket, p)
+	case len(p) < large:
 		return c.TCPConn.Read(p)
 	}
-	return c.readWaiting(p)
+	return c.readLarge(p)
 }
 
-func (c *Conn) readWaiting(p []byte) (int, error) {
-	c.reading.begin(p)
-	return c.reading.end(c.raw.Read(c.reading.attempt), "read")
-}
-
-func (c *Conn) Write(p []byte) (int, error) {
-	c.writes.Lock()
-	defer c.writes.Unlock()
-	c.writing.begin(p)
-	return c.writing.end(c.raw.Write(c.writing.attempt), "write")
-}
-
-func (o *operation) begin(p []byte) {
-	o.p, o.n, o.err = p, 0, nil
-}
-
-// end returns the error of raw, if any, with the name that a connection's has.
-func (o *operation) end(err error, name string) (int, error) {
-	o.p = nil
-	if err == nil {
-		return o.n, o.err
+func (c *Conn) readLarge(p []byte) (n int, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, err
 	}
+	failed := raw.Read(func(socket uintptr) bool {
+		n, err = c.readNow(readUnannounced, int(socket), p)
+		return !errors.Is(err, ErrNotYet)
+	})
+	if failed != nil {
+		return 0, asRead(failed)
+	}
+	return n, err
+}
+
+// asRead gives the error of a raw connection the name that a connection's has.
+func asRead(err error) error {
 	if failed, ok := errors.AsType[*net.OpError](err); ok {
-		failed.Op = name
+		failed.Op = "read"
 	}
-	return o.n, err
-}
-
-// tryReading reports whether there was something to read.
-func (c *Conn) tryReading(socket uintptr) bool {
-	r := &c.reading
-	r.n, r.err = c.readNow(int(socket), r.p)
-	return !errors.Is(r.err, ErrNotYet)
-}
-
-// tryWriting reports whether nothing is left to write.
-func (c *Conn) tryWriting(socket uintptr) bool {
-	w := &c.writing
-	for w.n < len(w.p) {
-		switch n, err := write(int(socket), w.p[w.n:]); {
-		case err == nil:
-			w.n += n
-		case errors.Is(err, syscall.EAGAIN):
-			return false
-		case !errors.Is(err, syscall.EINTR):
-			w.err = c.failed("write", err)
-			return true
-		}
-	}
-	return true
+	return err
 }
 
 // readNow returns ErrNotYet if there is nothing to read.
-func (c *Conn) readNow(socket int, p []byte) (int, error) {
+func (c *Conn) readNow(read func(socket int, p []byte) (int, error), socket int, p []byte) (int, error) {
 	for {
 		switch n, err := read(socket, p); {
 		case err == nil && (n > 0 || len(p) == 0):
@@ -167,12 +127,7 @@ func (c *Conn) readNow(socket int, p []byte) (int, error) {
 		case errors.Is(err, syscall.EAGAIN):
 			return 0, ErrNotYet
 		case !errors.Is(err, syscall.EINTR):
-			return 0, c.failed("read", err)
+			return 0, &net.OpError{Op: "read", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError("read", err)}
 		}
 	}
-}
-
-// failed is the error of a system call.
-func (c *Conn) failed(call string, err error) error {
-	return &net.OpError{Op: call, Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError(call, err)}
 }
