@@ -19,12 +19,7 @@ import (
 // TestDatagramSocketsKnowAddresses has datagrams go back to where they came from, and compares with what Go says of the sockets.
 func TestDatagramSocketsKnowAddresses(t *testing.T) {
 	t.Parallel()
-	for _, over := range []struct{ name, network, listen, dial string }{
-		{"IPv4", "udp4", "127.0.0.1:0", "127.0.0.1"},
-		{"IPv6", "udp6", "[::1]:0", "::1"},
-		{"IPv4 on a socket for both", "udp", "[::]:0", "127.0.0.1"},
-		{"IPv6 on a socket for both", "udp", "[::]:0", "::1"},
-	} {
+	for _, over := range ipVersions {
 		t.Run(over.name, func(t *testing.T) {
 			t.Parallel()
 			receiver, client := segmentPair(t, over.network, over.listen, over.dial)

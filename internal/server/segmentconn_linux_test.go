@@ -33,6 +33,14 @@ const (
 // congested is what a router marks datagrams with (ECN).
 const congested = 3
 
+// ipVersions are the sockets that a server may have, and the clients of each.
+var ipVersions = []struct{ name, network, listen, dial string }{
+	{"IPv4", "udp4", "127.0.0.1:0", "127.0.0.1"},
+	{"IPv6", "udp6", "[::1]:0", "::1"},
+	{"IPv4 on a socket for both", "udp", "[::]:0", "127.0.0.1"},
+	{"IPv6 on a socket for both", "udp", "[::]:0", "::1"},
+}
+
 // segmentPair returns a socket that receives merged datagrams, with the options that quic-go sets, and one that sends to it.
 func segmentPair(t *testing.T, network, listen, dial string) (*segmentConn, *net.UDPConn) {
 	t.Helper()
@@ -135,12 +143,7 @@ func (s *segment) readControl(t *testing.T, oob []byte) {
 // TestMergedDatagramsAreCutApart compares what arrives with what was sent, for datagrams of all sizes, over all IP versions.
 func TestMergedDatagramsAreCutApart(t *testing.T) {
 	t.Parallel()
-	for _, over := range []struct{ name, network, listen, dial string }{
-		{"IPv4", "udp4", "127.0.0.1:0", "127.0.0.1"},
-		{"IPv6", "udp6", "[::1]:0", "::1"},
-		{"IPv4 on a socket for both", "udp", "[::]:0", "127.0.0.1"},
-		{"IPv6 on a socket for both", "udp", "[::]:0", "::1"},
-	} {
+	for _, over := range ipVersions {
 		t.Run(over.name, func(t *testing.T) {
 			t.Parallel()
 			receiver, sender := segmentPair(t, over.network, over.listen, over.dial)
