@@ -5,9 +5,8 @@ import (
 	"unsafe"
 )
 
-// readUnannounced does not wait, but Go's scheduler would assume so of a system call that takes more than 20 µs, as it does to read 1 MB: it
-// would give the processor to another thread, and look every 20 µs for the next millisecond whether there are more such calls (retake
-// and sysmon in runtime/proc.go). So it is not told.
+// readUnannounced is not announced to Go's scheduler, for the reason that datagramSocket has in internal/server: to read 1 MB takes more than
+// 20 µs, without waiting.
 func readUnannounced(socket int, p []byte) (int, error) {
 	n, _, err := syscall.RawSyscall(syscall.SYS_READ, uintptr(socket), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
 	if err != 0 {
